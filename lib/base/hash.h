@@ -1,0 +1,38 @@
+// Keyed, non-linear hashes.
+//
+// sg_hash16: for the flow table. An attacker chooses tuples, so the hash has a random 128-bit key; CRC and the
+// NIC's Toeplitz hash are linear, and collide whatever their seed. AES rounds where the CPU has them (aesenc,
+// picked at start), SipHash-1-3 otherwise; the two give different values, which is fine: the key lives
+// as long as the process.
+//
+// sg_siphash: SipHash-1-3 (Aumasson and Bernstein, 2012), the same on every machine: for choices on which
+// all nodes have to agree (Maglev).
+//
+// All functions are pure and may be called from any thread.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct sg_hash_key {
+	_Alignas(16) uint64_t words[2];
+};
+
+// Hashes `n` keys of 16 bytes (16-byte aligned). One call per burst: the loop keeps several AES pipelines busy.
+typedef void sg_hash16_bulk_fn(
+	const struct sg_hash_key *key, const void *keys16, unsigned n, uint64_t *ret_hashes);
+
+sg_hash16_bulk_fn sg_hash16_bulk_portable; // SipHash-1-3
+sg_hash16_bulk_fn sg_hash16_bulk_aes;      // only where sg_hash16_has_aes()
+int sg_hash16_has_aes(void);
+sg_hash16_bulk_fn *sg_hash16_bulk_best(void); // what this CPU does fastest
+
+uint64_t sg_siphash(const struct sg_hash_key *key, const void *bytes, size_t length);
+
+// SplitMix64's finaliser (Steele, Lea, Flood 2014): spreads keys that nobody hostile chose.
+static inline uint64_t sg_mix64(uint64_t x)
+{
+	x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return x ^ (x >> 31);
+}

@@ -1,0 +1,48 @@
+// From desired state to snapshot: gives out slots, shares what did not change, and follows removed backends until
+// their last flow is gone. Control thread only.
+//
+// Slots: a service keeps its slot while a service of that name exists. A backend slot belongs to
+// (service, address, port). A backend that disappears from the state becomes REMOVED until its deadline, then DEAD;
+// a DEAD slot rests until every worker has swept its flow table once since, and is then free for
+// another backend, with the next generation. Adding the same backend meanwhile revives its slot and generation
+// (unless it is DEAD). A deleted service's slot is freed after its last backend's slot.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "service/snapshot.h"
+
+struct sg_compiler;
+
+// `settings` must outlive the compiler. NULL without memory.
+struct sg_compiler *sg_compiler_create(const struct sg_settings *settings);
+// Frees also the snapshot compiled last. NULL is fine.
+void sg_compiler_destroy(struct sg_compiler *compiler);
+
+// Compiles a state that passed validation. `routes` is referenced, not taken over. `now_ms` is sg_clock_ms().
+// Changing one backend among 10,000 services costs one service, one page and two arrays of pointers.
+// Errors: -ENOSPC (no slot is free: the sentence says of what), -ENOMEM. On failure nothing changed,
+// and the snapshot compiled before is still the current one.
+int sg_compiler_compile(struct sg_compiler *compiler, const struct sg_state *state,
+	struct sg_routes *routes, uint64_t now_ms, struct sg_snapshot **ret_snapshot, struct sg_error *error);
+
+// Gives back a snapshot that no worker can see any more.
+void sg_compiler_reclaim(struct sg_compiler *compiler, struct sg_snapshot *snapshot);
+
+// Before compiling a state in which this backend is absent: its flows end at once (`--now`).
+// No effect on a backend that does not exist.
+void sg_compiler_end_now(struct sg_compiler *compiler, const char *service, const struct sg_addr *address,
+	uint16_t port);
+
+// When the next compile is due on account of time alone (a drain deadline), as sg_clock_ms(); UINT64_MAX: never.
+uint64_t sg_compiler_next_deadline_ms(const struct sg_compiler *compiler);
+
+// Tells how many full sweeps each worker has made, so that resting slots can be freed.
+void sg_compiler_note_sweeps(struct sg_compiler *compiler, const uint64_t *sweeps, unsigned n_workers);
+
+// For people: what lives in a slot now. `find_backend_slot` returns UINT32_MAX when there is none (also for REMOVED).
+uint32_t sg_compiler_find_service_slot(const struct sg_compiler *compiler, const char *service);
+uint32_t sg_compiler_find_backend_slot(
+	const struct sg_compiler *compiler, const char *service, const struct sg_addr *address, uint16_t port);

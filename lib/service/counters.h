@@ -1,0 +1,71 @@
+// What each worker counts. One writer (the worker that owns the block), any number of readers.
+//
+// Counters are 64 bits, only grow, and are never reset: the writer uses plain stores through
+// sg_counter_add, readers relaxed loads through sg_counter_read, so a reader sees each counter whole but not
+// all of them at one instant. At any quiescent moment, for each block,
+//
+//     received + generated + handed_in = forwarded + punted + consumed + dropped + handed_out + held
+//
+// and in the sum over all blocks (workers and the twins' thread) handed_in = handed_out.
+#pragma once
+
+#include <stdint.h>
+
+#include "service/drop.h"
+#include "service/limits.h"
+
+typedef uint64_t sg_counter;
+
+static inline void sg_counter_add(sg_counter *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t sg_counter_read(const sg_counter *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+// Packets, and bytes of Ethernet frames without FCS. `to_backend` is client to backend.
+struct sg_traffic {
+	sg_counter packets_to_backend;
+	sg_counter bytes_to_backend;
+	sg_counter packets_to_client;
+	sg_counter bytes_to_client;
+	sg_counter flows_created;
+	sg_counter flows_ended;
+	sg_counter dropped; // of packets that were already known to be this service's
+	sg_counter reserved;
+};
+
+struct sg_counters {
+	sg_counter received;   // from a port's receive queue
+	sg_counter generated;  // what we originate, what the kernel sends, what fragmenting adds
+	sg_counter forwarded;  // handed to a port's transmit queue
+	sg_counter punted;     // handed to the kernel
+	sg_counter consumed;   // answered, or merged by reassembly
+	sg_counter handed_out; // given to another thread
+	sg_counter handed_in;  // taken from another thread
+	uint64_t held;         // a gauge: waiting for a next hop right now
+	sg_counter dropped[SG_DROP_COUNT];
+
+	sg_counter turns;           // of the worker's loop
+	sg_counter flows_created;
+	sg_counter flows_ended;
+	sg_counter embryos_recycled;
+	uint64_t flows;             // a gauge: live records in this worker's table
+	uint64_t embryos;           // a gauge
+	sg_counter sweeps;          // full passes of the ageing sweep over this worker's table
+	sg_counter sleeps;          // adaptive polling: times the worker slept
+	sg_counter stolen_gaps;     // times the loop stood still for over 1 ms
+	uint64_t stolen_max_us;     // the longest of them
+	uint64_t generation;        // of the snapshot that this worker used in its last turn
+};
+
+// The blocks of one worker. `services` and `backends` are indexed by slot and belong to one large mapping that
+// the kernel fills page by page as slots are used.
+struct sg_worker_counters {
+	struct sg_counters *totals;
+	struct sg_traffic *services; // SG_MAX_SERVICES
+	struct sg_traffic *backends; // SG_MAX_BACKENDS
+};

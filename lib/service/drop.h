@@ -1,0 +1,66 @@
+// Every way to lose a packet, by name. This list is the only place where one is declared: the enum, the names
+// in JSON and tables, and what they mean to an operator all derive from it. Each has a row in test/packet.
+//
+// The meaning says what happened and, where there is something to do, what to do about it.
+#pragma once
+
+#define SG_DROP_LIST(X)                                                                            \
+	/* parse: what the bytes are */                                                            \
+	X(TRUNCATED, "truncated", "shorter than its own headers say")                              \
+	X(BAD_IP_HEADER, "bad_ip_header", "IP version, header length or total length make no sense") \
+	X(BAD_IP_CHECKSUM, "bad_ip_checksum", "the IPv4 header checksum is wrong")                 \
+	X(BAD_L4_HEADER, "bad_l4_header", "TCP data offset or UDP length make no sense")           \
+	X(BAD_L4_CHECKSUM, "bad_l4_checksum",                                                      \
+		"the TCP, UDP or ICMP checksum is wrong; on a veth or a VM's port, switch the sender's " \
+		"checksum offload off: ethtool -K IF tx off")                                      \
+	X(BAD_ARP, "bad_arp", "not an ARP packet for IPv4 over Ethernet")                          \
+	X(BAD_ADDRESS, "bad_address",                                                              \
+		"source or destination can be no host's: land attack, broadcast, multicast or zero source") \
+	X(OTHER_MAC, "other_mac", "unicast to another station's MAC (the link floods, or the port is promiscuous)") \
+	X(UNKNOWN_ETHERTYPE, "unknown_ethertype", "neither IPv4, IPv6 nor ARP")                    \
+	X(VLAN_TAG, "vlan_tag", "VLAN-tagged, and the port serves no VLAN")                        \
+	X(FRAGMENT, "fragment", "an IP fragment, and fragments are not reassembled")               \
+	/* steer: whose it is */                                                                   \
+	X(NOT_LOCAL, "not_local", "for no address of this node: neither VIP, SNAT address nor the kernel's") \
+	X(IPV6_UNSERVED, "ipv6_unserved", "IPv6 unicast, and no IPv6 address is served")           \
+	X(MULTICAST, "multicast", "multicast or broadcast that no routing protocol on this node uses") \
+	X(HANDOFF_FULL, "handoff_full", "the home worker's ring is full: that worker cannot keep up") \
+	/* admit: may it start a flow */                                                           \
+	X(UNSERVED_PORT, "unserved_port", "to a VIP, but no service is declared for this protocol and port") \
+	X(UNSERVED_PROTOCOL, "unserved_protocol", "to a VIP or SNAT address with a protocol that is not served") \
+	X(NOT_ALLOWED, "not_allowed", "the source is in none of the service's allow prefixes")     \
+	X(NO_FLOW, "no_flow",                                                                      \
+		"TCP that starts no connection and belongs to none (idle longer than its timeout?)") \
+	X(REPLY_NO_FLOW, "reply_no_flow", "to a SNAT address, but it answers no flow that is known") \
+	/* schedule: make a flow */                                                                \
+	X(NO_BACKEND, "no_backend", "the service has no usable backend")                           \
+	X(FLOW_TABLE_FULL, "flow_table_full", "no room for a flow: raise dataplane.flows_per_worker") \
+	X(SNAT_PORTS, "snat_ports", "every SNAT port towards this backend is in use: add SNAT addresses") \
+	X(NO_ROUTE, "no_route", "the kernel has no route to the destination")                      \
+	/* rewrite */                                                                              \
+	X(TTL_EXCEEDED, "ttl_exceeded", "TTL 1, and the answers' rate limit is used up")           \
+	X(BACKEND_GONE, "backend_gone", "the flow's backend was removed and its drain time is over") \
+	X(ICMP_UNMATCHED, "icmp_unmatched", "an ICMP message that answers no known flow")          \
+	X(ANSWER_LIMIT, "answer_limit", "deserved a RST or an ICMP error, but their rate limit is used up") \
+	/* tx */                                                                                   \
+	X(NEXTHOP_UNRESOLVED, "nexthop_unresolved", "the next hop's MAC address did not become known in time") \
+	X(TOO_BIG, "too_big", "longer than the outgoing port's MTU")                               \
+	X(TX_FULL, "tx_full", "the port's transmit queue stayed full")                             \
+	X(PORT_DOWN, "port_down", "the outgoing port is down or gone")                             \
+	X(NO_BUFFER, "no_buffer", "no packet buffer was free")                                     \
+	/* punt: hand to the kernel */                                                             \
+	X(PUNT_BUDGET, "punt_budget", "more for the kernel than its budget allows")                \
+	X(PUNT_FULL, "punt_full", "the ring or the TAP towards the kernel is full")                \
+	X(TWIN_FULL, "twin_full", "the kernel sends faster than the workers take it")
+
+enum sg_drop {
+	SG_DROP_NONE = 0,
+#define SG_DROP_ENUM(symbol, name, meaning) SG_DROP_##symbol,
+	SG_DROP_LIST(SG_DROP_ENUM)
+#undef SG_DROP_ENUM
+	SG_DROP_COUNT, // one more than the last reason
+};
+
+// `drop` is from 1 to SG_DROP_COUNT - 1.
+const char *sg_drop_name(enum sg_drop drop);
+const char *sg_drop_meaning(enum sg_drop drop);

@@ -1,0 +1,85 @@
+// What stays as it is for the life of the process: everything in the config file but the services.
+//
+// Filled by the config file reader, validated together with the services, then read-only.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "net/addr.h"
+#include "service/limits.h"
+
+enum sg_poll {
+	SG_POLL_BUSY,
+	SG_POLL_ADAPTIVE,
+};
+
+enum sg_unserved {
+	SG_UNSERVED_DROP,
+	SG_UNSERVED_REJECT,
+};
+
+#define SG_MAX_PORT_ADDRESSES 16
+
+struct sg_port_settings {
+	char name[SG_MAX_NAME_BYTES];
+	char device[256]; // as DPDK takes it: PCI address or vdev
+	char twin[16];    // the kernel interface's name (IFNAMSIZ)
+	struct {
+		struct sg_addr addr;
+		uint8_t length;
+	} addresses[SG_MAX_PORT_ADDRESSES];
+	unsigned n_addresses;
+	uint16_t mtu; // bytes of IP packet
+	int line;
+};
+
+// Seconds. The design's defaults are set by sg_settings_init.
+struct sg_timeouts {
+	uint32_t syn;
+	uint32_t tcp;
+	uint32_t tcp_half_closed;
+	uint32_t tcp_fin;
+	uint32_t udp_new;
+	uint32_t udp;
+	uint32_t drain;
+};
+
+struct sg_settings {
+	// dataplane
+	char instance[SG_MAX_NAME_BYTES]; // "stormgate"
+	unsigned workers[SG_MAX_WORKERS]; // CPU numbers; may repeat
+	unsigned n_workers;               // 0: choose from the affinity mask at start
+	int control_cpu;                  // -1: choose at start
+	uint32_t flows_per_worker;
+	bool hugepages;
+	enum sg_poll poll;
+	bool poll_given; // otherwise it follows `hugepages`
+	enum sg_unserved unserved;
+	uint64_t maglev_seed;
+
+	struct sg_port_settings ports[SG_MAX_PORTS];
+	unsigned n_ports;
+
+	// snat
+	struct sg_addr snat_addresses[SG_MAX_SNAT_ADDRESSES];
+	unsigned n_snat_addresses;
+	uint16_t snat_port_min, snat_port_max;
+	bool snat_ports_given;
+	int snat_line;
+
+	struct sg_timeouts timeouts;
+
+	// control
+	char socket_path[108];
+	mode_t socket_mode;
+	char socket_group[64]; // empty: not set
+
+	bool backend_cidrs_given;
+	struct sg_prefix backend_cidrs[SG_MAX_BACKEND_CIDRS];
+	unsigned n_backend_cidrs;
+};
+
+// Every default of the design; no port.
+void sg_settings_init(struct sg_settings *settings);

@@ -1,0 +1,124 @@
+// The snapshot: the desired state compiled into what a packet needs, immutable from publication to reclaim.
+//
+// Control builds one, publishes its pointer, and frees the parts that no newer snapshot shares once every worker has
+// passed a quiescent state. A worker reads the pointer once a turn and passes it to each stage as `const`.
+// Parts carry plain reference counts that only control touches. Services and backends are named by slot;
+// a flow keeps slot + generation, never a pointer.
+#pragma once
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "service/index.h"
+#include "service/routes.h"
+#include "service/settings.h"
+#include "service/state.h"
+#include "service/trie.h"
+
+// What a backend slot is to the flows that use it.
+enum sg_backend_life {
+	SG_BACKEND_FREE = 0,
+	SG_BACKEND_ACTIVE = 1,   // new flows welcome (weight permitting)
+	SG_BACKEND_DRAINING = 2, // `drain`: no new flows, old ones stay as long as they like
+	SG_BACKEND_REMOVED = 3,  // deleted: TCP flows may finish, UDP flows pick anew
+	SG_BACKEND_DEAD = 4,     // drain time over: what still comes is answered with RST
+};
+
+// The word that every packet of a known flow compares: generation << 8 | life.
+#define SG_BACKEND_WORD(generation, life) ((uint32_t)(generation) << 8 | (life))
+
+struct sg_backend {
+	uint32_t addr4_be; // 0 for IPv6
+	uint16_t port_be;
+	uint16_t generation; // of the slot; never 0
+	uint16_t hop;        // towards the address, at the routes' generation; 0: none
+	uint8_t route_kind;  // enum sg_route_kind
+	uint8_t route_port;
+	uint16_t weight;
+	uint8_t life; // enum sg_backend_life
+	uint8_t reserved0;
+	uint32_t service_slot;
+	uint32_t reserved1;
+	struct sg_addr addr;
+	uint8_t reserved2[20];
+};
+static_assert(sizeof(struct sg_backend) == 64, "a backend is one cache line");
+
+struct sg_backend_page {
+	unsigned refs; // control thread only
+	uint32_t words[SG_BACKENDS_PER_PAGE];
+	_Alignas(64) struct sg_backend backends[SG_BACKENDS_PER_PAGE];
+};
+
+// A compiled service. Shared by all snapshots in which it is the same.
+struct sg_service {
+	unsigned refs; // control thread only
+	uint32_t slot;
+	uint8_t protocol;
+	uint8_t scheduler; // enum sg_scheduler
+	uint8_t forward;   // enum sg_forward
+	uint8_t affinity;
+	uint16_t port_be;
+	uint16_t n_backends; // usable: active with a weight above 0
+	uint32_t vip4_be;    // 0: none
+	uint32_t affinity_timeout_s;
+	const uint32_t *backend_slots; // [n_backends], in the order of address and port
+	const uint16_t *weights;       // [n_backends]
+	// maglev: each entry is an index into backend_slots. wrr: the sequence to walk. Otherwise NULL.
+	const uint16_t *table;
+	uint32_t table_size;
+	uint32_t total_weight;
+	struct sg_trie *allow4; // NULL: everyone
+	bool allow_everyone;
+	struct sg_service_spec *spec; // a reference: the name for people, never read by a worker
+};
+
+// Kinds of our own addresses, as bits of the address index's values.
+#define SG_ADDRESS_VIP      0x1u // a service has it (a draining one counts)
+#define SG_ADDRESS_SNAT     0x2u
+#define SG_ADDRESS_ANNOUNCE 0x4u // workers answer ARP / NDP for it
+
+#define SG_VIP_KEY(addr_be, port_be, protocol)                                                     \
+	((uint64_t)(addr_be) << 32 | (uint64_t)(port_be) << 16 | (protocol))
+
+struct sg_snapshot {
+	uint64_t generation;
+	struct sg_index *vips4;      // SG_VIP_KEY -> service slot
+	struct sg_index *addresses4; // address -> SG_ADDRESS_ bits
+	struct sg_service **services; // by slot; NULL where free
+	uint32_t n_service_slots;
+	struct sg_backend_page **pages; // by slot / SG_BACKENDS_PER_PAGE; NULL where free
+	uint32_t n_pages;
+	struct sg_routes *routes;
+	struct sg_hash_key maglev_key; // the same on all nodes
+	enum sg_unserved unserved;
+};
+
+static inline const struct sg_backend *sg_snapshot_backend(const struct sg_snapshot *snapshot, uint32_t slot)
+{
+	return &snapshot->pages[slot / SG_BACKENDS_PER_PAGE]->backends[slot % SG_BACKENDS_PER_PAGE];
+}
+
+// The backend word of a slot that a flow remembers. Pages are never taken away while a flow may name them.
+static inline uint32_t sg_snapshot_backend_word(const struct sg_snapshot *snapshot, uint32_t slot)
+{
+	return snapshot->pages[slot / SG_BACKENDS_PER_PAGE]->words[slot % SG_BACKENDS_PER_PAGE];
+}
+
+// The service at a VIP, or NULL.
+static inline const struct sg_service *sg_snapshot_find_service4(
+	const struct sg_snapshot *snapshot, uint32_t addr_be, uint16_t port_be, uint8_t protocol)
+{
+	uint32_t slot = sg_index_find(snapshot->vips4, SG_VIP_KEY(addr_be, port_be, protocol));
+
+	return slot == SG_INDEX_NONE ? NULL : snapshot->services[slot];
+}
+
+// SG_ADDRESS_ bits of an address; 0 when it is not ours.
+static inline uint32_t sg_snapshot_address4(const struct sg_snapshot *snapshot, uint32_t addr_be)
+{
+	uint32_t bits = sg_index_find(snapshot->addresses4, addr_be);
+
+	return bits == SG_INDEX_NONE ? 0 : bits;
+}

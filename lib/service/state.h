@@ -1,0 +1,125 @@
+// The desired state: what the operator asked for, whole, whoever asked (config file, stormctl, Kubernetes).
+//
+// A service is an immutable `struct sg_service_spec` with a reference count; a state is a sorted array of references.
+// An edit clones the state (an array of pointers), replaces the specs that it touches, is validated, and is committed
+// or thrown away as a whole. So a change costs what it changes, and an old state is kept for the price
+// of its array. Control thread only.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "net/addr.h"
+#include "service/limits.h"
+
+enum sg_scheduler {
+	SG_SCHEDULER_MAGLEV,
+	SG_SCHEDULER_RR,
+	SG_SCHEDULER_WRR,
+	SG_SCHEDULER_LC,
+	SG_SCHEDULER_WLC,
+	SG_SCHEDULER_SH,
+	SG_SCHEDULER_COUNT,
+};
+
+enum sg_forward {
+	SG_FORWARD_SNAT,
+	SG_FORWARD_DNAT,
+	SG_FORWARD_DSR,
+	SG_FORWARD_IPIP,
+	SG_FORWARD_COUNT,
+};
+
+enum sg_affinity {
+	SG_AFFINITY_NONE,
+	SG_AFFINITY_CLIENT_IP,
+	SG_AFFINITY_COUNT,
+};
+
+enum sg_announce {
+	SG_ANNOUNCE_ALWAYS,
+	SG_ANNOUNCE_KERNEL,
+	SG_ANNOUNCE_NEVER,
+	SG_ANNOUNCE_COUNT,
+};
+
+// Names as they stand in the config file and in JSON. `parse` returns the value or -EINVAL.
+const char *sg_scheduler_name(enum sg_scheduler scheduler);
+int sg_scheduler_parse(const char *name);
+const char *sg_forward_name(enum sg_forward forward);
+int sg_forward_parse(const char *name);
+const char *sg_affinity_name(enum sg_affinity affinity);
+int sg_affinity_parse(const char *name);
+const char *sg_announce_name(enum sg_announce announce);
+int sg_announce_parse(const char *name);
+const char *sg_protocol_name(uint8_t protocol); // "tcp", "udp"
+int sg_protocol_parse(const char *name);
+
+struct sg_backend_spec {
+	struct sg_addr address;
+	uint16_t port; // host order
+	uint16_t weight;
+	bool draining; // no new flows; the weight is remembered
+	int line;      // of the config file; 0 when it came through the socket
+};
+
+struct sg_service_spec {
+	unsigned refs; // control thread only
+	char name[SG_MAX_NAME_BYTES];
+	char owner[SG_MAX_NAME_BYTES];
+	struct sg_addr vips[2]; // one, or one IPv4 and one IPv6
+	unsigned n_vips;
+	uint8_t protocol; // SG_PROTO_TCP, SG_PROTO_UDP
+	uint16_t port;    // host order
+	enum sg_scheduler scheduler;
+	enum sg_forward forward;
+	enum sg_affinity affinity;
+	enum sg_announce announce;
+	uint32_t affinity_timeout_s;
+	uint32_t maglev_table_size;
+	bool allow_everyone; // `allow` absent
+	struct sg_prefix *allow;
+	unsigned n_allow;
+	struct sg_backend_spec *backends; // sorted by address, then port
+	unsigned n_backends;
+	int line;
+};
+
+// A spec with every default set and no VIP, port or backend. NULL without memory.
+struct sg_service_spec *sg_service_spec_create(const char *name, const char *owner);
+// A copy with one reference, free to edit until it is put into a state. NULL without memory.
+struct sg_service_spec *sg_service_spec_clone(const struct sg_service_spec *spec);
+struct sg_service_spec *sg_service_spec_ref(struct sg_service_spec *spec);
+void sg_service_spec_unref(struct sg_service_spec *spec); // NULL is fine
+
+// Adds a backend in its place, or replaces the one with the same address and port. Returns 0 or -ENOMEM.
+int sg_service_spec_put_backend(struct sg_service_spec *spec, const struct sg_backend_spec *backend);
+// NULL when the service has none of that address and port.
+struct sg_backend_spec *sg_service_spec_find_backend(
+	const struct sg_service_spec *spec, const struct sg_addr *address, uint16_t port);
+// Returns 0 or -ENOENT.
+int sg_service_spec_remove_backend(
+	struct sg_service_spec *spec, const struct sg_addr *address, uint16_t port);
+int sg_service_spec_add_allow(struct sg_service_spec *spec, const struct sg_prefix *prefix);
+bool sg_service_spec_equal(const struct sg_service_spec *a, const struct sg_service_spec *b);
+
+struct sg_state {
+	struct sg_service_spec **services; // sorted by name, each referenced once
+	unsigned n_services;
+	unsigned capacity;
+};
+
+void sg_state_init(struct sg_state *state);
+void sg_state_fini(struct sg_state *state);
+// Fills an uninitialised state with references to the same specs. Returns 0 or -ENOMEM.
+int sg_state_clone(struct sg_state *ret_state, const struct sg_state *state);
+
+struct sg_service_spec *sg_state_find(const struct sg_state *state, const char *name);
+// Adds the spec, or replaces the one of that name; takes over the caller's reference. Returns 0 or -ENOMEM
+// (the reference is then still the caller's).
+int sg_state_put(struct sg_state *state, struct sg_service_spec *spec);
+int sg_state_remove(struct sg_state *state, const char *name); // 0 or -ENOENT
+// Removes every service of an owner: what an `apply` does before it puts the new ones.
+void sg_state_remove_owner(struct sg_state *state, const char *owner);
