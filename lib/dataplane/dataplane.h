@@ -1,0 +1,65 @@
+// The data plane as a whole: its ports, its workers and what they share. Sees DPDK.
+//
+// Filled by app/stormgate at start (lcores, ports, twin), used by workers and the twins' thread, taken down by
+// app/stormgate at the end. Nothing here is allocated or freed while workers run.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+#include <rte_ring.h>
+
+#include "service/counters.h"
+#include "service/limits.h"
+
+struct sg_worker;
+struct sg_publish;
+
+// Where a packet came from, in the private area of its mbuf: it must survive the way through a ring.
+struct sg_mbuf_meta {
+	uint8_t port;       // our number of the port, 0 to n_ports - 1
+	bool from_kernel;   // read from the twin rather than received on the wire
+	bool handed_off;    // came through an inbox from another worker: it is not handed over again
+	uint8_t reserved[5];
+};
+#define SG_MBUF_PRIV_BYTES 64
+
+static inline struct sg_mbuf_meta *sg_mbuf_meta(struct rte_mbuf *mbuf)
+{
+	return (struct sg_mbuf_meta *)rte_mbuf_to_priv(mbuf);
+}
+
+struct sg_port {
+	uint16_t dpdk_id;
+	uint8_t number; // as in the config file, from 0
+	uint8_t mac[6];
+	uint16_t mtu;   // bytes of IP packet
+	uint16_t n_rx_queues;
+	uint16_t n_tx_queues;
+	// What the device does for us; everything else is done in software.
+	bool rx_checksums;    // tells good and bad IP and L4 checksums of received packets
+	bool rss;             // our key and table are programmed
+	char name[SG_MAX_NAME_BYTES];
+	char driver[32];
+	// Workers (many) to the twins' thread (one). `urgent` carries ARP and routing protocols and is emptied first.
+	struct rte_ring *punt_urgent;
+	struct rte_ring *punt;
+	// Written by the control thread on link and removal events, read by workers (relaxed).
+	_Alignas(64) bool up;
+	bool gone;
+};
+
+struct sg_dataplane {
+	struct sg_port ports[SG_MAX_PORTS];
+	unsigned n_ports;
+	unsigned n_workers;
+	struct rte_mempool *mempool; // private area: struct sg_mbuf_meta
+	// Packets for a worker from other threads: hand-offs of other workers and what the kernel sends on a twin.
+	// Many producers, one consumer (the worker).
+	struct rte_ring *inboxes[SG_MAX_WORKERS];
+	struct sg_worker_counters counters[SG_MAX_WORKERS + 1]; // [n_workers]: the twins' thread
+	struct sg_worker *workers[SG_MAX_WORKERS];
+	struct sg_publish *publish;
+};
