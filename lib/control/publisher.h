@@ -11,12 +11,6 @@
 #include "service/counters.h"
 #include "service/snapshot.h"
 
-// A worker's wish, e.g. a neighbour that a client's packet needs.
-struct sg_wish {
-	uint32_t addr4_be;
-	uint8_t port;
-};
-
 struct sg_publisher {
 	void *dataplane;
 	unsigned n_workers;

@@ -56,6 +56,12 @@ struct sg_routes {
 #define SG_ROUTE_VALUE(kind, port, hop) ((uint32_t)(kind) << 24 | (uint32_t)(port) << 16 | (hop))
 #define SG_NEIGHBOUR_KEY(port, addr_be) ((uint64_t)(port) << 32 | (addr_be))
 
+// What a worker asks control for: that the kernel resolve a neighbour which it is about to answer.
+struct sg_wish {
+	uint32_t addr4_be;
+	uint8_t port;
+};
+
 // No routes and no hops, with one reference. NULL without memory.
 struct sg_routes *sg_routes_create_empty(void);
 struct sg_routes *sg_routes_ref(struct sg_routes *routes);

@@ -1,0 +1,78 @@
+// One packet on its way through the stages, and a burst of them. Knows no mbuf: rx.c fills it in, tx.c acts on it, and so can
+// a unit test, a pcap replayer or a fuzzer.
+//
+// A stage reads what the stages before it wrote and adds its own fields; the first that settles a packet writes the verdict, and
+// the rest pass it by.
+#pragma once
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "flow/table.h"
+#include "net/tuple.h"
+#include "service/drop.h"
+#include "service/snapshot.h"
+
+#define SG_BURST 32
+
+enum sg_verdict {
+	SG_VERDICT_NONE = 0, // not settled yet
+	SG_VERDICT_FORWARD,  // to `hop`; its MACs are written unless the hop is still unresolved
+	SG_VERDICT_SEND,     // out of `out_port` as it stands: what the kernel sends, and a client met at its own MAC
+	SG_VERDICT_ANSWER,   // turned into our answer in place: back to where it came from
+	SG_VERDICT_PUNT,     // to the kernel, through the twin of the port it came in on
+	SG_VERDICT_PUNT_URGENT, // the same, before all others: ARP, routing protocols
+	SG_VERDICT_HANDOFF,  // to the home worker, `target`
+	SG_VERDICT_DROP,     // lost, and `drop` says why
+};
+
+enum sg_pkt_class {
+	SG_CLASS_FLOW,  // IPv4 TCP or UDP: has a tuple
+	SG_CLASS_ICMP,  // IPv4
+	SG_CLASS_IPV4,  // any other IPv4, and what has a flaw
+	SG_CLASS_ARP,
+	SG_CLASS_IPV6,
+};
+
+// Set by rx.c.
+#define SG_PKT_FROM_KERNEL 0x01u // read from the twin
+#define SG_PKT_HANDED_OFF  0x02u // came from another worker: it is judged here, wherever its home is
+#define SG_PKT_IP_GOOD     0x04u // the device has checked the IP header's checksum
+#define SG_PKT_L4_GOOD     0x08u // the device has checked TCP's or UDP's
+#define SG_PKT_TAGGED      0x10u // the device has taken a VLAN tag off
+
+struct sg_pkt {
+	uint8_t *bytes;                   // the Ethernet frame
+	void *buffer;                     // what it lies in: rx.c's and tx.c's business
+	const struct sg_service *service; // set by admit, for schedule
+	sg_flow_ref ref;                  // set by lookup or schedule; 0: none
+	uint16_t length;                  // bytes of the frame; parse cuts Ethernet's padding off
+	uint16_t room;                    // bytes that the frame may grow to
+	uint16_t hop;                     // with SG_VERDICT_FORWARD
+	uint8_t flags;                    // SG_PKT_
+	uint8_t verdict;                  // enum sg_verdict
+	uint8_t drop;                     // enum sg_drop, with SG_VERDICT_DROP
+	uint8_t flaw;                     // enum sg_drop: how it will be lost if it turns out to be for us
+	uint8_t class;                    // enum sg_pkt_class
+	uint8_t l4_offset;                // from `bytes`
+	uint8_t port;                     // that it came in on
+	uint8_t out_port;                 // with SG_VERDICT_SEND
+	uint8_t target;                   // worker, with SG_VERDICT_HANDOFF
+};
+static_assert(sizeof(struct sg_pkt) <= 64, "a packet's notes fit one cache line");
+
+// Arrays beside the packets, at the same index, so that keys are hashed and found in bulk.
+struct sg_burst {
+	unsigned n;
+	unsigned n_misses; // packets that lookup left unsettled without a flow
+	struct sg_pkt pkts[SG_BURST];
+	struct sg_tuple4 tuples[SG_BURST]; // all zero for what is no SG_CLASS_FLOW
+	uint64_t hashes[SG_BURST];
+};
+
+static inline void sg_pkt_drop(struct sg_pkt *pkt, enum sg_drop drop)
+{
+	pkt->verdict = SG_VERDICT_DROP;
+	pkt->drop = (uint8_t)drop;
+}

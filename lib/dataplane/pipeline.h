@@ -1,0 +1,93 @@
+// The packet's walk: parse -> lookup -> steer -> admit -> schedule -> rewrite, and what one worker keeps for it.
+//
+// Each stage is one function over a burst, in one file named after it. Nothing here allocates, locks, logs or calls the
+// kernel. A `struct sg_pipeline` belongs to one worker; only what is marked so is read by another thread.
+#pragma once
+
+#include <stdint.h>
+
+#include "dataplane/learned.h"
+#include "dataplane/limiter.h"
+#include "dataplane/packet.h"
+#include "dataplane/wishes.h"
+#include "flow/snat.h"
+#include "flow/table.h"
+#include "net/toeplitz.h"
+#include "service/counters.h"
+#include "service/limits.h"
+#include "service/snapshot.h"
+
+struct sg_pipeline_port {
+	uint8_t mac[6];
+	uint16_t mtu; // bytes of IP packet
+};
+
+struct sg_pipeline {
+	// What never changes while the worker runs.
+	unsigned worker;
+	unsigned n_workers;
+	unsigned n_ports;
+	struct sg_pipeline_port ports[SG_MAX_PORTS];
+	const struct sg_home *home;
+	const struct sg_snat_pool *snat; // NULL: no SNAT address
+	uint16_t snat_port_min, snat_port_max;
+	struct sg_flow_timeouts timeouts;
+
+	// The worker's own.
+	struct sg_flow_table *flows; // control reads it with sg_flow_table_read
+	struct sg_worker_counters counters; // control reads them
+	uint32_t *backend_flows; // [SG_MAX_BACKENDS] live flows of this worker; control reads them
+	uint32_t *cursors;       // [SG_MAX_SERVICES] rr, wrr: where this worker stands
+	struct sg_learned learned;
+	struct sg_wishes *wishes; // control reads it
+	struct sg_limiter answers; // RST and ICMP errors that we originate
+	struct sg_limiter punts;
+	struct sg_limiter urgent_punts;
+	uint64_t random;
+	uint64_t now_ms; // both set before each burst by sg_pipeline_set_time
+	uint32_t now_ticks;
+
+	// What all workers together have on each backend, for lc and wlc: written by control, see dataplane/loads.h.
+	const struct sg_loads *loads; // NULL with one worker: its own count is exact
+};
+
+struct sg_pipeline_settings {
+	unsigned worker;
+	unsigned n_workers;
+	const struct sg_pipeline_port *ports;
+	unsigned n_ports;
+	const struct sg_home *home;
+	const struct sg_snat_pool *snat;
+	uint16_t snat_port_min, snat_port_max;
+	struct sg_timeouts timeouts;
+	uint32_t max_flows;
+	const struct sg_worker_counters *counters;
+	const struct sg_loads *loads;
+};
+
+// Lays out one worker's pipeline in memory of sg_pipeline_bytes(max_flows), zeroed and 64-byte aligned. Control thread, at start.
+size_t sg_pipeline_bytes(uint32_t max_flows);
+struct sg_pipeline *sg_pipeline_init(void *memory, const struct sg_pipeline_settings *settings);
+
+// Once a turn, before its bursts. `now_ms` is sg_clock_ms().
+void sg_pipeline_set_time(struct sg_pipeline *pipeline, uint64_t now_ms);
+
+// Judges every packet of a burst: afterwards each has a verdict.
+void sg_pipeline_run(
+	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_burst *burst);
+
+// Ages `n_records` of the flow table. Once a turn.
+void sg_pipeline_sweep(struct sg_pipeline *pipeline, uint32_t n_records);
+
+// The stages, in order. Each header-less function has its sentence at the top of its file.
+void sg_stage_parse(struct sg_pipeline *pipeline, struct sg_burst *burst);
+void sg_stage_lookup(
+	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_burst *burst);
+void sg_stage_steer(
+	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_burst *burst);
+void sg_stage_admit(
+	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_burst *burst);
+void sg_stage_schedule(
+	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_burst *burst);
+void sg_stage_rewrite(
+	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_burst *burst);
