@@ -35,7 +35,7 @@ struct sg_port_settings {
 	int line;
 };
 
-// Seconds. The design's defaults are set by sg_settings_init.
+// Seconds. 0 stands for the default wherever an operator writes it: sg_timeouts_fill.
 struct sg_timeouts {
 	uint32_t syn;
 	uint32_t tcp;
@@ -80,6 +80,9 @@ struct sg_settings {
 	struct sg_prefix backend_cidrs[SG_MAX_BACKEND_CIDRS];
 	unsigned n_backend_cidrs;
 };
+
+// Puts the default in the place of every timeout that is 0.
+void sg_timeouts_fill(struct sg_timeouts *timeouts);
 
 // Every default of the design; no port.
 void sg_settings_init(struct sg_settings *settings);

@@ -87,7 +87,8 @@ struct sg_service_spec {
 	int line;
 };
 
-// A spec with every default set and no VIP, port or backend. NULL without memory.
+// A spec with every default set and no VIP, port or backend. A name that is too long is cut so that validation
+// refuses it. NULL without memory.
 struct sg_service_spec *sg_service_spec_create(const char *name, const char *owner);
 // A copy with one reference, free to edit until it is put into a state. NULL without memory.
 struct sg_service_spec *sg_service_spec_clone(const struct sg_service_spec *spec);

@@ -5,6 +5,7 @@
 // 4 (16) reads without a comparison of lengths. Built once, then read by any number of threads.
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "net/addr.h"

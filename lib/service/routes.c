@@ -1,0 +1,39 @@
+// Life and death of the mirrored routes, see routes.h. What is in them is control's business.
+#include "service/routes.h"
+
+#include <stdlib.h>
+
+struct sg_routes *sg_routes_create_empty(void)
+{
+	struct sg_routes *routes = calloc(1, sizeof(*routes));
+
+	if (!routes)
+		return NULL;
+	routes->refs = 1;
+	routes->generation = 1;
+	routes->n_hops = 1;
+	routes->hops = calloc(1, sizeof(routes->hops[0]));
+	routes->ipv4 = sg_trie_create(NULL, 0, SG_FAMILY_IPV4);
+	routes->neighbours4 = sg_index_create(0);
+	if (!routes->hops || !routes->ipv4 || !routes->neighbours4) {
+		sg_routes_unref(routes);
+		return NULL;
+	}
+	return routes;
+}
+
+struct sg_routes *sg_routes_ref(struct sg_routes *routes)
+{
+	routes->refs++;
+	return routes;
+}
+
+void sg_routes_unref(struct sg_routes *routes)
+{
+	if (!routes || --routes->refs > 0)
+		return;
+	sg_index_unref(routes->neighbours4);
+	sg_trie_unref(routes->ipv4);
+	free(routes->hops);
+	free(routes);
+}

@@ -1,0 +1,377 @@
+// The desired state: specs with reference counts and sorted arrays of them, see state.h.
+#include "service/state.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/headers.h"
+
+static int parse_name(const char *const *names, int n, const char *name)
+{
+	for (int i = 0; i < n; i++)
+		if (strcmp(names[i], name) == 0)
+			return i;
+	return -EINVAL;
+}
+
+static const char *const scheduler_names[SG_SCHEDULER_COUNT] = {"maglev", "rr", "wrr", "lc", "wlc", "sh"};
+static const char *const forward_names[SG_FORWARD_COUNT] = {"snat", "dnat", "dsr", "ipip"};
+static const char *const affinity_names[SG_AFFINITY_COUNT] = {"none", "client-ip"};
+static const char *const announce_names[SG_ANNOUNCE_COUNT] = {"always", "kernel", "never"};
+
+const char *sg_scheduler_name(enum sg_scheduler scheduler)
+{
+	return scheduler_names[scheduler];
+}
+
+int sg_scheduler_parse(const char *name)
+{
+	return parse_name(scheduler_names, SG_SCHEDULER_COUNT, name);
+}
+
+const char *sg_forward_name(enum sg_forward forward)
+{
+	return forward_names[forward];
+}
+
+int sg_forward_parse(const char *name)
+{
+	return parse_name(forward_names, SG_FORWARD_COUNT, name);
+}
+
+const char *sg_affinity_name(enum sg_affinity affinity)
+{
+	return affinity_names[affinity];
+}
+
+int sg_affinity_parse(const char *name)
+{
+	return parse_name(affinity_names, SG_AFFINITY_COUNT, name);
+}
+
+const char *sg_announce_name(enum sg_announce announce)
+{
+	return announce_names[announce];
+}
+
+int sg_announce_parse(const char *name)
+{
+	return parse_name(announce_names, SG_ANNOUNCE_COUNT, name);
+}
+
+const char *sg_protocol_name(uint8_t protocol)
+{
+	return protocol == SG_PROTO_UDP ? "udp" : "tcp";
+}
+
+int sg_protocol_parse(const char *name)
+{
+	if (strcmp(name, "tcp") == 0)
+		return SG_PROTO_TCP;
+	if (strcmp(name, "udp") == 0)
+		return SG_PROTO_UDP;
+	return -EINVAL;
+}
+
+// A name that does not fit ends in '~', which no valid name has: it cannot pass for a shorter one.
+static void set_name(char *ret_name, const char *name)
+{
+	if (snprintf(ret_name, SG_MAX_NAME_BYTES, "%s", name) >= SG_MAX_NAME_BYTES)
+		ret_name[SG_MAX_NAME_BYTES - 2] = '~';
+}
+
+struct sg_service_spec *sg_service_spec_create(const char *name, const char *owner)
+{
+	struct sg_service_spec *spec = calloc(1, sizeof(*spec));
+
+	if (!spec)
+		return NULL;
+	spec->refs = 1;
+	set_name(spec->name, name);
+	set_name(spec->owner, owner);
+	spec->protocol = SG_PROTO_TCP;
+	spec->affinity_timeout_s = 10800;
+	spec->maglev_table_size = 4093;
+	spec->allow_everyone = true;
+	return spec;
+}
+
+// NULL for an empty array as well as without memory.
+static void *copy_array(const void *array, size_t bytes)
+{
+	void *copy = bytes > 0 ? malloc(bytes) : NULL;
+
+	if (copy)
+		memcpy(copy, array, bytes);
+	return copy;
+}
+
+struct sg_service_spec *sg_service_spec_clone(const struct sg_service_spec *spec)
+{
+	struct sg_service_spec *clone = copy_array(spec, sizeof(*spec));
+
+	if (!clone)
+		return NULL;
+	clone->refs = 1;
+	clone->allow = copy_array(spec->allow, spec->n_allow * sizeof(spec->allow[0]));
+	clone->backends = copy_array(spec->backends, spec->n_backends * sizeof(spec->backends[0]));
+	if ((spec->n_allow > 0 && !clone->allow) || (spec->n_backends > 0 && !clone->backends)) {
+		sg_service_spec_unref(clone);
+		return NULL;
+	}
+	return clone;
+}
+
+struct sg_service_spec *sg_service_spec_ref(struct sg_service_spec *spec)
+{
+	spec->refs++;
+	return spec;
+}
+
+void sg_service_spec_unref(struct sg_service_spec *spec)
+{
+	if (!spec || --spec->refs > 0)
+		return;
+	free(spec->allow);
+	free(spec->backends);
+	free(spec);
+}
+
+// Where the backend is, or would have to be put. Returns whether it is there.
+static bool search_backend(const struct sg_service_spec *spec, const struct sg_addr *address, uint16_t port,
+	unsigned *ret_at)
+{
+	unsigned low = 0, high = spec->n_backends;
+
+	while (low < high) {
+		unsigned middle = (low + high) / 2;
+		const struct sg_backend_spec *backend = &spec->backends[middle];
+		int order = sg_addr_compare(&backend->address, address);
+
+		if (order == 0)
+			order = (int)backend->port - (int)port;
+		if (order == 0) {
+			*ret_at = middle;
+			return true;
+		}
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*ret_at = low;
+	return false;
+}
+
+int sg_service_spec_put_backend(struct sg_service_spec *spec, const struct sg_backend_spec *backend)
+{
+	struct sg_backend_spec *backends;
+	unsigned at;
+
+	if (search_backend(spec, &backend->address, backend->port, &at)) {
+		spec->backends[at] = *backend;
+		return 0;
+	}
+	backends = realloc(spec->backends, (spec->n_backends + 1) * sizeof(backends[0]));
+	if (!backends)
+		return -ENOMEM;
+	memmove(&backends[at + 1], &backends[at], (spec->n_backends - at) * sizeof(backends[0]));
+	backends[at] = *backend;
+	spec->backends = backends;
+	spec->n_backends++;
+	return 0;
+}
+
+struct sg_backend_spec *sg_service_spec_find_backend(
+	const struct sg_service_spec *spec, const struct sg_addr *address, uint16_t port)
+{
+	unsigned at;
+
+	return search_backend(spec, address, port, &at) ? &spec->backends[at] : NULL;
+}
+
+int sg_service_spec_remove_backend(
+	struct sg_service_spec *spec, const struct sg_addr *address, uint16_t port)
+{
+	struct sg_backend_spec *backends = spec->backends;
+	unsigned at;
+
+	if (!search_backend(spec, address, port, &at))
+		return -ENOENT;
+	spec->n_backends--;
+	memmove(&backends[at], &backends[at + 1], (spec->n_backends - at) * sizeof(backends[0]));
+	return 0;
+}
+
+int sg_service_spec_add_allow(struct sg_service_spec *spec, const struct sg_prefix *prefix)
+{
+	struct sg_prefix *allow = realloc(spec->allow, (spec->n_allow + 1) * sizeof(allow[0]));
+
+	if (!allow)
+		return -ENOMEM;
+	allow[spec->n_allow++] = *prefix;
+	spec->allow = allow;
+	spec->allow_everyone = false;
+	return 0;
+}
+
+static bool backends_equal(const struct sg_service_spec *a, const struct sg_service_spec *b)
+{
+	if (a->n_backends != b->n_backends)
+		return false;
+	for (unsigned i = 0; i < a->n_backends; i++) {
+		const struct sg_backend_spec *x = &a->backends[i], *y = &b->backends[i];
+
+		if (!sg_addr_equal(&x->address, &y->address) || x->port != y->port || x->weight != y->weight ||
+			x->draining != y->draining)
+			return false;
+	}
+	return true;
+}
+
+static bool allow_equal(const struct sg_service_spec *a, const struct sg_service_spec *b)
+{
+	if (a->allow_everyone != b->allow_everyone || a->n_allow != b->n_allow)
+		return false;
+	for (unsigned i = 0; i < a->n_allow; i++)
+		if (!sg_addr_equal(&a->allow[i].addr, &b->allow[i].addr) ||
+			a->allow[i].length != b->allow[i].length)
+			return false;
+	return true;
+}
+
+static bool vips_equal(const struct sg_service_spec *a, const struct sg_service_spec *b)
+{
+	if (a->n_vips != b->n_vips)
+		return false;
+	for (unsigned i = 0; i < a->n_vips; i++)
+		if (!sg_addr_equal(&a->vips[i], &b->vips[i]))
+			return false;
+	return true;
+}
+
+bool sg_service_spec_equal(const struct sg_service_spec *a, const struct sg_service_spec *b)
+{
+	return a == b ||
+	       (strcmp(a->name, b->name) == 0 && strcmp(a->owner, b->owner) == 0 && vips_equal(a, b) &&
+		       a->protocol == b->protocol && a->port == b->port && a->scheduler == b->scheduler &&
+		       a->forward == b->forward && a->affinity == b->affinity &&
+		       a->announce == b->announce && a->affinity_timeout_s == b->affinity_timeout_s &&
+		       a->maglev_table_size == b->maglev_table_size && allow_equal(a, b) &&
+		       backends_equal(a, b));
+}
+
+void sg_state_init(struct sg_state *state)
+{
+	*state = (struct sg_state){0};
+}
+
+void sg_state_fini(struct sg_state *state)
+{
+	for (unsigned i = 0; i < state->n_services; i++)
+		sg_service_spec_unref(state->services[i]);
+	free(state->services);
+	sg_state_init(state);
+}
+
+int sg_state_clone(struct sg_state *ret_state, const struct sg_state *state)
+{
+	unsigned n = state->n_services;
+	struct sg_service_spec **services = copy_array(state->services, n * sizeof(services[0]));
+
+	if (n > 0 && !services)
+		return -ENOMEM;
+	for (unsigned i = 0; i < n; i++)
+		sg_service_spec_ref(services[i]);
+	*ret_state = (struct sg_state){.services = services, .n_services = n, .capacity = n};
+	return 0;
+}
+
+// Where the name is, or would have to be put. Returns whether it is there.
+static bool search_service(const struct sg_state *state, const char *name, unsigned *ret_at)
+{
+	unsigned low = 0, high = state->n_services;
+
+	while (low < high) {
+		unsigned middle = (low + high) / 2;
+		int order = strcmp(state->services[middle]->name, name);
+
+		if (order == 0) {
+			*ret_at = middle;
+			return true;
+		}
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*ret_at = low;
+	return false;
+}
+
+struct sg_service_spec *sg_state_find(const struct sg_state *state, const char *name)
+{
+	unsigned at;
+
+	return search_service(state, name, &at) ? state->services[at] : NULL;
+}
+
+static int grow(struct sg_state *state)
+{
+	unsigned capacity = state->capacity < 16 ? 16 : state->capacity * 2;
+	struct sg_service_spec **services = realloc(state->services, capacity * sizeof(services[0]));
+
+	if (!services)
+		return -ENOMEM;
+	state->services = services;
+	state->capacity = capacity;
+	return 0;
+}
+
+int sg_state_put(struct sg_state *state, struct sg_service_spec *spec)
+{
+	unsigned at;
+
+	if (search_service(state, spec->name, &at)) {
+		sg_service_spec_unref(state->services[at]);
+		state->services[at] = spec;
+		return 0;
+	}
+	if (state->n_services == state->capacity && grow(state) < 0)
+		return -ENOMEM;
+	memmove(&state->services[at + 1], &state->services[at],
+		(state->n_services - at) * sizeof(state->services[0]));
+	state->services[at] = spec;
+	state->n_services++;
+	return 0;
+}
+
+int sg_state_remove(struct sg_state *state, const char *name)
+{
+	unsigned at;
+
+	if (!search_service(state, name, &at))
+		return -ENOENT;
+	sg_service_spec_unref(state->services[at]);
+	state->n_services--;
+	memmove(&state->services[at], &state->services[at + 1],
+		(state->n_services - at) * sizeof(state->services[0]));
+	return 0;
+}
+
+void sg_state_remove_owner(struct sg_state *state, const char *owner)
+{
+	unsigned n_kept = 0;
+
+	for (unsigned i = 0; i < state->n_services; i++) {
+		struct sg_service_spec *spec = state->services[i];
+
+		if (strcmp(spec->owner, owner) == 0)
+			sg_service_spec_unref(spec);
+		else
+			state->services[n_kept++] = spec;
+	}
+	state->n_services = n_kept;
+}
