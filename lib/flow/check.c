@@ -1,0 +1,123 @@
+// The flow table's consistency, word by word: for tests. See layout.h.
+#include "flow/layout.h"
+
+static bool is_entry_of(const struct sg_flow_table *table, uint32_t bucket_at, unsigned slot)
+{
+	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
+	const struct sg_cuckoo_bucket *bucket = &cuckoo.buckets[bucket_at];
+	uint32_t entry = bucket->entries[slot];
+	sg_flow_ref ref = sg_flow_ref_of_entry(entry);
+	const struct sg_flow *flow = sg_flow_table_get(table, ref);
+	struct sg_tuple4 key = *sg_flow_tuple(flow, sg_flow_ref_direction(ref));
+	uint64_t hash;
+	uint32_t home;
+
+	key.hop = 0;
+	sg_flow_table_hash(table, &key, 1, &hash);
+	home = sg_cuckoo_primary(&cuckoo, hash);
+	if (entry & SG_CUCKOO_ALTERNATE)
+		home = sg_cuckoo_other(&cuckoo, home, sg_cuckoo_signature(hash));
+	return flow->state != SG_FLOW_FREE && home == bucket_at &&
+		bucket->signatures[slot] == sg_cuckoo_signature(hash);
+}
+
+// How many entries the index has, and how many of them are in their alternate; UINT32_MAX when one is nobody's.
+static uint32_t count_entries(const struct sg_flow_table *table, uint32_t *ret_alternates)
+{
+	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
+	uint32_t n = 0;
+
+	*ret_alternates = 0;
+	for (uint32_t at = 0; at < cuckoo.n_buckets; at++) {
+		const struct sg_cuckoo_bucket *bucket = &cuckoo.buckets[at];
+
+		for (unsigned slot = 0; slot < SG_CUCKOO_SLOTS; slot++) {
+			if ((bucket->signatures[slot] == 0) != (bucket->entries[slot] == 0))
+				return UINT32_MAX;
+			if (bucket->entries[slot] == 0)
+				continue;
+			if (!is_entry_of(table, at, slot))
+				return UINT32_MAX;
+			n++;
+			*ret_alternates += !!(bucket->entries[slot] & SG_CUCKOO_ALTERNATE);
+		}
+	}
+	return n;
+}
+
+static uint32_t sum_of_overflows(const struct sg_flow_table *table)
+{
+	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
+	uint32_t sum = 0;
+
+	for (uint32_t at = 0; at < cuckoo.n_buckets; at++)
+		sum += cuckoo.buckets[at].overflow;
+	return sum;
+}
+
+static bool is_found(const struct sg_flow_table *table, sg_flow_ref ref)
+{
+	struct sg_tuple4 key = *sg_flow_tuple(sg_flow_table_get(table, ref), sg_flow_ref_direction(ref));
+	uint64_t hash;
+
+	key.hop = 0;
+	sg_flow_table_hash(table, &key, 1, &hash);
+	return sg_flow_table_find(table, &key, hash) == ref;
+}
+
+static const char *check_records(const struct sg_flow_table *table)
+{
+	uint32_t count = 0;
+	uint32_t embryos = 0;
+
+	for (uint32_t record = 1; record <= table->max_flows; record++) {
+		const struct sg_flow *flow = sg_flow_table_get(table, record << 1);
+
+		if (flow->state == SG_FLOW_FREE)
+			continue;
+		count++;
+		embryos += flow->embryo;
+		if (!is_found(table, record << 1 | SG_FLOW_TO_BACKEND))
+			return "a flow is not found under its client's tuple";
+		if (!is_found(table, record << 1 | SG_FLOW_TO_CLIENT))
+			return "a flow is not found under its server's tuple";
+	}
+	if (count != table->count)
+		return "the count of flows is wrong";
+	return embryos == table->embryos ? NULL : "the count of embryos is wrong";
+}
+
+static const char *check_lists(const struct sg_flow_table *table)
+{
+	const struct sg_flow_node *nodes = sg_flow_table_nodes(table);
+	uint32_t n_free = table->max_flows + 1 - table->first_unused;
+	uint32_t embryos = 0;
+
+	for (uint32_t at = nodes[0].next; at != 0 && embryos <= table->max_flows; at = nodes[at].next) {
+		if (nodes[nodes[at].prev].next != at || !sg_flow_table_get(table, at << 1)->embryo)
+			return "the queue of embryos is torn";
+		embryos++;
+	}
+	if (embryos != table->embryos)
+		return "the queue of embryos has the wrong length";
+	for (uint32_t at = table->first_free; at != 0 && n_free <= table->max_flows; at = nodes[at].next)
+		n_free++;
+	return n_free + table->count == table->max_flows ? NULL : "a free record is lost";
+}
+
+const char *sg_flow_table_check(const struct sg_flow_table *table)
+{
+	uint32_t alternates;
+	uint32_t entries = count_entries(table, &alternates);
+	const char *problem = check_records(table);
+
+	if (problem)
+		return problem;
+	if (entries == UINT32_MAX)
+		return "the index has an entry that is nobody's";
+	if (entries != 2 * table->count)
+		return "the index does not have two entries a flow";
+	if (sum_of_overflows(table) != alternates)
+		return "the overflow counters do not add up";
+	return check_lists(table);
+}

@@ -1,0 +1,87 @@
+// How a flow table lies in its memory: for the files that make it up, and for tests. Nobody else includes this.
+//
+//     struct sg_flow_table | buckets | records 0 to max_flows | nodes 0 to max_flows
+//
+// A node is a record's place in one of two lists. In use as an embryo: the circular queue whose ends meet in node 0,
+// next towards the younger. Free: the stack of free records, next only. Nodes stand apart from the records because
+// eight of them share a line: leaving the queue touches neighbours, and those are records of other flows.
+#pragma once
+
+#include "flow/cuckoo.h"
+#include "flow/table.h"
+
+// The slots that a full table has for its 2 * max_flows entries: 8 for every 7.
+#define SG_FLOW_ENTRIES_PER_BUCKET 7
+
+enum sg_flow_hash {
+	SG_FLOW_HASH_SIPHASH,
+	SG_FLOW_HASH_AES,
+	SG_FLOW_HASH_IDENTITY, // for tests: structure shines through
+	SG_FLOW_HASH_CONSTANT, // for tests: the worst there is
+};
+
+struct sg_flow_node {
+	uint32_t prev;
+	uint32_t next;
+};
+
+struct sg_flow_table {
+	// Written by init only.
+	_Alignas(64) struct sg_hash_key key;
+	uint32_t hash; // enum sg_flow_hash: a number, since a function's address means nothing to the next process
+	uint32_t max_flows;
+	uint32_t n_buckets;
+	uint32_t reserved;
+	uint64_t buckets_at; // bytes from the table's start
+	uint64_t records_at;
+	uint64_t nodes_at;
+
+	// Written by the worker that owns the table.
+	_Alignas(64) uint32_t count;
+	uint32_t embryos;
+	uint32_t first_free;   // record on top of the stack of free ones; 0: none
+	uint32_t first_unused; // this record and all behind it were never used
+	uint32_t sweep_at;     // the next record that the sweep looks at
+};
+
+static inline struct sg_cuckoo sg_flow_table_cuckoo(const struct sg_flow_table *table)
+{
+	return (struct sg_cuckoo){
+		.buckets = (struct sg_cuckoo_bucket *)((uintptr_t)table + table->buckets_at),
+		.n_buckets = table->n_buckets,
+	};
+}
+
+static inline struct sg_flow *sg_flow_table_records(const struct sg_flow_table *table)
+{
+	return (struct sg_flow *)((uintptr_t)table + table->records_at);
+}
+
+static inline struct sg_flow_node *sg_flow_table_nodes(const struct sg_flow_table *table)
+{
+	return (struct sg_flow_node *)((uintptr_t)table + table->nodes_at);
+}
+
+// An entry of the index has the direction in bit 31 and the record below bit 30; a ref is the same, rotated.
+static inline sg_flow_ref sg_flow_ref_of_entry(uint32_t entry)
+{
+	entry &= ~SG_CUCKOO_ALTERNATE;
+	return entry << 1 | entry >> 31;
+}
+
+static inline uint32_t sg_flow_entry_of_ref(sg_flow_ref ref)
+{
+	return ref >> 1 | ref << 31;
+}
+
+// As sg_flow_table_init, with a hash of the caller's choice.
+struct sg_flow_table *sg_flow_table_init_hashed(
+	void *memory, uint32_t max_flows, const struct sg_hash_key *key, enum sg_flow_hash hash);
+
+// The embryos' queue, see embryo.c.
+void sg_flow_embryo_join(struct sg_flow_table *table, uint32_t record);
+void sg_flow_embryo_leave(struct sg_flow_table *table, uint32_t record);
+
+// Looks at every word of the table: is each flow found under both tuples, is each entry somebody's, do the
+// overflow counters, the queue and the counts agree? NULL when all is well, otherwise what is not.
+const char *sg_flow_table_check(const struct sg_flow_table *table);

@@ -1,0 +1,220 @@
+// Choosing SNAT ports, see snat.h.
+#include "flow/snat.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "flow/tcp.h"
+
+#define GROUP       4  // candidates whose buckets are asked for together
+#define PER_ADDRESS 32 // candidates before the next address's turn
+
+struct sg_snat_pool {
+	const struct sg_home *home;
+	uint32_t n_addresses;
+	uint32_t n_ports;
+	uint32_t class_starts[SG_HOME_ENTRIES + 1]; // into `ports`
+	uint16_t *ports;                            // host order, by class
+	// The entries of the table of homes that are a worker's: entries[starts[w]] to entries[starts[w + 1] - 1].
+	uint8_t entries[SG_HOME_ENTRIES];
+	uint8_t starts[UINT8_MAX + 2];
+	uint32_t addresses_be[];
+};
+static_assert(SG_HOME_ENTRIES <= UINT8_MAX, "numbers of entries are 8 bits");
+
+// Ports that would do, all of them equally well: a part of `ports`.
+struct span {
+	uint32_t start;
+	uint32_t n;
+};
+
+struct group {
+	struct sg_tuple4 tuples[GROUP];
+	uint64_t hashes[GROUP];
+	sg_flow_ref refs[GROUP];
+};
+
+static unsigned class_of(const struct sg_home *home, uint16_t port)
+{
+	return sg_toeplitz_dport4(&home->toeplitz, port) & SG_HOME_MASK;
+}
+
+// Counting sort by class.
+static void sort_ports(struct sg_snat_pool *pool, uint16_t port_min)
+{
+	uint32_t next[SG_HOME_ENTRIES + 1] = {0};
+
+	for (uint32_t i = 0; i < pool->n_ports; i++)
+		next[class_of(pool->home, (uint16_t)(port_min + i)) + 1]++;
+	for (unsigned i = 0; i < SG_HOME_ENTRIES; i++)
+		next[i + 1] += next[i];
+	memcpy(pool->class_starts, next, sizeof(next));
+	for (uint32_t i = 0; i < pool->n_ports; i++) {
+		uint16_t port = (uint16_t)(port_min + i);
+
+		pool->ports[next[class_of(pool->home, port)]++] = port;
+	}
+}
+
+static void sort_entries(struct sg_snat_pool *pool)
+{
+	unsigned n = 0;
+
+	for (unsigned worker = 0; worker <= UINT8_MAX; worker++) {
+		pool->starts[worker] = (uint8_t)n;
+		for (unsigned entry = 0; entry < SG_HOME_ENTRIES; entry++) {
+			if (pool->home->reta[entry] == worker)
+				pool->entries[n++] = (uint8_t)entry;
+		}
+	}
+	pool->starts[UINT8_MAX + 1] = (uint8_t)n;
+}
+
+static unsigned n_entries_of(const struct sg_snat_pool *pool, unsigned worker)
+{
+	return pool->starts[worker + 1] - pool->starts[worker];
+}
+
+static int check_classes(const struct sg_snat_pool *pool, uint16_t port_min, struct sg_error *error)
+{
+	if (n_entries_of(pool, pool->home->reta[0]) == SG_HOME_ENTRIES)
+		return 0;
+	for (unsigned i = 0; i < SG_HOME_ENTRIES; i++) {
+		if (pool->class_starts[i] == pool->class_starts[i + 1])
+			return sg_error_set(error, -EINVAL,
+				"SNAT ports %u to %u are too few for several workers: some of the 128 classes "
+				"of ports that tell replies' homes apart would be empty; give it a wider "
+				"snat.ports",
+				port_min, port_min + pool->n_ports - 1);
+	}
+	return 0;
+}
+
+struct sg_snat_pool *sg_snat_pool_create(const struct sg_home *home, const uint32_t *addresses_be,
+	unsigned n, uint16_t port_min, uint16_t port_max, struct sg_error *error)
+{
+	struct sg_snat_pool *pool;
+
+	if (n == 0 || port_min == 0 || port_min > port_max) {
+		sg_error_set(error, -EINVAL, "SNAT needs an address and a range of ports from 1 upwards");
+		return NULL;
+	}
+	pool = calloc(1, sizeof(*pool) + n * sizeof(addresses_be[0]));
+	if (!pool)
+		goto no_memory;
+	pool->home = home;
+	pool->n_addresses = n;
+	pool->n_ports = (uint32_t)port_max - port_min + 1;
+	memcpy(pool->addresses_be, addresses_be, n * sizeof(addresses_be[0]));
+	pool->ports = calloc(pool->n_ports, sizeof(pool->ports[0]));
+	if (!pool->ports)
+		goto no_memory;
+	sort_ports(pool, port_min);
+	sort_entries(pool);
+	if (check_classes(pool, port_min, error) == 0)
+		return pool;
+	sg_snat_pool_destroy(pool);
+	return NULL;
+
+no_memory:
+	sg_error_set(error, -ENOMEM, "no memory for the SNAT ports");
+	sg_snat_pool_destroy(pool);
+	return NULL;
+}
+
+void sg_snat_pool_destroy(struct sg_snat_pool *pool)
+{
+	if (!pool)
+		return;
+	free(pool->ports);
+	free(pool);
+}
+
+// Ports whose replies come home to `worker`. `base` is what the rest of the reply adds to the hash: of the worker's
+// entries one is taken at random, and base ^ class = entry.
+static struct span pick_span(
+	const struct sg_snat_pool *pool, unsigned worker, uint32_t base, uint32_t random)
+{
+	unsigned n = n_entries_of(pool, worker);
+	unsigned class;
+
+	if (n == SG_HOME_ENTRIES)
+		return (struct span){.start = 0, .n = pool->n_ports};
+	class = (base ^ pool->entries[pool->starts[worker] + sg_reduce(random, n)]) & SG_HOME_MASK;
+	return (struct span){.start = pool->class_starts[class],
+		.n = pool->class_starts[class + 1] - pool->class_starts[class]};
+}
+
+// Fills a group's tuples: random ports of the span, or, when the span is so small that all may be tried, one after the other.
+static void propose(const struct sg_snat_pool *pool, struct span span, unsigned tried, uint64_t random,
+	const struct sg_tuple4 *reply, struct group *ret_group)
+{
+	for (unsigned i = 0; i < GROUP; i++) {
+		uint32_t at = (uint32_t)((random >> (16 * i) & 0xffff) * span.n >> 16);
+
+		if (span.n <= PER_ADDRESS)
+			at = (tried + i) % span.n;
+		ret_group->tuples[i] = *reply;
+		ret_group->tuples[i].dport_be = __builtin_bswap16(pool->ports[span.start + at]);
+	}
+}
+
+// The first free candidate; failing that, the first whose flow is closed and may be replaced; failing that, GROUP.
+static unsigned settle(const struct sg_flow_table *table, const struct group *group, uint32_t syn_seq)
+{
+	unsigned reusable = GROUP;
+
+	for (unsigned i = 0; i < GROUP; i++) {
+		if (!group->refs[i])
+			return i;
+		if (reusable == GROUP &&
+			sg_flow_tcp_may_reuse(sg_flow_table_get(table, group->refs[i]), syn_seq))
+			reusable = i;
+	}
+	return reusable;
+}
+
+static bool pick_port(const struct sg_snat_pool *pool, const struct sg_flow_table *table, unsigned worker,
+	uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply, uint64_t *ret_hash,
+	sg_flow_ref *ret_closed)
+{
+	uint32_t base = sg_toeplitz_tuple4(&pool->home->toeplitz, reply);
+	struct group group;
+
+	for (unsigned tried = 0; tried < PER_ADDRESS; tried += GROUP) {
+		struct span span =
+			pick_span(pool, worker, base, (uint32_t)(sg_random_next(random) >> 32));
+		unsigned i;
+
+		propose(pool, span, tried, sg_random_next(random), reply, &group);
+		sg_flow_table_hash(table, group.tuples, GROUP, group.hashes);
+		sg_flow_table_find_bulk(table, group.tuples, group.hashes, GROUP, group.refs);
+		i = settle(table, &group, syn_seq);
+		if (i == GROUP)
+			continue;
+		*reply = group.tuples[i];
+		*ret_hash = group.hashes[i];
+		*ret_closed = group.refs[i];
+		return true;
+	}
+	return false;
+}
+
+bool sg_snat_pick(const struct sg_snat_pool *pool, const struct sg_flow_table *table, unsigned worker,
+	uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply, uint64_t *ret_hash,
+	sg_flow_ref *ret_closed)
+{
+	uint32_t at = sg_reduce((uint32_t)(sg_random_next(random) >> 32), pool->n_addresses);
+
+	reply->dport_be = 0;
+	reply->hop = 0;
+	for (uint32_t i = 0; i < pool->n_addresses; i++) {
+		reply->dst_be = pool->addresses_be[at];
+		if (pick_port(pool, table, worker, random, syn_seq, reply, ret_hash, ret_closed))
+			return true;
+		at = at + 1 == pool->n_addresses ? 0 : at + 1;
+	}
+	return false;
+}

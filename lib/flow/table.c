@@ -1,0 +1,329 @@
+// Records and both directions of the flow table: laying out, finding, inserting, removing. See table.h.
+#include "flow/table.h"
+#include "flow/layout.h"
+
+#include <string.h>
+
+#define REMOVE_BURST 32
+
+static inline size_t align_up(size_t bytes)
+{
+	return (bytes + 63) & ~(size_t)63;
+}
+
+static uint32_t buckets_for(uint32_t max_flows)
+{
+	uint64_t entries = (uint64_t)max_flows * 2;
+
+	return (uint32_t)((entries + SG_FLOW_ENTRIES_PER_BUCKET - 1) / SG_FLOW_ENTRIES_PER_BUCKET);
+}
+
+size_t sg_flow_table_bytes(uint32_t max_flows)
+{
+	size_t n_records = (size_t)max_flows + 1;
+
+	return sizeof(struct sg_flow_table) + buckets_for(max_flows) * sizeof(struct sg_cuckoo_bucket) +
+		n_records * sizeof(struct sg_flow) + align_up(n_records * sizeof(struct sg_flow_node));
+}
+
+struct sg_flow_table *sg_flow_table_init_hashed(
+	void *memory, uint32_t max_flows, const struct sg_hash_key *key, enum sg_flow_hash hash)
+{
+	struct sg_flow_table *table = memory;
+
+	table->key = *key;
+	table->hash = hash;
+	table->max_flows = max_flows;
+	table->n_buckets = buckets_for(max_flows);
+	table->buckets_at = sizeof(*table);
+	table->records_at = table->buckets_at + table->n_buckets * sizeof(struct sg_cuckoo_bucket);
+	table->nodes_at = table->records_at + ((size_t)max_flows + 1) * sizeof(struct sg_flow);
+	table->first_unused = 1;
+	table->sweep_at = 1;
+	return table;
+}
+
+struct sg_flow_table *sg_flow_table_init(void *memory, uint32_t max_flows, const struct sg_hash_key *key)
+{
+	bool aes = sg_hash16_bulk_best() == sg_hash16_bulk_aes;
+
+	return sg_flow_table_init_hashed(
+		memory, max_flows, key, aes ? SG_FLOW_HASH_AES : SG_FLOW_HASH_SIPHASH);
+}
+
+static void hash_for_tests(
+	const struct sg_flow_table *table, const struct sg_tuple4 *tuples, unsigned n, uint64_t *ret_hashes)
+{
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t halves[2];
+
+		memcpy(halves, &tuples[i], 16);
+		ret_hashes[i] = table->hash == SG_FLOW_HASH_CONSTANT ? 0 : halves[0] ^ halves[1];
+	}
+}
+
+void sg_flow_table_hash(
+	const struct sg_flow_table *table, const struct sg_tuple4 *tuples, unsigned n, uint64_t *ret_hashes)
+{
+	if (__builtin_expect(table->hash == SG_FLOW_HASH_AES, 1))
+		sg_hash16_bulk_aes(&table->key, tuples, n, ret_hashes);
+	else if (table->hash == SG_FLOW_HASH_SIPHASH)
+		sg_hash16_bulk_portable(&table->key, tuples, n, ret_hashes);
+	else
+		hash_for_tests(table, tuples, n, ret_hashes);
+}
+
+struct sg_flow *sg_flow_table_get(const struct sg_flow_table *table, sg_flow_ref ref)
+{
+	return &sg_flow_table_records(table)[ref >> 1];
+}
+
+static inline bool is_tuple_of(
+	const struct sg_flow *records, sg_flow_ref ref, const struct sg_tuple4 *tuple)
+{
+	return sg_tuple4_equal(sg_flow_tuple(&records[ref >> 1], sg_flow_ref_direction(ref)), tuple);
+}
+
+// Compares every entry of a bucket that has the signature. 0: it is none of them.
+static sg_flow_ref find_in_bucket(const struct sg_flow *records, const struct sg_cuckoo_bucket *bucket,
+	uint16_t signature, const struct sg_tuple4 *tuple)
+{
+	unsigned mask = sg_cuckoo_match(bucket, signature);
+
+	for (; mask; mask &= mask - 1) {
+		sg_flow_ref ref = sg_flow_ref_of_entry(bucket->entries[__builtin_ctz(mask)]);
+
+		if (is_tuple_of(records, ref, tuple))
+			return ref;
+	}
+	return 0;
+}
+
+sg_flow_ref sg_flow_table_find(
+	const struct sg_flow_table *table, const struct sg_tuple4 *tuple, uint64_t hash)
+{
+	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
+	const struct sg_flow *records = sg_flow_table_records(table);
+	uint16_t signature = sg_cuckoo_signature(hash);
+	uint32_t primary = sg_cuckoo_primary(&cuckoo, hash);
+	uint32_t other;
+	sg_flow_ref ref = find_in_bucket(records, &cuckoo.buckets[primary], signature, tuple);
+
+	if (ref || cuckoo.buckets[primary].overflow == 0)
+		return ref;
+	other = sg_cuckoo_other(&cuckoo, primary, signature);
+	return find_in_bucket(records, &cuckoo.buckets[other], signature, tuple);
+}
+
+void sg_flow_table_prefetch(const struct sg_flow_table *table, const uint64_t *hashes, unsigned n)
+{
+	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
+
+	for (unsigned i = 0; i < n; i++)
+		__builtin_prefetch(&cuckoo.buckets[sg_cuckoo_primary(&cuckoo, hashes[i])]);
+}
+
+// The first entry of a bucket that has the signature, as a ref; 0: none. The record is asked for either way
+// (record 0 is always cached), so that there is no branch that half the packets mispredict.
+static inline sg_flow_ref take_candidate(
+	const struct sg_flow *records, const struct sg_cuckoo_bucket *bucket, uint16_t signature)
+{
+	unsigned mask = sg_cuckoo_match(bucket, signature);
+	unsigned slot = (unsigned)__builtin_ctz(mask | 1u << SG_CUCKOO_SLOTS) & (SG_CUCKOO_SLOTS - 1);
+	sg_flow_ref ref = mask ? sg_flow_ref_of_entry(bucket->entries[slot]) : 0;
+
+	__builtin_prefetch(&records[ref >> 1], 1);
+	return ref;
+}
+
+// Three passes, each asking for the lines that the next one reads: buckets, alternate buckets of the few that need
+// them, records.
+void sg_flow_table_find_bulk(const struct sg_flow_table *table, const struct sg_tuple4 *tuples,
+	const uint64_t *hashes, unsigned n, sg_flow_ref *ret_refs)
+{
+	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
+	const struct sg_flow *records = sg_flow_table_records(table);
+	uint32_t at[SG_FLOW_MAX_BURST];
+	uint8_t away[SG_FLOW_MAX_BURST]; // keys to be looked for in their alternate bucket
+	unsigned n_away = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		at[i] = sg_cuckoo_primary(&cuckoo, hashes[i]);
+		__builtin_prefetch(&cuckoo.buckets[at[i]]);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		const struct sg_cuckoo_bucket *bucket = &cuckoo.buckets[at[i]];
+
+		ret_refs[i] = take_candidate(records, bucket, sg_cuckoo_signature(hashes[i]));
+		away[n_away] = (uint8_t)i;
+		n_away += ret_refs[i] == 0 && bucket->overflow != 0;
+	}
+	for (unsigned k = 0; k < n_away; k++) {
+		unsigned i = away[k];
+
+		at[i] = sg_cuckoo_other(&cuckoo, at[i], sg_cuckoo_signature(hashes[i]));
+		__builtin_prefetch(&cuckoo.buckets[at[i]]);
+	}
+	for (unsigned k = 0; k < n_away; k++) {
+		unsigned i = away[k];
+
+		ret_refs[i] = take_candidate(
+			records, &cuckoo.buckets[at[i]], sg_cuckoo_signature(hashes[i]));
+	}
+	for (unsigned i = 0; i < n; i++) {
+		// Another key with the same signature: 1 of 8,000 look-ups, so it may start over.
+		if (ret_refs[i] && __builtin_expect(!is_tuple_of(records, ret_refs[i], &tuples[i]), 0))
+			ret_refs[i] = sg_flow_table_find(table, &tuples[i], hashes[i]);
+	}
+}
+
+// The record that the next insertion will get; 0: all are in use. Free ones first: they were used, so they are
+// in memory, and with luck in the cache.
+static uint32_t next_record(const struct sg_flow_table *table)
+{
+	if (table->first_free)
+		return table->first_free;
+	return table->first_unused <= table->max_flows ? table->first_unused : 0;
+}
+
+static void take_record(struct sg_flow_table *table, uint32_t record)
+{
+	if (record == table->first_free)
+		table->first_free = sg_flow_table_nodes(table)[record].next;
+	else
+		table->first_unused++;
+	table->count++;
+	__builtin_prefetch(&sg_flow_table_records(table)[next_record(table)], 1);
+	__builtin_prefetch(&sg_flow_table_nodes(table)[next_record(table)], 1);
+}
+
+static void give_record(struct sg_flow_table *table, uint32_t record)
+{
+	// Alone, without touching `life`: a reader that copies before, during or after sees the old flow or a free record.
+	__atomic_store_n(&sg_flow_table_records(table)[record].state, SG_FLOW_FREE, __ATOMIC_RELAXED);
+	sg_flow_table_nodes(table)[record].next = table->first_free;
+	table->first_free = record;
+	table->count--;
+}
+
+// Fills a record under the eyes of readers, as a sequence lock: `life` is odd while the words change.
+static void write_record(struct sg_flow *record, const struct sg_flow *flow, bool embryo)
+{
+	struct sg_flow copy = *flow;
+	uint64_t words[sizeof(copy) / 8];
+	uint16_t life = (uint16_t)(record->life | 1);
+
+	copy.life = life;
+	copy.embryo = embryo;
+	memcpy(words, &copy, sizeof(copy));
+	__atomic_store_n(&record->life, life, __ATOMIC_RELAXED);
+	// Odd before any word: partner of the acquire fence in sg_flow_table_read.
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	for (unsigned i = 0; i < sizeof(copy) / 8; i++)
+		__atomic_store_n((uint64_t *)record + i, words[i], __ATOMIC_RELAXED);
+	// Every word before even: partner of the acquire load in sg_flow_table_read.
+	__atomic_store_n(&record->life, (uint16_t)(life + 1), __ATOMIC_RELEASE);
+}
+
+sg_flow_ref sg_flow_table_insert(struct sg_flow_table *table, const struct sg_flow *flow,
+	uint64_t client_hash, uint64_t server_hash)
+{
+	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
+	uint32_t record = next_record(table);
+	sg_flow_ref ref = record << 1;
+	bool embryo = sg_flow_state_is_embryo(flow->state);
+
+	if (record == 0)
+		return 0;
+	if (!sg_cuckoo_insert(&cuckoo, client_hash, sg_flow_entry_of_ref(ref | SG_FLOW_TO_BACKEND)))
+		return 0;
+	if (!sg_cuckoo_insert(&cuckoo, server_hash, sg_flow_entry_of_ref(ref | SG_FLOW_TO_CLIENT))) {
+		sg_cuckoo_remove(&cuckoo, client_hash, sg_flow_entry_of_ref(ref | SG_FLOW_TO_BACKEND));
+		return 0;
+	}
+	take_record(table, record);
+	write_record(&sg_flow_table_records(table)[record], flow, embryo);
+	if (embryo)
+		sg_flow_embryo_join(table, record);
+	return ref;
+}
+
+static void remove_hashed(struct sg_flow_table *table, uint32_t record, const uint64_t hashes[2])
+{
+	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
+	const struct sg_flow *flow = &sg_flow_table_records(table)[record];
+	sg_flow_ref ref = record << 1;
+
+	if (flow->state == SG_FLOW_FREE)
+		return;
+	sg_cuckoo_remove(&cuckoo, hashes[0], sg_flow_entry_of_ref(ref | SG_FLOW_TO_BACKEND));
+	sg_cuckoo_remove(&cuckoo, hashes[1], sg_flow_entry_of_ref(ref | SG_FLOW_TO_CLIENT));
+	if (flow->embryo)
+		sg_flow_embryo_leave(table, record);
+	give_record(table, record);
+}
+
+static void remove_burst(struct sg_flow_table *table, const sg_flow_ref *refs, unsigned n)
+{
+	const struct sg_flow *records = sg_flow_table_records(table);
+	struct sg_tuple4 keys[2 * REMOVE_BURST];
+	uint64_t hashes[2 * REMOVE_BURST];
+
+	for (unsigned i = 0; i < n; i++)
+		__builtin_prefetch(&records[refs[i] >> 1], 1);
+	for (unsigned i = 0; i < n; i++) {
+		memcpy(&keys[2 * i], &records[refs[i] >> 1], 2 * sizeof(keys[0]));
+		keys[2 * i].hop = 0;
+		keys[2 * i + 1].hop = 0;
+	}
+	sg_flow_table_hash(table, keys, 2 * n, hashes);
+	if (n > 1)
+		sg_flow_table_prefetch(table, hashes, 2 * n);
+	for (unsigned i = 0; i < n; i++)
+		remove_hashed(table, refs[i] >> 1, &hashes[2 * i]);
+}
+
+void sg_flow_table_remove(struct sg_flow_table *table, sg_flow_ref ref)
+{
+	remove_burst(table, &ref, 1);
+}
+
+void sg_flow_table_remove_bulk(struct sg_flow_table *table, const sg_flow_ref *refs, unsigned n)
+{
+	for (unsigned at = 0; at < n; at += REMOVE_BURST)
+		remove_burst(table, refs + at, n - at < REMOVE_BURST ? n - at : REMOVE_BURST);
+}
+
+uint32_t sg_flow_table_count(const struct sg_flow_table *table)
+{
+	return table->count;
+}
+
+uint32_t sg_flow_table_max(const struct sg_flow_table *table)
+{
+	return table->max_flows;
+}
+
+bool sg_flow_table_read(const struct sg_flow_table *table, uint32_t index, struct sg_flow *ret_flow)
+{
+	const struct sg_flow *record = &sg_flow_table_records(table)[index];
+	uint64_t words[sizeof(*record) / 8];
+	struct sg_flow copy;
+	uint16_t life;
+
+	// Partner of the release store that ends write_record: an even life comes with its words.
+	life = __atomic_load_n(&record->life, __ATOMIC_ACQUIRE);
+	if (life & 1)
+		return false;
+	for (unsigned i = 0; i < sizeof(copy) / 8; i++)
+		words[i] = __atomic_load_n((const uint64_t *)record + i, __ATOMIC_RELAXED);
+	// Partner of the release fence in write_record: who has read a newer word also sees its odd life.
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	if (__atomic_load_n(&record->life, __ATOMIC_RELAXED) != life)
+		return false;
+	memcpy(&copy, words, sizeof(copy));
+	if (copy.state == SG_FLOW_FREE)
+		return false;
+	*ret_flow = copy;
+	return true;
+}
