@@ -18,10 +18,11 @@ static bool is_entry_of(const struct sg_flow_table *table, uint32_t bucket_at, u
 	if (entry & SG_CUCKOO_ALTERNATE)
 		home = sg_cuckoo_other(&cuckoo, home, sg_cuckoo_signature(hash));
 	return flow->state != SG_FLOW_FREE && home == bucket_at &&
-		bucket->signatures[slot] == sg_cuckoo_signature(hash);
+	       bucket->signatures[slot] == sg_cuckoo_signature(hash);
 }
 
-// How many entries the index has, and how many of them are in their alternate; UINT32_MAX when one is nobody's.
+// How many entries the index has, and how many of them are in their alternate; UINT32_MAX when one
+// is nobody's.
 static uint32_t count_entries(const struct sg_flow_table *table, uint32_t *ret_alternates)
 {
 	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
@@ -57,7 +58,8 @@ static uint32_t sum_of_overflows(const struct sg_flow_table *table)
 
 static bool is_found(const struct sg_flow_table *table, sg_flow_ref ref)
 {
-	struct sg_tuple4 key = *sg_flow_tuple(sg_flow_table_get(table, ref), sg_flow_ref_direction(ref));
+	struct sg_tuple4 key =
+		*sg_flow_tuple(sg_flow_table_get(table, ref), sg_flow_ref_direction(ref));
 	uint64_t hash;
 
 	key.hop = 0;
@@ -93,14 +95,16 @@ static const char *check_lists(const struct sg_flow_table *table)
 	uint32_t n_free = table->max_flows + 1 - table->first_unused;
 	uint32_t embryos = 0;
 
-	for (uint32_t at = nodes[0].next; at != 0 && embryos <= table->max_flows; at = nodes[at].next) {
+	for (uint32_t at = nodes[0].next; at != 0 && embryos <= table->max_flows;
+		at = nodes[at].next) {
 		if (nodes[nodes[at].prev].next != at || !sg_flow_table_get(table, at << 1)->embryo)
 			return "the queue of embryos is torn";
 		embryos++;
 	}
 	if (embryos != table->embryos)
 		return "the queue of embryos has the wrong length";
-	for (uint32_t at = table->first_free; at != 0 && n_free <= table->max_flows; at = nodes[at].next)
+	for (uint32_t at = table->first_free; at != 0 && n_free <= table->max_flows;
+		at = nodes[at].next)
 		n_free++;
 	return n_free + table->count == table->max_flows ? NULL : "a free record is lost";
 }

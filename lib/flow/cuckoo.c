@@ -1,12 +1,13 @@
 // Entering and taking out, and the search for room, see cuckoo.h.
 #include "flow/cuckoo.h"
 
-// A bucket whose overflow comes near the end of its 16 bits sends no more entries away. Only a hash that is
-// broken on purpose gets here; the margin is for the moves of one chain.
+// A bucket whose overflow comes near the end of its 16 bits sends no more entries away. Only a hash
+// that is broken on purpose gets here; the margin is for the moves of one chain.
 #define OVERFLOW_LIMIT (UINT16_MAX - 8)
 
-// A bucket that the search has visited, and how it got there. Slot `slot` of node `parent` holds the entry
-// whose other bucket this is. The roots, primary and alternate of the new entry, are their own parents.
+// A bucket that the search has visited, and how it got there. Slot `slot` of node `parent` holds
+// the entry whose other bucket this is. The roots, primary and alternate of the new entry, are
+// their own parents.
 struct node {
 	uint32_t bucket;
 	uint8_t parent;
@@ -19,7 +20,8 @@ struct search {
 };
 static_assert(SG_CUCKOO_MAX_VISITS <= UINT8_MAX + 1, "parent is 8 bits");
 
-static inline void put(struct sg_cuckoo_bucket *bucket, unsigned slot, uint16_t signature, uint32_t entry)
+static inline void put(
+	struct sg_cuckoo_bucket *bucket, unsigned slot, uint16_t signature, uint32_t entry)
 {
 	bucket->signatures[slot] = signature;
 	bucket->entries[slot] = entry;
@@ -49,7 +51,8 @@ static void move(struct sg_cuckoo_bucket *from, unsigned from_slot, struct sg_cu
 	put(from, from_slot, 0, 0);
 }
 
-// Whether `bucket` is node `at` or one of its ancestors: a chain that crosses itself would move an entry twice.
+// Whether `bucket` is node `at` or one of its ancestors: a chain that crosses itself would move an
+// entry twice.
 static bool is_on_path(const struct search *search, unsigned at, uint32_t bucket)
 {
 	while (search->nodes[at].bucket != bucket) {
@@ -60,10 +63,10 @@ static bool is_on_path(const struct search *search, unsigned at, uint32_t bucket
 	return true;
 }
 
-// Moves along the chain that ends with slot `slot` of node `at` going to `target`, last move first. Then
-// a slot of the chain's root is empty.
-static void pull(const struct sg_cuckoo *cuckoo, const struct search *search, unsigned at, unsigned slot,
-	struct sg_cuckoo_bucket *target)
+// Moves along the chain that ends with slot `slot` of node `at` going to `target`, last move first.
+// Then a slot of the chain's root is empty.
+static void pull(const struct sg_cuckoo *cuckoo, const struct search *search, unsigned at,
+	unsigned slot, struct sg_cuckoo_bucket *target)
 {
 	unsigned target_slot = (unsigned)__builtin_ctz(sg_cuckoo_match(target, 0));
 
@@ -100,7 +103,8 @@ static bool expand(const struct sg_cuckoo *cuckoo, struct search *search, unsign
 	for (unsigned slot = 0; slot < SG_CUCKOO_SLOTS; slot++) {
 		uint32_t other = sg_cuckoo_other(cuckoo, from, bucket->signatures[slot]);
 
-		if (!(bucket->entries[slot] & SG_CUCKOO_ALTERNATE) && bucket->overflow >= OVERFLOW_LIMIT)
+		if (!(bucket->entries[slot] & SG_CUCKOO_ALTERNATE) &&
+			bucket->overflow >= OVERFLOW_LIMIT)
 			continue;
 		if (is_on_path(search, at, other))
 			continue;
@@ -110,8 +114,8 @@ static bool expand(const struct sg_cuckoo *cuckoo, struct search *search, unsign
 			pull(cuckoo, search, at, slot, &cuckoo->buckets[other]);
 			return true;
 		}
-		search->nodes[search->n_nodes++] =
-			(struct node){.bucket = other, .parent = (uint8_t)at, .slot = (uint8_t)slot};
+		search->nodes[search->n_nodes++] = (struct node){
+			.bucket = other, .parent = (uint8_t)at, .slot = (uint8_t)slot};
 	}
 	return false;
 }
@@ -160,7 +164,7 @@ bool sg_cuckoo_insert(const struct sg_cuckoo *cuckoo, uint64_t hash, uint32_t en
 	if (!displace(cuckoo, at, other))
 		return false;
 	return put_if_room(primary, signature, entry) ||
-		put_in_alternate(primary, alternate, signature, entry);
+	       put_in_alternate(primary, alternate, signature, entry);
 }
 
 static inline bool take_out(struct sg_cuckoo_bucket *bucket, uint16_t signature, uint32_t entry)

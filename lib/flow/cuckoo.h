@@ -1,16 +1,18 @@
 // The bucket index of the flow table: from a hash to the few 32-bit entries that may belong to it.
 //
-// A cuckoo hash with 8 slots a bucket and two buckets a key. It stores a 16-bit signature of the hash and an entry,
-// a number of the caller's; it never sees keys or records, so moving an entry to its other bucket costs no
-// cache line but the two buckets'. That is what the alternate bucket is made for: (g(signature) - bucket) mod n is
-// its own inverse, and needs neither the hash nor a power of two.
+// A cuckoo hash with 8 slots a bucket and two buckets a key. It stores a 16-bit signature of the
+// hash and an entry, a number of the caller's; it never sees keys or records, so moving an entry to
+// its other bucket costs no cache line but the two buckets'. That is what the alternate bucket is
+// made for: (g(signature) - bucket) mod n is its own inverse, and needs neither the hash nor a
+// power of two.
 //
-// A key lives in its primary bucket if that has room, in its alternate otherwise, so most look-ups read one
-// line. Each bucket counts the entries that have their primary here and live elsewhere: while that is 0, a look-up
-// that finds nothing here is over. When both buckets are full, a breadth-first search over at most SG_CUCKOO_MAX_VISITS
-// buckets looks for the shortest chain of moves that frees a slot. First refusal comes above 95 % of
-// all slots (measured by test/unit/flow/cuckoo.c); a worse hash only brings it forward, to 8 entries at the
-// worst, when a constant hash's two buckets are one.
+// A key lives in its primary bucket if that has room, in its alternate otherwise, so most look-ups
+// read one line. Each bucket counts the entries that have their primary here and live elsewhere:
+// while that is 0, a look-up that finds nothing here is over. When both buckets are full, a
+// breadth-first search over at most SG_CUCKOO_MAX_VISITS buckets looks for the shortest chain of
+// moves that frees a slot. First refusal comes above 95 % of all slots (measured by
+// test/unit/flow/cuckoo.c); a worse hash only brings it forward, to 8 entries at the worst, when a
+// constant hash's two buckets are one.
 //
 // One thread at a time. The memory is the caller's: zeroed buckets are an empty index.
 #pragma once
@@ -43,7 +45,8 @@ struct sg_cuckoo {
 	uint32_t n_buckets;
 };
 
-// The primary bucket comes from the low 32 bits, the signature from the top 16: independent of each other.
+// The primary bucket comes from the low 32 bits, the signature from the top 16: independent of each
+// other.
 static inline uint32_t sg_cuckoo_primary(const struct sg_cuckoo *cuckoo, uint64_t hash)
 {
 	return sg_reduce((uint32_t)hash, cuckoo->n_buckets);
@@ -82,8 +85,8 @@ static inline unsigned sg_cuckoo_match(const struct sg_cuckoo_bucket *bucket, ui
 #endif
 }
 
-// Enters `entry` (not 0, SG_CUCKOO_ALTERNATE clear). False: no room was found; nothing that a look-up could
-// notice has changed. The same entry may not be entered twice under one hash.
+// Enters `entry` (not 0, SG_CUCKOO_ALTERNATE clear). False: no room was found; nothing that a
+// look-up could notice has changed. The same entry may not be entered twice under one hash.
 bool sg_cuckoo_insert(const struct sg_cuckoo *cuckoo, uint64_t hash, uint32_t entry);
 
 // Takes out what was entered with the same hash and entry. False: it is not there.

@@ -1,7 +1,9 @@
-// The embryos' queue of the flow table: oldest first, left from any place. See table.h and layout.h.
+// The embryos' queue of the flow table: oldest first, left from any place. See table.h and
+// layout.h.
 //
-// A doubly linked list rather than a ring, although a ring would take half the memory: those who are confirmed leave holes in
-// a ring, holes have to be squeezed out, and then an embryo's age is no longer its place.
+// A doubly linked list rather than a ring, although a ring would take half the memory: those who
+// are confirmed leave holes in a ring, holes have to be squeezed out, and then an embryo's age is
+// no longer its place.
 #include "flow/layout.h"
 
 static void link_nodes(struct sg_flow_node *nodes, uint32_t older, uint32_t younger)

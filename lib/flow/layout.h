@@ -1,10 +1,12 @@
-// How a flow table lies in its memory: for the files that make it up, and for tests. Nobody else includes this.
+// How a flow table lies in its memory: for the files that make it up, and for tests. Nobody else
+// includes this.
 //
 //     struct sg_flow_table | buckets | records 0 to max_flows | nodes 0 to max_flows
 //
-// A node is a record's place in one of two lists. In use as an embryo: the circular queue whose ends meet in node 0,
-// next towards the younger. Free: the stack of free records, next only. Nodes stand apart from the records because
-// eight of them share a line: leaving the queue touches neighbours, and those are records of other flows.
+// A node is a record's place in one of two lists. In use as an embryo: the circular queue whose
+// ends meet in node 0, next towards the younger. Free: the stack of free records, next only. Nodes
+// stand apart from the records because eight of them share a line: leaving the queue touches
+// neighbours, and those are records of other flows.
 #pragma once
 
 #include "flow/cuckoo.h"
@@ -28,7 +30,8 @@ struct sg_flow_node {
 struct sg_flow_table {
 	// Written by init only.
 	_Alignas(64) struct sg_hash_key key;
-	uint32_t hash; // enum sg_flow_hash: a number, since a function's address means nothing to the next process
+	uint32_t hash; // enum sg_flow_hash: a number, since a function's address means nothing to
+		       // the next process
 	uint32_t max_flows;
 	uint32_t n_buckets;
 	uint32_t reserved;
@@ -62,7 +65,8 @@ static inline struct sg_flow_node *sg_flow_table_nodes(const struct sg_flow_tabl
 	return (struct sg_flow_node *)((uintptr_t)table + table->nodes_at);
 }
 
-// An entry of the index has the direction in bit 31 and the record below bit 30; a ref is the same, rotated.
+// An entry of the index has the direction in bit 31 and the record below bit 30; a ref is the same,
+// rotated.
 static inline sg_flow_ref sg_flow_ref_of_entry(uint32_t entry)
 {
 	entry &= ~SG_CUCKOO_ALTERNATE;
@@ -82,6 +86,7 @@ struct sg_flow_table *sg_flow_table_init_hashed(
 void sg_flow_embryo_join(struct sg_flow_table *table, uint32_t record);
 void sg_flow_embryo_leave(struct sg_flow_table *table, uint32_t record);
 
-// Looks at every word of the table: is each flow found under both tuples, is each entry somebody's, do the
-// overflow counters, the queue and the counts agree? NULL when all is well, otherwise what is not.
+// Looks at every word of the table: is each flow found under both tuples, is each entry somebody's,
+// do the overflow counters, the queue and the counts agree? NULL when all is well, otherwise what
+// is not.
 const char *sg_flow_table_check(const struct sg_flow_table *table);

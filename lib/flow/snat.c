@@ -17,7 +17,8 @@ struct sg_snat_pool {
 	uint32_t n_ports;
 	uint32_t class_starts[SG_HOME_ENTRIES + 1]; // into `ports`
 	uint16_t *ports;                            // host order, by class
-	// The entries of the table of homes that are a worker's: entries[starts[w]] to entries[starts[w + 1] - 1].
+	// The entries of the table of homes that are a worker's: entries[starts[w]] to
+	// entries[starts[w + 1] - 1].
 	uint8_t entries[SG_HOME_ENTRIES];
 	uint8_t starts[UINT8_MAX + 2];
 	uint32_t addresses_be[];
@@ -98,7 +99,8 @@ struct sg_snat_pool *sg_snat_pool_create(const struct sg_home *home, const uint3
 	struct sg_snat_pool *pool;
 
 	if (n == 0 || port_min == 0 || port_min > port_max) {
-		sg_error_set(error, -EINVAL, "SNAT needs an address and a range of ports from 1 upwards");
+		sg_error_set(error, -EINVAL,
+			"SNAT needs an address and a range of ports from 1 upwards");
 		return NULL;
 	}
 	pool = calloc(1, sizeof(*pool) + n * sizeof(addresses_be[0]));
@@ -132,8 +134,8 @@ void sg_snat_pool_destroy(struct sg_snat_pool *pool)
 	free(pool);
 }
 
-// Ports whose replies come home to `worker`. `base` is what the rest of the reply adds to the hash: of the worker's
-// entries one is taken at random, and base ^ class = entry.
+// Ports whose replies come home to `worker`. `base` is what the rest of the reply adds to the hash:
+// of the worker's entries one is taken at random, and base ^ class = entry.
 static struct span pick_span(
 	const struct sg_snat_pool *pool, unsigned worker, uint32_t base, uint32_t random)
 {
@@ -147,9 +149,10 @@ static struct span pick_span(
 		.n = pool->class_starts[class + 1] - pool->class_starts[class]};
 }
 
-// Fills a group's tuples: random ports of the span, or, when the span is so small that all may be tried, one after the other.
-static void propose(const struct sg_snat_pool *pool, struct span span, unsigned tried, uint64_t random,
-	const struct sg_tuple4 *reply, struct group *ret_group)
+// Fills a group's tuples: random ports of the span, or, when the span is so small that all may be
+// tried, one after the other.
+static void propose(const struct sg_snat_pool *pool, struct span span, unsigned tried,
+	uint64_t random, const struct sg_tuple4 *reply, struct group *ret_group)
 {
 	for (unsigned i = 0; i < GROUP; i++) {
 		uint32_t at = (uint32_t)((random >> (16 * i) & 0xffff) * span.n >> 16);
@@ -161,8 +164,10 @@ static void propose(const struct sg_snat_pool *pool, struct span span, unsigned 
 	}
 }
 
-// The first free candidate; failing that, the first whose flow is closed and may be replaced; failing that, GROUP.
-static unsigned settle(const struct sg_flow_table *table, const struct group *group, uint32_t syn_seq)
+// The first free candidate; failing that, the first whose flow is closed and may be replaced;
+// failing that, GROUP.
+static unsigned settle(
+	const struct sg_flow_table *table, const struct group *group, uint32_t syn_seq)
 {
 	unsigned reusable = GROUP;
 
@@ -176,9 +181,9 @@ static unsigned settle(const struct sg_flow_table *table, const struct group *gr
 	return reusable;
 }
 
-static bool pick_port(const struct sg_snat_pool *pool, const struct sg_flow_table *table, unsigned worker,
-	uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply, uint64_t *ret_hash,
-	sg_flow_ref *ret_closed)
+static bool pick_port(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
+	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply,
+	uint64_t *ret_hash, sg_flow_ref *ret_closed)
 {
 	uint32_t base = sg_toeplitz_tuple4(&pool->home->toeplitz, reply);
 	struct group group;
@@ -202,9 +207,9 @@ static bool pick_port(const struct sg_snat_pool *pool, const struct sg_flow_tabl
 	return false;
 }
 
-bool sg_snat_pick(const struct sg_snat_pool *pool, const struct sg_flow_table *table, unsigned worker,
-	uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply, uint64_t *ret_hash,
-	sg_flow_ref *ret_closed)
+bool sg_snat_pick(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
+	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply,
+	uint64_t *ret_hash, sg_flow_ref *ret_closed)
 {
 	uint32_t at = sg_reduce((uint32_t)(sg_random_next(random) >> 32), pool->n_addresses);
 

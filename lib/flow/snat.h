@@ -1,17 +1,21 @@
-// SNAT addresses and ports: the flow table is the allocator, and Toeplitz's linearity keeps replies at home.
+// SNAT addresses and ports: the flow table is the allocator, and Toeplitz's linearity keeps replies
+// at home.
 //
-// A flow in `snat` mode leaves with one of our addresses and a port of it, and the backend's reply comes back to them. Two things
-// must hold. The reply's tuple (protocol, backend:port, SNAT address:port) must be no other flow's: so the port is
-// free exactly when the flow table does not know the tuple, and the same address and port serve as many backends at once as
-// there are. And home(reply) must be the worker that owns the flow, since a NIC will bring it there.
+// A flow in `snat` mode leaves with one of our addresses and a port of it, and the backend's reply
+// comes back to them. Two things must hold. The reply's tuple (protocol, backend:port, SNAT
+// address:port) must be no other flow's: so the port is free exactly when the flow table does not
+// know the tuple, and the same address and port serve as many backends at once as there are. And
+// home(reply) must be the worker that owns the flow, since a NIC will bring it there.
 //
-// For the second, hash(tuple) = hash(tuple with port 0) ^ hash(port): Toeplitz is linear. So ports fall into 128 classes by what they
-// add to the low 7 bits, about 504 ports a class, and for any tuple the classes whose reply comes home are found with one XOR for each of
-// the worker's entries in the table of homes. With one worker every class is home.
+// For the second, hash(tuple) = hash(tuple with port 0) ^ hash(port): Toeplitz is linear. So ports
+// fall into 128 classes by what they add to the low 7 bits, about 504 ports a class, and for any
+// tuple the classes whose reply comes home are found with one XOR for each of the worker's entries
+// in the table of homes. With one worker every class is home.
 //
-// Which port is taken is random: an observer learns nothing, and neither does the order of addresses wear one of them out. 32
-// candidates an address are tried, 4 at a time with prefetched buckets; with a share p of ports in use they all miss a free one
-// with a probability of p^32: 3 in 100 at 90 %, where the next address is tried.
+// Which port is taken is random: an observer learns nothing, and neither does the order of
+// addresses wear one of them out. 32 candidates an address are tried, 4 at a time with prefetched
+// buckets; with a share p of ports in use they all miss a free one with a probability of p^32: 3 in
+// 100 at 90 %, where the next address is tried.
 //
 // The pool is immutable once created, and is shared by all workers.
 #pragma once
@@ -25,17 +29,20 @@
 
 struct sg_snat_pool;
 
-// Ports port_min to port_max (host order, 1 or more) of `n` addresses, 1 or more. `home` must outlive the pool. With more than one
-// worker every class must have a port, or a worker might own none: -EINVAL's sentence says so. NULL with a sentence on failure.
+// Ports port_min to port_max (host order, 1 or more) of `n` addresses, 1 or more. `home` must
+// outlive the pool. With more than one worker every class must have a port, or a worker might own
+// none: -EINVAL's sentence says so. NULL with a sentence on failure.
 struct sg_snat_pool *sg_snat_pool_create(const struct sg_home *home, const uint32_t *addresses_be,
 	unsigned n, uint16_t port_min, uint16_t port_max, struct sg_error *error);
 void sg_snat_pool_destroy(struct sg_snat_pool *pool); // NULL is fine
 
-// Finds a free reply tuple: on entry `reply` has the backend as source, the protocol and the domain (its hop is set to 0); on success also
-// destination address and port, and `ret_hash` its hash in the table. home(reply) is `worker`. `random` is the worker's
-// generator (base/random.h). `syn_seq`: the SYN's sequence number, see sg_flow_tcp_may_reuse; anything for UDP.
-// When the port found belongs to a closed flow, `ret_closed` names it, and the caller removes it before it inserts; otherwise 0.
-// Returns false when none was found: `reply`'s destination is then of no meaning.
-bool sg_snat_pick(const struct sg_snat_pool *pool, const struct sg_flow_table *table, unsigned worker,
-	uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply, uint64_t *ret_hash,
-	sg_flow_ref *ret_closed);
+// Finds a free reply tuple: on entry `reply` has the backend as source, the protocol and the domain
+// (its hop is set to 0); on success also destination address and port, and `ret_hash` its hash in
+// the table. home(reply) is `worker`. `random` is the worker's generator (base/random.h).
+// `syn_seq`: the SYN's sequence number, see sg_flow_tcp_may_reuse; anything for UDP. When the port
+// found belongs to a closed flow, `ret_closed` names it, and the caller removes it before it
+// inserts; otherwise 0. Returns false when none was found: `reply`'s destination is then of no
+// meaning.
+bool sg_snat_pick(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
+	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply,
+	uint64_t *ret_hash, sg_flow_ref *ret_closed);

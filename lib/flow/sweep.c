@@ -1,4 +1,5 @@
-// Ageing: a look at a few records a turn, in the order of memory, so that the hardware prefetches them. See table.h.
+// Ageing: a look at a few records a turn, in the order of memory, so that the hardware prefetches
+// them. See table.h.
 #include "flow/layout.h"
 
 static inline bool is_over(
@@ -7,14 +8,16 @@ static inline bool is_over(
 	int32_t idle = (int32_t)(now_ticks - flow->last_seen);
 
 	// A flow may have been seen after `now_ticks` was read: then idle is below 0.
-	return flow->state != SG_FLOW_FREE && idle >= 0 && (uint32_t)idle > timeouts->ticks[flow->state];
+	return flow->state != SG_FLOW_FREE && idle >= 0 &&
+	       (uint32_t)idle > timeouts->ticks[flow->state];
 }
 
 unsigned sg_flow_table_sweep(struct sg_flow_table *table, uint32_t n_records, uint32_t now_ticks,
-	const struct sg_flow_timeouts *timeouts, sg_flow_ref *ret_refs, unsigned max, unsigned *ret_wrapped)
+	const struct sg_flow_timeouts *timeouts, sg_flow_ref *ret_refs, unsigned max,
+	unsigned *ret_wrapped)
 {
 	const struct sg_flow *records = sg_flow_table_records(table);
-	uint32_t n_used = table->first_unused - 1; // or were used once; behind them there is nothing to see
+	uint32_t n_used = table->first_unused - 1; // now or once: behind them is nothing to see
 	unsigned n = 0;
 
 	*ret_wrapped = n_used == 0;

@@ -1,4 +1,5 @@
-// Records and both directions of the flow table: laying out, finding, inserting, removing. See table.h.
+// Records and both directions of the flow table: laying out, finding, inserting, removing. See
+// table.h.
 #include "flow/table.h"
 #include "flow/layout.h"
 
@@ -22,8 +23,10 @@ size_t sg_flow_table_bytes(uint32_t max_flows)
 {
 	size_t n_records = (size_t)max_flows + 1;
 
-	return sizeof(struct sg_flow_table) + buckets_for(max_flows) * sizeof(struct sg_cuckoo_bucket) +
-		n_records * sizeof(struct sg_flow) + align_up(n_records * sizeof(struct sg_flow_node));
+	return sizeof(struct sg_flow_table) +
+	       buckets_for(max_flows) * sizeof(struct sg_cuckoo_bucket) +
+	       n_records * sizeof(struct sg_flow) +
+	       align_up(n_records * sizeof(struct sg_flow_node));
 }
 
 struct sg_flow_table *sg_flow_table_init_hashed(
@@ -43,7 +46,8 @@ struct sg_flow_table *sg_flow_table_init_hashed(
 	return table;
 }
 
-struct sg_flow_table *sg_flow_table_init(void *memory, uint32_t max_flows, const struct sg_hash_key *key)
+struct sg_flow_table *sg_flow_table_init(
+	void *memory, uint32_t max_flows, const struct sg_hash_key *key)
 {
 	bool aes = sg_hash16_bulk_best() == sg_hash16_bulk_aes;
 
@@ -51,8 +55,8 @@ struct sg_flow_table *sg_flow_table_init(void *memory, uint32_t max_flows, const
 		memory, max_flows, key, aes ? SG_FLOW_HASH_AES : SG_FLOW_HASH_SIPHASH);
 }
 
-static void hash_for_tests(
-	const struct sg_flow_table *table, const struct sg_tuple4 *tuples, unsigned n, uint64_t *ret_hashes)
+static void hash_for_tests(const struct sg_flow_table *table, const struct sg_tuple4 *tuples,
+	unsigned n, uint64_t *ret_hashes)
 {
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t halves[2];
@@ -62,8 +66,8 @@ static void hash_for_tests(
 	}
 }
 
-void sg_flow_table_hash(
-	const struct sg_flow_table *table, const struct sg_tuple4 *tuples, unsigned n, uint64_t *ret_hashes)
+void sg_flow_table_hash(const struct sg_flow_table *table, const struct sg_tuple4 *tuples,
+	unsigned n, uint64_t *ret_hashes)
 {
 	if (__builtin_expect(table->hash == SG_FLOW_HASH_AES, 1))
 		sg_hash16_bulk_aes(&table->key, tuples, n, ret_hashes);
@@ -81,12 +85,13 @@ struct sg_flow *sg_flow_table_get(const struct sg_flow_table *table, sg_flow_ref
 static inline bool is_tuple_of(
 	const struct sg_flow *records, sg_flow_ref ref, const struct sg_tuple4 *tuple)
 {
-	return sg_tuple4_equal(sg_flow_tuple(&records[ref >> 1], sg_flow_ref_direction(ref)), tuple);
+	return sg_tuple4_equal(
+		sg_flow_tuple(&records[ref >> 1], sg_flow_ref_direction(ref)), tuple);
 }
 
 // Compares every entry of a bucket that has the signature. 0: it is none of them.
-static sg_flow_ref find_in_bucket(const struct sg_flow *records, const struct sg_cuckoo_bucket *bucket,
-	uint16_t signature, const struct sg_tuple4 *tuple)
+static sg_flow_ref find_in_bucket(const struct sg_flow *records,
+	const struct sg_cuckoo_bucket *bucket, uint16_t signature, const struct sg_tuple4 *tuple)
 {
 	unsigned mask = sg_cuckoo_match(bucket, signature);
 
@@ -123,21 +128,23 @@ void sg_flow_table_prefetch(const struct sg_flow_table *table, const uint64_t *h
 		__builtin_prefetch(&cuckoo.buckets[sg_cuckoo_primary(&cuckoo, hashes[i])]);
 }
 
-// The first entry of a bucket that has the signature, as a ref; 0: none. The record is asked for either way
-// (record 0 is always cached), so that there is no branch that half the packets mispredict.
+// The first entry of a bucket that has the signature, as a ref; 0: none. The record is asked for
+// either way (record 0 is always cached), so that there is no branch that half the packets
+// mispredict.
 static inline sg_flow_ref take_candidate(
 	const struct sg_flow *records, const struct sg_cuckoo_bucket *bucket, uint16_t signature)
 {
 	unsigned mask = sg_cuckoo_match(bucket, signature);
-	unsigned slot = (unsigned)__builtin_ctz(mask | 1u << SG_CUCKOO_SLOTS) & (SG_CUCKOO_SLOTS - 1);
+	unsigned slot =
+		(unsigned)__builtin_ctz(mask | 1u << SG_CUCKOO_SLOTS) & (SG_CUCKOO_SLOTS - 1);
 	sg_flow_ref ref = mask ? sg_flow_ref_of_entry(bucket->entries[slot]) : 0;
 
 	__builtin_prefetch(&records[ref >> 1], 1);
 	return ref;
 }
 
-// Three passes, each asking for the lines that the next one reads: buckets, alternate buckets of the few that need
-// them, records.
+// Three passes, each asking for the lines that the next one reads: buckets, alternate buckets of
+// the few that need them, records.
 void sg_flow_table_find_bulk(const struct sg_flow_table *table, const struct sg_tuple4 *tuples,
 	const uint64_t *hashes, unsigned n, sg_flow_ref *ret_refs)
 {
@@ -172,13 +179,14 @@ void sg_flow_table_find_bulk(const struct sg_flow_table *table, const struct sg_
 	}
 	for (unsigned i = 0; i < n; i++) {
 		// Another key with the same signature: 1 of 8,000 look-ups, so it may start over.
-		if (ret_refs[i] && __builtin_expect(!is_tuple_of(records, ret_refs[i], &tuples[i]), 0))
+		if (ret_refs[i] &&
+			__builtin_expect(!is_tuple_of(records, ret_refs[i], &tuples[i]), 0))
 			ret_refs[i] = sg_flow_table_find(table, &tuples[i], hashes[i]);
 	}
 }
 
-// The record that the next insertion will get; 0: all are in use. Free ones first: they were used, so they are
-// in memory, and with luck in the cache.
+// The record that the next insertion will get; 0: all are in use. Free ones first: they were used,
+// so they are in memory, and with luck in the cache.
 static uint32_t next_record(const struct sg_flow_table *table)
 {
 	if (table->first_free)
@@ -199,14 +207,17 @@ static void take_record(struct sg_flow_table *table, uint32_t record)
 
 static void give_record(struct sg_flow_table *table, uint32_t record)
 {
-	// Alone, without touching `life`: a reader that copies before, during or after sees the old flow or a free record.
-	__atomic_store_n(&sg_flow_table_records(table)[record].state, SG_FLOW_FREE, __ATOMIC_RELAXED);
+	// Alone, without touching `life`: a reader that copies before, during or after sees the old
+	// flow or a free record.
+	__atomic_store_n(
+		&sg_flow_table_records(table)[record].state, SG_FLOW_FREE, __ATOMIC_RELAXED);
 	sg_flow_table_nodes(table)[record].next = table->first_free;
 	table->first_free = record;
 	table->count--;
 }
 
-// Fills a record under the eyes of readers, as a sequence lock: `life` is odd while the words change.
+// Fills a record under the eyes of readers, as a sequence lock: `life` is odd while the words
+// change.
 static void write_record(struct sg_flow *record, const struct sg_flow *flow, bool embryo)
 {
 	struct sg_flow copy = *flow;
@@ -237,8 +248,10 @@ sg_flow_ref sg_flow_table_insert(struct sg_flow_table *table, const struct sg_fl
 		return 0;
 	if (!sg_cuckoo_insert(&cuckoo, client_hash, sg_flow_entry_of_ref(ref | SG_FLOW_TO_BACKEND)))
 		return 0;
-	if (!sg_cuckoo_insert(&cuckoo, server_hash, sg_flow_entry_of_ref(ref | SG_FLOW_TO_CLIENT))) {
-		sg_cuckoo_remove(&cuckoo, client_hash, sg_flow_entry_of_ref(ref | SG_FLOW_TO_BACKEND));
+	if (!sg_cuckoo_insert(
+		    &cuckoo, server_hash, sg_flow_entry_of_ref(ref | SG_FLOW_TO_CLIENT))) {
+		sg_cuckoo_remove(
+			&cuckoo, client_hash, sg_flow_entry_of_ref(ref | SG_FLOW_TO_BACKEND));
 		return 0;
 	}
 	take_record(table, record);
@@ -317,7 +330,8 @@ bool sg_flow_table_read(const struct sg_flow_table *table, uint32_t index, struc
 		return false;
 	for (unsigned i = 0; i < sizeof(copy) / 8; i++)
 		words[i] = __atomic_load_n((const uint64_t *)record + i, __ATOMIC_RELAXED);
-	// Partner of the release fence in write_record: who has read a newer word also sees its odd life.
+	// Partner of the release fence in write_record: who has read a newer word also sees its odd
+	// life.
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	if (__atomic_load_n(&record->life, __ATOMIC_RELAXED) != life)
 		return false;

@@ -1,26 +1,29 @@
 // The flow table: one worker's known flows, found by either direction's tuple.
 //
-// A flow is one 64-byte record, and two entries (one for each direction's tuple) in a cuckoo index of 64-byte buckets
-// (flow/cuckoo.h). What a burst costs is counted in cache lines, since at a million flows each is a miss: a hit
-// reads one bucket and the record, which the pipeline wants anyway; a miss reads one bucket, and a second one
-// only where entries have overflowed. find_bulk asks for all buckets of a burst, then for all records, and only
-// then compares, so the misses of a burst overlap.
+// A flow is one 64-byte record, and two entries (one for each direction's tuple) in a cuckoo index
+// of 64-byte buckets (flow/cuckoo.h). What a burst costs is counted in cache lines, since at a
+// million flows each is a miss: a hit reads one bucket and the record, which the pipeline wants
+// anyway; a miss reads one bucket, and a second one only where entries have overflowed. find_bulk
+// asks for all buckets of a burst, then for all records, and only then compares, so the misses of a
+// burst overlap.
 //
-// Capacity: `max_flows`, fixed at init. The index has 8 slots for every 7 entries of a full table, and refuses
-// nothing before 95 % of its slots are in use, so it is the records that run out. Then insert answers 0, and it is the
-// caller who decides: embryos may be recycled, established flows never are. Memory: 90.3 bytes a flow,
-// everything counted (64 record, 18.3 buckets, 8 node).
+// Capacity: `max_flows`, fixed at init. The index has 8 slots for every 7 entries of a full table,
+// and refuses nothing before 95 % of its slots are in use, so it is the records that run out. Then
+// insert answers 0, and it is the caller who decides: embryos may be recycled, established flows
+// never are. Memory: 90.3 bytes a flow, everything counted (64 record, 18.3 buckets, 8 node).
 //
-// A flow starts as an embryo: nobody has proved yet that he receives what we send him. Embryos stand in a
-// queue, oldest first, from which they go when they are confirmed or removed. They may take what established flows leave free, at
-// most 1/2 and at least 1/8 of the table. Under a flood of F embryos a second, one is therefore recycled
-// share / F seconds after it came: a handshake that takes longer fails. Not before: the queue is exact.
+// A flow starts as an embryo: nobody has proved yet that he receives what we send him. Embryos
+// stand in a queue, oldest first, from which they go when they are confirmed or removed. They may
+// take what established flows leave free, at most 1/2 and at least 1/8 of the table. Under a flood
+// of F embryos a second, one is therefore recycled share / F seconds after it came: a handshake
+// that takes longer fails. Not before: the queue is exact.
 //
-// Threads: everything is called by the one worker that owns the table, except sg_flow_table_read, which any thread may
-// call at any time. Fields of a record other than `life`, `embryo` and the tuples are the owner's to change in
-// place. Nothing here allocates, blocks or calls the kernel.
+// Threads: everything is called by the one worker that owns the table, except sg_flow_table_read,
+// which any thread may call at any time. Fields of a record other than `life`, `embryo` and the
+// tuples are the owner's to change in place. Nothing here allocates, blocks or calls the kernel.
 //
-// The memory holds offsets and no pointers: it may be mapped at another address, by another process, later.
+// The memory holds offsets and no pointers: it may be mapped at another address, by another
+// process, later.
 #pragma once
 
 #include <assert.h>
@@ -38,8 +41,8 @@ enum sg_flow_direction {
 
 enum sg_flow_state {
 	SG_FLOW_FREE = 0,
-	SG_FLOW_TCP_SYN,         // embryo: SYN seen
-	SG_FLOW_TCP_SYN_ACK,     // embryo: SYN + ACK seen
+	SG_FLOW_TCP_SYN,     // embryo: SYN seen
+	SG_FLOW_TCP_SYN_ACK, // embryo: SYN + ACK seen
 	SG_FLOW_TCP_ESTABLISHED,
 	SG_FLOW_TCP_HALF_CLOSED, // one FIN seen
 	SG_FLOW_TCP_CLOSING,     // both FINs seen
@@ -54,7 +57,7 @@ enum sg_flow_state {
 static inline bool sg_flow_state_is_embryo(uint8_t state)
 {
 	const unsigned embryos = 1u << SG_FLOW_TCP_SYN | 1u << SG_FLOW_TCP_SYN_ACK |
-		1u << SG_FLOW_UDP_NEW | 1u << SG_FLOW_UDP_REPLIED;
+				 1u << SG_FLOW_UDP_NEW | 1u << SG_FLOW_UDP_REPLIED;
 
 	return (embryos >> state) & 1;
 }
@@ -67,13 +70,13 @@ struct sg_flow {
 	uint32_t backend_slot;
 	uint32_t service_slot;
 	uint16_t backend_generation;
-	uint16_t life;            // the table's. Even: in use or free; odd: being written
-	uint32_t last_seen;       // ticks
-	uint32_t sequence;        // the client's, by state, see flow/tcp.h
-	uint8_t state;            // enum sg_flow_state
-	uint8_t mode : 3;         // enum sg_forward
-	uint8_t embryo : 1;       // the table's: it stands in the embryos' queue
-	uint8_t marks : 4;        // by state, see flow/tcp.h
+	uint16_t life;      // the table's. Even: in use or free; odd: being written
+	uint32_t last_seen; // ticks
+	uint32_t sequence;  // the client's, by state, see flow/tcp.h
+	uint8_t state;      // enum sg_flow_state
+	uint8_t mode : 3;   // enum sg_forward
+	uint8_t embryo : 1; // the table's: it stands in the embryos' queue
+	uint8_t marks : 4;  // by state, see flow/tcp.h
 	uint16_t route_generation;
 	uint32_t server_sequence; // by state, see flow/tcp.h
 };
@@ -81,10 +84,11 @@ static_assert(sizeof(struct sg_flow) == 64, "a flow is one cache line");
 static_assert(offsetof(struct sg_flow, client) == 0 && offsetof(struct sg_flow, server) == 16,
 	"a direction's tuple is found at 16 * direction");
 
-// Names one flow and a direction of it: record << 1 | direction. 0 is "none" (record 0 is never used).
+// Names one flow and a direction of it: record << 1 | direction. 0 is "none" (record 0 is never
+// used).
 typedef uint32_t sg_flow_ref;
 
-#define SG_FLOW_MAX_BURST 64                      // keys that find_bulk takes at once
+#define SG_FLOW_MAX_BURST 64                        // keys that find_bulk takes at once
 #define SG_FLOW_MAX_FLOWS ((UINT32_C(1) << 30) - 1) // records have 30 bits in an entry
 
 static inline enum sg_flow_direction sg_flow_ref_direction(sg_flow_ref ref)
@@ -92,7 +96,8 @@ static inline enum sg_flow_direction sg_flow_ref_direction(sg_flow_ref ref)
 	return (enum sg_flow_direction)(ref & 1);
 }
 
-// The tuple that packets of a direction carry. That of the other direction, reversed, is what they are rewritten to.
+// The tuple that packets of a direction carry. That of the other direction, reversed, is what they
+// are rewritten to.
 static inline const struct sg_tuple4 *sg_flow_tuple(
 	const struct sg_flow *flow, enum sg_flow_direction direction)
 {
@@ -104,16 +109,17 @@ struct sg_flow_table; // at the start of its memory; holds offsets, no pointers
 // Bytes of memory that a table of `max_flows` (1 to SG_FLOW_MAX_FLOWS) needs, everything counted.
 size_t sg_flow_table_bytes(uint32_t max_flows);
 
-// Lays a table out in zeroed memory of sg_flow_table_bytes(max_flows), 64-byte aligned. Returns it. It does not touch
-// memory that no flow has used yet.
-struct sg_flow_table *sg_flow_table_init(void *memory, uint32_t max_flows, const struct sg_hash_key *key);
+// Lays a table out in zeroed memory of sg_flow_table_bytes(max_flows), 64-byte aligned. Returns it.
+// It does not touch memory that no flow has used yet.
+struct sg_flow_table *sg_flow_table_init(
+	void *memory, uint32_t max_flows, const struct sg_hash_key *key);
 
 // Hashes keys whose hop is 0.
-void sg_flow_table_hash(
-	const struct sg_flow_table *table, const struct sg_tuple4 *tuples, unsigned n, uint64_t *ret_hashes);
+void sg_flow_table_hash(const struct sg_flow_table *table, const struct sg_tuple4 *tuples,
+	unsigned n, uint64_t *ret_hashes);
 
-// Finds up to SG_FLOW_MAX_BURST tuples at once, with prefetching. ret_refs[i] is the flow and the direction whose tuple it is;
-// 0: unknown. Afterwards the records found are in the cache.
+// Finds up to SG_FLOW_MAX_BURST tuples at once, with prefetching. ret_refs[i] is the flow and the
+// direction whose tuple it is; 0: unknown. Afterwards the records found are in the cache.
 void sg_flow_table_find_bulk(const struct sg_flow_table *table, const struct sg_tuple4 *tuples,
 	const uint64_t *hashes, unsigned n, sg_flow_ref *ret_refs);
 sg_flow_ref sg_flow_table_find(
@@ -125,19 +131,21 @@ struct sg_flow *sg_flow_table_get(const struct sg_flow_table *table, sg_flow_ref
 // Asks for the primary buckets of keys that are about to be found one by one, inserted or removed.
 void sg_flow_table_prefetch(const struct sg_flow_table *table, const uint64_t *hashes, unsigned n);
 
-// Copies `flow` (its `life` and `embryo` are ours) into a record and enters both directions. The caller knows that neither
-// tuple is there. A flow in an embryo's state also joins the end of the embryos' queue. Returns the ref
-// (SG_FLOW_TO_BACKEND), or 0 when there is no record left or displacement gave up; nothing changed then.
+// Copies `flow` (its `life` and `embryo` are ours) into a record and enters both directions. The
+// caller knows that neither tuple is there. A flow in an embryo's state also joins the end of the
+// embryos' queue. Returns the ref (SG_FLOW_TO_BACKEND), or 0 when there is no record left or
+// displacement gave up; nothing changed then.
 sg_flow_ref sg_flow_table_insert(struct sg_flow_table *table, const struct sg_flow *flow,
 	uint64_t client_hash, uint64_t server_hash);
 
-// Takes a flow out. Either direction's ref names it. In bulk the cache misses overlap; a flow that is named
-// twice, or is not there any more, is skipped.
+// Takes a flow out. Either direction's ref names it. In bulk the cache misses overlap; a flow that
+// is named twice, or is not there any more, is skipped.
 void sg_flow_table_remove(struct sg_flow_table *table, sg_flow_ref ref);
 void sg_flow_table_remove_bulk(struct sg_flow_table *table, const sg_flow_ref *refs, unsigned n);
 
-// Embryos. `embryos_full`: one has to go before another comes, because their share is used up or there is no record left;
-// `oldest_embryo` names it (0: there is none). `confirm` takes a flow off the queue; a confirmed one stays as it is.
+// Embryos. `embryos_full`: one has to go before another comes, because their share is used up or
+// there is no record left; `oldest_embryo` names it (0: there is none). `confirm` takes a flow off
+// the queue; a confirmed one stays as it is.
 bool sg_flow_table_embryos_full(const struct sg_flow_table *table);
 sg_flow_ref sg_flow_table_oldest_embryo(struct sg_flow_table *table);
 void sg_flow_table_confirm(struct sg_flow_table *table, sg_flow_ref ref);
@@ -146,17 +154,20 @@ struct sg_flow_timeouts {
 	uint32_t ticks[SG_FLOW_STATE_COUNT]; // idle time by state
 };
 
-// Looks at the next `n_records` records (the sweep goes round and round) and writes the refs of those that were idle
-// longer than their state's timeout, at most `max`; it stops early when full. The caller counts and removes them.
-// `ret_wrapped` counts how often it passed the end of the table, once for each call on an empty one.
+// Looks at the next `n_records` records (the sweep goes round and round) and writes the refs of
+// those that were idle longer than their state's timeout, at most `max`; it stops early when full.
+// The caller counts and removes them. `ret_wrapped` counts how often it passed the end of the
+// table, once for each call on an empty one.
 unsigned sg_flow_table_sweep(struct sg_flow_table *table, uint32_t n_records, uint32_t now_ticks,
-	const struct sg_flow_timeouts *timeouts, sg_flow_ref *ret_refs, unsigned max, unsigned *ret_wrapped);
+	const struct sg_flow_timeouts *timeouts, sg_flow_ref *ret_refs, unsigned max,
+	unsigned *ret_wrapped);
 
 uint32_t sg_flow_table_count(const struct sg_flow_table *table);
 uint32_t sg_flow_table_embryos(const struct sg_flow_table *table);
 uint32_t sg_flow_table_max(const struct sg_flow_table *table);
 
-// For another thread (a dump): copies record `index` (1 to sg_flow_table_max) if it is in use and was not being written.
-// The copy is of one flow, never of two that used the record one after the other; fields that the owner changes
-// in place are each whole.
-bool sg_flow_table_read(const struct sg_flow_table *table, uint32_t index, struct sg_flow *ret_flow);
+// For another thread (a dump): copies record `index` (1 to sg_flow_table_max) if it is in use and
+// was not being written. The copy is of one flow, never of two that used the record one after the
+// other; fields that the owner changes in place are each whole.
+bool sg_flow_table_read(
+	const struct sg_flow_table *table, uint32_t index, struct sg_flow *ret_flow);

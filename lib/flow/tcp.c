@@ -3,7 +3,8 @@
 
 // Bits of `marks`, shifted left by the direction that they speak of.
 enum {
-	END_KNOWN = 1 << 0, // the direction's FIN was seen, and `sequence` or `server_sequence` is behind it
+	END_KNOWN = 1 << 0, // the direction's FIN was seen, and `sequence` or `server_sequence` is
+			    // behind it
 	END_ACKED = 1 << 2, // the other side has acknowledged it
 };
 #define BOTH(mark) ((mark) | (mark) << 1)
@@ -13,7 +14,8 @@ static inline enum sg_flow_direction opposite(enum sg_flow_direction direction)
 	return (enum sg_flow_direction)(direction ^ 1);
 }
 
-static inline bool has_mark(const struct sg_flow *flow, unsigned mark, enum sg_flow_direction direction)
+static inline bool has_mark(
+	const struct sg_flow *flow, unsigned mark, enum sg_flow_direction direction)
 {
 	return (flow->marks >> direction) & mark;
 }
@@ -28,10 +30,10 @@ static inline uint32_t *end_of(struct sg_flow *flow, enum sg_flow_direction dire
 	return direction == SG_FLOW_TO_BACKEND ? &flow->sequence : &flow->server_sequence;
 }
 
-// Both FINs are acknowledged, or somebody has given up. What is worth keeping is the client's last sequence
-// number: his own, or what the server says it has got.
-static enum sg_flow_event close_flow(struct sg_flow *flow, enum sg_flow_direction direction, uint8_t flags,
-	uint32_t seq, uint32_t ack)
+// Both FINs are acknowledged, or somebody has given up. What is worth keeping is the client's last
+// sequence number: his own, or what the server says it has got.
+static enum sg_flow_event close_flow(struct sg_flow *flow, enum sg_flow_direction direction,
+	uint8_t flags, uint32_t seq, uint32_t ack)
 {
 	bool is_client = direction == SG_FLOW_TO_BACKEND;
 
@@ -45,8 +47,9 @@ static enum sg_flow_event close_flow(struct sg_flow *flow, enum sg_flow_directio
 	return SG_FLOW_EVENT_CLOSED;
 }
 
-// The backend speaks to an embryo. A SYN without ACK is a simultaneous open (RFC 9293, 3.5): the client's SYN + ACK
-// confirms it then. A later SYN + ACK may differ (SYN cookies); the last one counts.
+// The backend speaks to an embryo. A SYN without ACK is a simultaneous open (RFC 9293, 3.5): the
+// client's SYN + ACK confirms it then. A later SYN + ACK may differ (SYN cookies); the last one
+// counts.
 static void note_answer(struct sg_flow *flow, uint8_t flags, uint32_t seq, uint32_t ack)
 {
 	if (!(flags & SG_TCP_SYN))
@@ -91,7 +94,8 @@ static enum sg_flow_event step_established(struct sg_flow *flow, enum sg_flow_di
 	uint8_t flags, uint32_t seq, uint32_t ack, uint32_t payload_bytes)
 {
 	if (flags & SG_TCP_SYN)
-		return SG_FLOW_EVENT_NONE; // a retransmission, or an old one: the end points will say
+		return SG_FLOW_EVENT_NONE; // a retransmission, or an old one: the end points will
+					   // say
 	if (flags & SG_TCP_FIN)
 		note_fin(flow, direction, seq + payload_bytes + 1);
 	if (flags & SG_TCP_ACK)
@@ -105,8 +109,8 @@ static enum sg_flow_event step_established(struct sg_flow *flow, enum sg_flow_di
 	return SG_FLOW_EVENT_NONE;
 }
 
-enum sg_flow_event sg_flow_tcp_step(struct sg_flow *flow, enum sg_flow_direction direction, uint8_t flags,
-	uint32_t seq, uint32_t ack, uint32_t payload_bytes)
+enum sg_flow_event sg_flow_tcp_step(struct sg_flow *flow, enum sg_flow_direction direction,
+	uint8_t flags, uint32_t seq, uint32_t ack, uint32_t payload_bytes)
 {
 	if (sg_flow_tcp_is_plain(flow, flags) || flow->state == SG_FLOW_TCP_CLOSED)
 		return SG_FLOW_EVENT_NONE;

@@ -1,18 +1,20 @@
 // What a TCP segment or a UDP datagram does to a flow's state.
 //
-//     TCP_SYN --SYN+ACK of ISN+1--> TCP_SYN_ACK --client acknowledges the server's ISN+1--> TCP_ESTABLISHED
-//     TCP_ESTABLISHED --FIN--> TCP_HALF_CLOSED --the other FIN--> TCP_CLOSING --both acknowledged--> TCP_CLOSED
-//     any TCP state --RST--> TCP_CLOSED
-//     UDP_NEW --answer--> UDP_REPLIED --client sends again--> UDP
+//     TCP_SYN --SYN+ACK of ISN+1--> TCP_SYN_ACK --client acknowledges the server's ISN+1-->
+//     TCP_ESTABLISHED TCP_ESTABLISHED --FIN--> TCP_HALF_CLOSED --the other FIN--> TCP_CLOSING
+//     --both acknowledged--> TCP_CLOSED any TCP state --RST--> TCP_CLOSED UDP_NEW --answer-->
+//     UDP_REPLIED --client sends again--> UDP
 //
-// A flow is confirmed only by who can have seen the backend's answer. The SYN + ACK has to acknowledge the client's ISN + 1,
-// and the client exactly the server's: somebody who guesses hits one of 2^32 numbers. Nothing else that either
-// side sends makes an embryo more than an embryo; an RST closes it, but it stays in the embryos' queue, so a flood that is answered
-// with RST is recycled like any other.
+// A flow is confirmed only by who can have seen the backend's answer. The SYN + ACK has to
+// acknowledge the client's ISN + 1, and the client exactly the server's: somebody who guesses hits
+// one of 2^32 numbers. Nothing else that either side sends makes an embryo more than an embryo; an
+// RST closes it, but it stays in the embryos' queue, so a flood that is answered with RST is
+// recycled like any other.
 //
-// Sequence windows are not checked: the end points do that, and would have to be believed anyway. So somebody who knows
-// a connection's addresses and ports can make us think it closed with a forged FIN or RST. Its packets are forwarded all the
-// same; the flow is only forgotten after `tcp_fin` seconds of silence.
+// Sequence windows are not checked: the end points do that, and would have to be believed anyway.
+// So somebody who knows a connection's addresses and ports can make us think it closed with a
+// forged FIN or RST. Its packets are forwarded all the same; the flow is only forgotten after
+// `tcp_fin` seconds of silence.
 //
 // What a record's fields hold (host order; RFC 9293's names in brackets):
 //
@@ -26,8 +28,9 @@
 //
 // `marks` says which ends are known and which are acknowledged, one bit each a direction.
 //
-// Timeouts (RFC 5382 and 4787 say what they are for) go by state, see sg_flow_timeouts: `tcp_fin` belongs to CLOSED alone.
-// The worker that owns the flow calls these. They read nothing but the record.
+// Timeouts (RFC 5382 and 4787 say what they are for) go by state, see sg_flow_timeouts: `tcp_fin`
+// belongs to CLOSED alone. The worker that owns the flow calls these. They read nothing but the
+// record.
 #pragma once
 
 #include <stdbool.h>
@@ -45,7 +48,8 @@ enum sg_flow_event {
 // fast path: a segment that sg_flow_tcp_step would not act upon, which is nearly all of them.
 static inline bool sg_flow_tcp_is_plain(const struct sg_flow *flow, uint8_t flags)
 {
-	return flow->state == SG_FLOW_TCP_ESTABLISHED && !(flags & (SG_TCP_FIN | SG_TCP_SYN | SG_TCP_RST));
+	return flow->state == SG_FLOW_TCP_ESTABLISHED &&
+	       !(flags & (SG_TCP_FIN | SG_TCP_SYN | SG_TCP_RST));
 }
 
 // A flow that a client's SYN starts: state and sequence of a record before it is inserted.
@@ -57,13 +61,13 @@ static inline void sg_flow_tcp_open(struct sg_flow *flow, uint32_t seq)
 	flow->marks = 0;
 }
 
-// `seq` and `ack` in host order, `ack` of no meaning without the flag; `payload_bytes` without the TCP header. The SYN that
-// sg_flow_tcp_open has seen may be passed again.
-enum sg_flow_event sg_flow_tcp_step(struct sg_flow *flow, enum sg_flow_direction direction, uint8_t flags,
-	uint32_t seq, uint32_t ack, uint32_t payload_bytes);
+// `seq` and `ack` in host order, `ack` of no meaning without the flag; `payload_bytes` without the
+// TCP header. The SYN that sg_flow_tcp_open has seen may be passed again.
+enum sg_flow_event sg_flow_tcp_step(struct sg_flow *flow, enum sg_flow_direction direction,
+	uint8_t flags, uint32_t seq, uint32_t ack, uint32_t payload_bytes);
 enum sg_flow_event sg_flow_udp_step(struct sg_flow *flow, enum sg_flow_direction direction);
 
-// Whether a SYN (client side, no ACK) with this sequence number may start a new flow where this one stands:
-// the old one is closed, and the number is above its last (RFC 6191). Where the last is unknown (the server sent an RST
-// without an ACK), it may not, and the flow has to age.
+// Whether a SYN (client side, no ACK) with this sequence number may start a new flow where this one
+// stands: the old one is closed, and the number is above its last (RFC 6191). Where the last is
+// unknown (the server sent an RST without an ACK), it may not, and the flow has to age.
 bool sg_flow_tcp_may_reuse(const struct sg_flow *flow, uint32_t seq);

@@ -51,7 +51,8 @@ static uint64_t hash_of(uint32_t entry, uint64_t seed)
 	return sg_mix64(entry + seed * UINT64_C(0x9e3779b97f4a7c15));
 }
 
-// Fills to the first refusal, looks for everything, drains. Returns the load in tenths of a per cent.
+// Fills to the first refusal, looks for everything, drains. Returns the load in tenths of a per
+// cent.
 static unsigned fill_and_drain(uint32_t n_buckets, uint64_t seed)
 {
 	struct sg_cuckoo cuckoo = make_index(n_buckets);
@@ -82,15 +83,18 @@ static void refuses_nothing_below_95_percent(void **unused)
 
 			least = load < least ? load : least;
 		}
-		print_message("# %u buckets: first refusal at %u.%u %% of the slots\n", sizes[i], least / 10,
-			least % 10);
+		print_message("# %u buckets: first refusal at %u.%u %% of the slots\n", sizes[i],
+			least / 10, least % 10);
 		assert_true(least >= 950);
 	}
 }
 
 static void survives_churn_at_90_percent(void **unused)
 {
-	enum { BUCKETS = 1009, KEYS = BUCKETS * SG_CUCKOO_SLOTS * 9 / 10 };
+	enum {
+		BUCKETS = 1009,
+		KEYS = BUCKETS * SG_CUCKOO_SLOTS * 9 / 10
+	};
 	struct sg_cuckoo cuckoo = make_index(BUCKETS);
 	uint32_t *generations = calloc(KEYS + 1, sizeof(*generations));
 	uint64_t random = 7;
@@ -154,7 +158,8 @@ static void one_hash_for_all_fills_two_buckets_and_no_more(void **unused)
 	}
 }
 
-// A hash with one primary bucket for all, and all signatures: the overflow counter must stop before it wraps.
+// A hash with one primary bucket for all, and all signatures: the overflow counter must stop before
+// it wraps.
 static void overflow_does_not_wrap(void **unused)
 {
 	struct sg_cuckoo cuckoo = make_index(100003);

@@ -33,12 +33,18 @@ static inline struct sg_flow fixture_flow(uint32_t number, enum sg_flow_state st
 	bool tcp = state <= SG_FLOW_TCP_CLOSED;
 
 	return (struct sg_flow){
-		.client = {.src_be = __builtin_bswap32(0x0b000000 + number), .dst_be = 0x010200c0,
-			.sport_be = (uint16_t)number, .dport_be = 0x5000,
-			.proto = tcp ? SG_PROTO_TCP : SG_PROTO_UDP, .hop = (uint16_t)(number * 3)},
-		.server = {.src_be = 0x0200000a, .dst_be = 0x6400000a + (number & 0xff0000),
-			.sport_be = 0x901f, .dport_be = (uint16_t)number,
-			.proto = tcp ? SG_PROTO_TCP : SG_PROTO_UDP, .domain = (uint8_t)(number >> 24),
+		.client = {.src_be = __builtin_bswap32(0x0b000000 + number),
+			.dst_be = 0x010200c0,
+			.sport_be = (uint16_t)number,
+			.dport_be = 0x5000,
+			.proto = tcp ? SG_PROTO_TCP : SG_PROTO_UDP,
+			.hop = (uint16_t)(number * 3)},
+		.server = {.src_be = 0x0200000a,
+			.dst_be = 0x6400000a + (number & 0xff0000),
+			.sport_be = 0x901f,
+			.dport_be = (uint16_t)number,
+			.proto = tcp ? SG_PROTO_TCP : SG_PROTO_UDP,
+			.domain = (uint8_t)(number >> 24),
 			.hop = (uint16_t)(number * 7)},
 		.backend_slot = number,
 		.service_slot = ~number,
@@ -46,7 +52,8 @@ static inline struct sg_flow fixture_flow(uint32_t number, enum sg_flow_state st
 	};
 }
 
-static inline uint64_t fixture_hash(const struct sg_flow_table *table, const struct sg_tuple4 *tuple)
+static inline uint64_t fixture_hash(
+	const struct sg_flow_table *table, const struct sg_tuple4 *tuple)
 {
 	struct sg_tuple4 key = *tuple;
 	uint64_t hash;
@@ -62,8 +69,8 @@ static inline sg_flow_ref fixture_insert(struct sg_flow_table *table, const stru
 		fixture_hash(table, &flow->server));
 }
 
-static inline sg_flow_ref fixture_find(
-	const struct sg_flow_table *table, const struct sg_flow *flow, enum sg_flow_direction direction)
+static inline sg_flow_ref fixture_find(const struct sg_flow_table *table,
+	const struct sg_flow *flow, enum sg_flow_direction direction)
 {
 	const struct sg_tuple4 *tuple = sg_flow_tuple(flow, direction);
 

@@ -1,4 +1,5 @@
-// The flow table against a naive twin (an array of what should be there), under good and terrible hashes.
+// The flow table against a naive twin (an array of what should be there), under good and terrible
+// hashes.
 #include "fixture.h"
 
 #include <pthread.h>
@@ -15,13 +16,16 @@ static bool can_run(enum sg_flow_hash hash)
 }
 
 // The twin: refs[number] is what finding flow `number` should answer, 0 where it is not in.
-enum { N_NUMBERS = 1500 };
+enum {
+	N_NUMBERS = 1500
+};
 struct twin {
 	sg_flow_ref refs[N_NUMBERS];
 	uint32_t n;
 };
 
-static void insert(struct sg_flow_table *table, struct twin *twin, uint32_t number, enum sg_flow_hash hash)
+static void insert(
+	struct sg_flow_table *table, struct twin *twin, uint32_t number, enum sg_flow_hash hash)
 {
 	struct sg_flow flow = fixture_flow(number, 1 + number % (SG_FLOW_STATE_COUNT - 1));
 	sg_flow_ref ref;
@@ -30,7 +34,8 @@ static void insert(struct sg_flow_table *table, struct twin *twin, uint32_t numb
 		return;
 	ref = fixture_insert(table, &flow);
 	if (ref == 0) {
-		// A constant hash has room for 8 or 16 entries, two a flow; identity is somewhere between.
+		// A constant hash has room for 8 or 16 entries, two a flow; identity is somewhere
+		// between.
 		bool bad = hash == SG_FLOW_HASH_CONSTANT || hash == SG_FLOW_HASH_IDENTITY;
 
 		assert_true(twin->n == sg_flow_table_max(table) || (bad && twin->n >= 4));
@@ -97,7 +102,8 @@ static void run_against_the_twin(enum sg_flow_hash hash, uint32_t max_flows)
 		unsigned inserts = round / 500 % 2 ? 10 : 80;
 
 		for (unsigned i = 0; i < inserts; i++)
-			insert(table, twin, sg_reduce((uint32_t)sg_random_next(&random), N_NUMBERS), hash);
+			insert(table, twin, sg_reduce((uint32_t)sg_random_next(&random), N_NUMBERS),
+				hash);
 		remove_some(table, twin, &random);
 		find_some(table, twin, &random);
 		assert_int_equal(sg_flow_table_count(table), twin->n);
@@ -131,7 +137,9 @@ static void agrees_with_a_naive_twin(void **unused)
 
 static void a_full_table_refuses_and_drains_to_nothing(void **unused)
 {
-	enum { MAX = 200000 };
+	enum {
+		MAX = 200000
+	};
 	struct sg_flow_table *table = fixture_table(MAX, SG_FLOW_HASH_SIPHASH);
 	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
 	static const struct sg_cuckoo_bucket empty;
@@ -211,7 +219,8 @@ static void a_record_keeps_what_it_was_given(void **unused)
 	free(table);
 }
 
-// Readers beside the writer. Every field of a flow says which flow it is, so a torn copy gives itself away.
+// Readers beside the writer. Every field of a flow says which flow it is, so a torn copy gives
+// itself away.
 struct reading {
 	struct sg_flow_table *table;
 	atomic_bool stop;
@@ -247,7 +256,9 @@ static void *read_all_the_time(void *argument)
 
 static void a_reader_never_gets_half_of_two_flows(void **unused)
 {
-	enum { MAX = 8 }; // few records, so that each is reused all the time
+	enum {
+		MAX = 8
+	}; // few records, so that each is reused all the time
 	struct reading reading = {.table = fixture_table(MAX, SG_FLOW_HASH_SIPHASH)};
 	sg_flow_ref refs[MAX] = {0};
 	pthread_t thread;
@@ -256,8 +267,8 @@ static void a_reader_never_gets_half_of_two_flows(void **unused)
 	(void)unused;
 	assert_int_equal(pthread_create(&thread, NULL, read_all_the_time, &reading), 0);
 	while (atomic_load(&reading.n_read) < 200000 && !atomic_load(&reading.torn)) {
-		struct sg_flow flow = fixture_flow(
-			number, number & 1 ? SG_FLOW_TCP_ESTABLISHED : SG_FLOW_UDP);
+		struct sg_flow flow =
+			fixture_flow(number, number & 1 ? SG_FLOW_TCP_ESTABLISHED : SG_FLOW_UDP);
 
 		if (refs[number % MAX])
 			sg_flow_table_remove(reading.table, refs[number % MAX]);
@@ -266,8 +277,8 @@ static void a_reader_never_gets_half_of_two_flows(void **unused)
 	}
 	atomic_store(&reading.stop, true);
 	pthread_join(thread, NULL);
-	print_message("# %lu copies read while %u flows came and went\n", atomic_load(&reading.n_read),
-		number);
+	print_message("# %lu copies read while %u flows came and went\n",
+		atomic_load(&reading.n_read), number);
 	assert_false(atomic_load(&reading.torn));
 	free(reading.table);
 }
