@@ -1,11 +1,24 @@
 // From desired state to snapshot: gives out slots, shares what did not change, and follows removed backends until
 // their last flow is gone. Control thread only.
 //
-// Slots: a service keeps its slot while a service of that name exists. A backend slot belongs to
-// (service, address, port). A backend that disappears from the state becomes REMOVED until its deadline, then DEAD;
-// a DEAD slot rests until every worker has swept its flow table once since, and is then free for
-// another backend, with the next generation. Adding the same backend meanwhile revives its slot and generation
-// (unless it is DEAD). A deleted service's slot is freed after its last backend's slot.
+// Slots. A service keeps its slot while a service of that name exists. A backend slot belongs to (service, address,
+// port) and goes through these lives:
+//
+//     ACTIVE    in the state, gets new flows
+//     DRAINING  in the state, but drained or of weight 0: flows that exist stay for as long as they like
+//     REMOVED   not in the state any more: TCP flows may finish until the drain timeout is over
+//     DEAD      it is over, or `end_now` was asked for: flows that are left are answered with RST
+//
+// A backend that is put back while REMOVED is revived: same slot, same generation, its flows never noticed. A DEAD slot
+// rests until every worker has swept its flow table twice since, and is then given out with the next
+// generation; the same backend put back meanwhile gets another slot. A deleted service's slot is freed after its last
+// backend's slot, and until then services[slot] tells people whose flows these are. Its address stays a VIP (and
+// announced) while one of its backends is REMOVED, but it has left `vips4`, so nothing new begins. A service whose VIP is
+// changed gives the old address up at once.
+//
+// Cost. What is the same spec (or an equal one) in two states is the same compiled service in two snapshots. A page of
+// backends is copied only when one of its backends differs, be it for its next hop; the indexes of VIPs and addresses
+// are built anew only when the set of them changed. New routes are looked up for every backend.
 #pragma once
 
 #include <stdbool.h>

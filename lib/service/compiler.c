@@ -1,0 +1,331 @@
+// From desired state to snapshot, see compiler.h: plan, build what the plan asks for, commit.
+#include "service/compiler.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "service/compile_service.h"
+#include "service/compiler_plan.h"
+#include "service/snapshot_build.h"
+
+struct sg_compiler *sg_compiler_create(const struct sg_settings *settings)
+{
+	struct sg_compiler *compiler = calloc(1, sizeof(*compiler));
+	struct sg_timeouts timeouts = settings->timeouts;
+
+	if (!compiler)
+		return NULL;
+	sg_timeouts_fill(&timeouts);
+	compiler->settings = settings;
+	compiler->drain_ms = (uint64_t)timeouts.drain * 1000;
+	compiler->holders = calloc(SG_MAX_SERVICES, sizeof(compiler->holders[0]));
+	compiler->marked = malloc(SG_MAX_SERVICES * sizeof(compiler->marked[0]));
+	compiler->cleared = malloc(SG_MAX_SERVICES * sizeof(compiler->cleared[0]));
+	compiler->due = malloc(SG_MAX_SERVICES * sizeof(compiler->due[0]));
+	compiler->member_slots = malloc(SG_MAX_SERVICE_BACKENDS * sizeof(compiler->member_slots[0]));
+	if (!compiler->holders || !compiler->marked || !compiler->cleared || !compiler->due ||
+		!compiler->member_slots ||
+		sg_slots_init(&compiler->service_slots, SG_MAX_SERVICES) < 0 ||
+		sg_slots_init(&compiler->backend_slots, SG_MAX_BACKENDS) < 0 ||
+		sg_resting_init(&compiler->resting, SG_MAX_BACKENDS) < 0 ||
+		sg_deadlines_init(&compiler->deadlines, SG_MAX_SERVICES) < 0) {
+		sg_compiler_destroy(compiler);
+		return NULL;
+	}
+	return compiler;
+}
+
+void sg_compiler_destroy(struct sg_compiler *compiler)
+{
+	if (!compiler)
+		return;
+	sg_snapshot_free(compiler->current);
+	for (uint32_t i = 0; i < compiler->n_holdings; i++)
+		sg_service_spec_unref(compiler->holdings[i].spec);
+	free(compiler->holdings);
+	for (uint32_t i = 0; i < compiler->service_slots.n_ever; i++)
+		free(compiler->holders[i].members);
+	sg_deadlines_fini(&compiler->deadlines);
+	sg_resting_fini(&compiler->resting);
+	sg_slots_fini(&compiler->backend_slots);
+	sg_slots_fini(&compiler->service_slots);
+	free(compiler->member_slots);
+	free(compiler->due);
+	free(compiler->cleared);
+	free(compiler->marked);
+	free(compiler->holders);
+	free(compiler);
+}
+
+static struct sg_backend backend_of(const struct sg_member *member, uint32_t service_slot)
+{
+	struct sg_backend backend = {
+		.port_be = htons(member->port),
+		.generation = member->generation,
+		.weight = member->weight,
+		.life = member->life,
+		.service_slot = service_slot,
+		.addr = member->address,
+	};
+
+	if (member->address.family == SG_FAMILY_IPV4)
+		backend.addr4_be = sg_addr_ipv4_be(&member->address);
+	return backend;
+}
+
+static int build_backends(struct sg_snapshot *snapshot, const struct sg_visit *visit)
+{
+	for (uint32_t i = 0; i < visit->n_members; i++) {
+		struct sg_backend backend = backend_of(&visit->members[i], visit->slot);
+
+		sg_snapshot_route_backend(snapshot, &backend);
+		if (sg_snapshot_put_backend(snapshot, visit->members[i].slot, &backend) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+// Compiles a service anew. Those of its members that are not leaving are its backends, in the same order.
+static int build_service(
+	struct sg_compiler *compiler, struct sg_snapshot *snapshot, const struct sg_visit *visit)
+{
+	struct sg_service *service;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < visit->n_members; i++)
+		if (visit->members[i].life <= SG_BACKEND_DRAINING)
+			compiler->member_slots[n++] = visit->members[i].slot;
+	assert(n == visit->spec->n_backends);
+	service = sg_service_compile(visit->spec, visit->slot, compiler->member_slots,
+		compiler->settings->maglev_seed, snapshot->services[visit->slot]);
+	if (!service)
+		return -ENOMEM;
+	sg_snapshot_put_service(snapshot, visit->slot, service);
+	return 0;
+}
+
+static int build_visits(struct sg_snapshot *snapshot, const struct sg_plan *plan)
+{
+	// A slot that was given back since is cleared before a new service may move in.
+	for (uint32_t i = 0; i < plan->compiler->n_cleared; i++)
+		sg_snapshot_put_service(snapshot, plan->compiler->cleared[i], NULL);
+	for (uint32_t i = 0; i < plan->n_visits; i++) {
+		const struct sg_visit *visit = &plan->visits[i];
+
+		if (visit->vanishes)
+			sg_snapshot_put_service(snapshot, visit->slot, NULL);
+		if (build_backends(snapshot, visit) < 0)
+			return -ENOMEM;
+		if (visit->recompile && build_service(plan->compiler, snapshot, visit) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int build_vips(struct sg_snapshot *snapshot, const struct sg_plan *plan)
+{
+	snapshot->vips4 = sg_index_create(plan->n_holdings);
+	if (!snapshot->vips4)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < plan->n_holdings; i++) {
+		const struct sg_holding *holding = &plan->holdings[i];
+		const struct sg_service *service = snapshot->services[holding->slot];
+
+		if (!holding->deleted && service->vip4_be != 0)
+			sg_index_put(snapshot->vips4,
+				SG_VIP_KEY(service->vip4_be, service->port_be, service->protocol),
+				holding->slot);
+	}
+	return 0;
+}
+
+static void add_address(struct sg_index *addresses, uint32_t addr_be, uint32_t bits)
+{
+	uint32_t before = sg_index_find(addresses, addr_be);
+
+	sg_index_put(addresses, addr_be, before == SG_INDEX_NONE ? bits : before | bits);
+}
+
+static int build_addresses(struct sg_snapshot *snapshot, const struct sg_plan *plan)
+{
+	const struct sg_settings *settings = plan->compiler->settings;
+
+	snapshot->addresses4 = sg_index_create(plan->n_holdings + settings->n_snat_addresses);
+	if (!snapshot->addresses4)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < plan->n_holdings; i++) {
+		const struct sg_holding *holding = &plan->holdings[i];
+		const struct sg_service *service = snapshot->services[holding->slot];
+		uint32_t addr_be = service ? service->vip4_be : 0;
+		bool announced = holding->spec->announce == SG_ANNOUNCE_ALWAYS;
+
+		if (addr_be != 0 && (!holding->deleted || holding->draining))
+			add_address(snapshot->addresses4, addr_be,
+				SG_ADDRESS_VIP | (announced ? SG_ADDRESS_ANNOUNCE : 0));
+	}
+	for (unsigned i = 0; i < settings->n_snat_addresses; i++)
+		if (settings->snat_addresses[i].family == SG_FAMILY_IPV4)
+			add_address(snapshot->addresses4, sg_addr_ipv4_be(&settings->snat_addresses[i]),
+				SG_ADDRESS_SNAT | SG_ADDRESS_ANNOUNCE);
+	return 0;
+}
+
+static int build_indexes(struct sg_snapshot *snapshot, const struct sg_plan *plan)
+{
+	const struct sg_snapshot *previous = plan->compiler->current;
+
+	if (previous && !plan->vips_changed)
+		snapshot->vips4 = sg_index_ref(previous->vips4);
+	else if (build_vips(snapshot, plan) < 0)
+		return -ENOMEM;
+	if (previous && !plan->addresses_changed)
+		snapshot->addresses4 = sg_index_ref(previous->addresses4);
+	else if (build_addresses(snapshot, plan) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+// The snapshot that the plan asks for, or NULL without memory.
+static struct sg_snapshot *build(const struct sg_plan *plan, struct sg_routes *routes)
+{
+	const struct sg_compiler *compiler = plan->compiler;
+	const struct sg_snapshot *previous = compiler->current;
+	uint32_t n_pages = (compiler->backend_slots.n_ever + SG_BACKENDS_PER_PAGE - 1) / SG_BACKENDS_PER_PAGE;
+	struct sg_snapshot *snapshot =
+		sg_snapshot_derive(previous, compiler->service_slots.n_ever, n_pages);
+
+	if (!snapshot)
+		return NULL;
+	snapshot->routes = sg_routes_ref(routes);
+	snapshot->maglev_key = (struct sg_hash_key){{compiler->settings->maglev_seed, 0}};
+	snapshot->unserved = compiler->settings->unserved;
+	if (build_visits(snapshot, plan) < 0 || build_indexes(snapshot, plan) < 0)
+		goto fail;
+	if (previous && previous->routes != routes && sg_snapshot_route_backends(snapshot) < 0)
+		goto fail;
+	return snapshot;
+
+fail:
+	sg_snapshot_free(snapshot);
+	return NULL;
+}
+
+// An end_now counts for one compile: whatever it did not end is not in danger later.
+static void forget_marks(struct sg_compiler *compiler)
+{
+	for (uint32_t i = 0; i < compiler->n_marked; i++) {
+		struct sg_holder *holder = &compiler->holders[compiler->marked[i]];
+
+		for (uint32_t at = 0; at < holder->n_members; at++)
+			holder->members[at].end_now = false;
+		holder->has_marks = false;
+	}
+	compiler->n_marked = 0;
+}
+
+int sg_compiler_compile(struct sg_compiler *compiler, const struct sg_state *state,
+	struct sg_routes *routes, uint64_t now_ms, struct sg_snapshot **ret_snapshot, struct sg_error *error)
+{
+	struct sg_snapshot *snapshot;
+	struct sg_plan plan;
+	int err = sg_plan_make(&plan, compiler, state, now_ms, error);
+
+	if (err < 0) {
+		forget_marks(compiler);
+		return err;
+	}
+	snapshot = build(&plan, routes);
+	if (!snapshot) {
+		sg_plan_drop(&plan);
+		forget_marks(compiler);
+		return sg_error_set(error, -ENOMEM, "out of memory");
+	}
+	sg_plan_commit(&plan);
+	forget_marks(compiler);
+	compiler->current = snapshot;
+	*ret_snapshot = snapshot;
+	return 0;
+}
+
+void sg_compiler_reclaim(struct sg_compiler *compiler, struct sg_snapshot *snapshot)
+{
+	assert(snapshot != compiler->current);
+	sg_snapshot_free(snapshot);
+}
+
+uint64_t sg_compiler_next_deadline_ms(const struct sg_compiler *compiler)
+{
+	return sg_deadlines_next(&compiler->deadlines);
+}
+
+// A deleted service's slot is given back with the last of what it held.
+static void give_up_holder(struct sg_compiler *compiler, uint32_t slot)
+{
+	struct sg_holder *holder = &compiler->holders[slot];
+
+	if (!holder->deleted || holder->n_members > 0 || holder->n_resting > 0)
+		return;
+	free(holder->members);
+	*holder = (struct sg_holder){0};
+	sg_slots_give(&compiler->service_slots, slot);
+	compiler->cleared[compiler->n_cleared++] = slot;
+}
+
+void sg_compiler_note_sweeps(struct sg_compiler *compiler, const uint64_t *sweeps, unsigned n_workers)
+{
+	struct sg_rest rest;
+
+	sg_resting_note_sweeps(&compiler->resting, sweeps, n_workers);
+	while (sg_resting_take(&compiler->resting, &rest)) {
+		sg_slots_give(&compiler->backend_slots, rest.slot);
+		compiler->holders[rest.owner].n_resting--;
+		give_up_holder(compiler, rest.owner);
+	}
+}
+
+// The slot of a service that is in the state, or of one that is only draining when `deleted_too`.
+static uint32_t find_service(const struct sg_compiler *compiler, const char *service, bool deleted_too)
+{
+	uint32_t at;
+
+	if (!sg_holdings_search(compiler->holdings, compiler->n_holdings, service, &at))
+		return UINT32_MAX;
+	if (compiler->holdings[at].deleted && !deleted_too)
+		return UINT32_MAX;
+	return compiler->holdings[at].slot;
+}
+
+void sg_compiler_end_now(struct sg_compiler *compiler, const char *service, const struct sg_addr *address,
+	uint16_t port)
+{
+	uint32_t slot = find_service(compiler, service, true);
+	struct sg_holder *holder = slot == UINT32_MAX ? NULL : &compiler->holders[slot];
+	struct sg_member *member = holder ? sg_holder_find(holder, address, port) : NULL;
+
+	if (!member)
+		return;
+	member->end_now = true;
+	if (!holder->has_marks)
+		compiler->marked[compiler->n_marked++] = slot;
+	holder->has_marks = true;
+}
+
+uint32_t sg_compiler_find_service_slot(const struct sg_compiler *compiler, const char *service)
+{
+	return find_service(compiler, service, false);
+}
+
+uint32_t sg_compiler_find_backend_slot(
+	const struct sg_compiler *compiler, const char *service, const struct sg_addr *address, uint16_t port)
+{
+	uint32_t slot = find_service(compiler, service, false);
+	const struct sg_member *member;
+
+	if (slot == UINT32_MAX)
+		return UINT32_MAX;
+	member = sg_holder_find(&compiler->holders[slot], address, port);
+	return member && member->life != SG_BACKEND_REMOVED ? member->slot : UINT32_MAX;
+}

@@ -1,0 +1,427 @@
+// Compares a new state with the compiler's books and plans what changes, see compiler_plan.h.
+#include "service/compiler_plan.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool sg_holdings_search(
+	const struct sg_holding *holdings, uint32_t n, const char *name, uint32_t *ret_at)
+{
+	uint32_t low = 0, high = n;
+
+	while (low < high) {
+		uint32_t middle = (low + high) / 2;
+
+		if (strcmp(holdings[middle].spec->name, name) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*ret_at = low;
+	return low < n && strcmp(holdings[low].spec->name, name) == 0;
+}
+
+static int compare_member(const struct sg_member *member, const struct sg_addr *address, uint16_t port)
+{
+	int order = sg_addr_compare(&member->address, address);
+
+	return order != 0 ? order : (int)member->port - (int)port;
+}
+
+struct sg_member *sg_holder_find(const struct sg_holder *holder, const struct sg_addr *address, uint16_t port)
+{
+	uint32_t low = 0, high = holder->n_members;
+
+	while (low < high) {
+		uint32_t middle = (low + high) / 2;
+
+		if (compare_member(&holder->members[middle], address, port) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == holder->n_members || compare_member(&holder->members[low], address, port) != 0)
+		return NULL;
+	return &holder->members[low];
+}
+
+static uint16_t next_generation(const struct sg_compiler *compiler, uint32_t slot)
+{
+	const struct sg_snapshot *current = compiler->current;
+	uint16_t generation = 0;
+
+	if (current && slot / SG_BACKENDS_PER_PAGE < current->n_pages &&
+		current->pages[slot / SG_BACKENDS_PER_PAGE])
+		generation = sg_snapshot_backend(current, slot)->generation;
+	return generation == UINT16_MAX ? 1 : (uint16_t)(generation + 1);
+}
+
+// Weight 0 is drained: flows that exist stay, and nothing new comes.
+static void want(struct sg_member *member, const struct sg_backend_spec *spec)
+{
+	member->weight = spec->weight;
+	member->life = spec->draining || spec->weight == 0 ? SG_BACKEND_DRAINING : SG_BACKEND_ACTIVE;
+	member->end_now = false;
+	member->deadline_ms = 0;
+}
+
+static int add_member(struct sg_plan *plan, const struct sg_backend_spec *spec, struct sg_member *ret_member,
+	struct sg_error *error)
+{
+	struct sg_compiler *compiler = plan->compiler;
+	uint32_t slot = sg_slots_take(&compiler->backend_slots);
+	const struct sg_resting *resting = &compiler->resting;
+
+	if (slot == UINT32_MAX)
+		return sg_error_set(error, -ENOSPC,
+			"no backend slot is free: all %d are in use, %u of them by backends that were "
+			"removed a short while ago",
+			SG_MAX_BACKENDS, resting->n_counting + resting->n_waiting);
+	*ret_member = (struct sg_member){.address = spec->address,
+		.port = spec->port,
+		.slot = slot,
+		.generation = next_generation(compiler, slot)};
+	want(ret_member, spec);
+	return 0;
+}
+
+// A member that the new state lacks: it leaves, goes on leaving, or dies.
+static void leave(const struct sg_plan *plan, struct sg_member *member)
+{
+	if (member->end_now || (member->life == SG_BACKEND_REMOVED && member->deadline_ms <= plan->now_ms)) {
+		member->life = SG_BACKEND_DEAD;
+	} else if (member->life != SG_BACKEND_REMOVED) {
+		member->life = SG_BACKEND_REMOVED;
+		member->deadline_ms = plan->now_ms + plan->compiler->drain_ms;
+	}
+}
+
+// Merges the members that the holder has with the backends of `visit->spec`.
+static int plan_members(struct sg_plan *plan, struct sg_visit *visit, struct sg_error *error)
+{
+	const struct sg_holder *holder = &plan->compiler->holders[visit->slot];
+	unsigned n_wanted = visit->spec ? visit->spec->n_backends : 0;
+	unsigned old = 0, new = 0;
+
+	visit->members = malloc((holder->n_members + n_wanted + 1) * sizeof(visit->members[0]));
+	if (!visit->members)
+		return sg_error_set(error, -ENOMEM, "out of memory");
+	while (old < holder->n_members || new < n_wanted) {
+		const struct sg_member *member = &holder->members[old];
+		const struct sg_backend_spec *wanted = new < n_wanted ? &visit->spec->backends[new] : NULL;
+		struct sg_member *next = &visit->members[visit->n_members++];
+		int order;
+
+		if (old == holder->n_members)
+			order = 1;
+		else if (!wanted)
+			order = -1;
+		else
+			order = compare_member(member, &wanted->address, wanted->port);
+		if (order > 0) {
+			if (add_member(plan, wanted, next, error) < 0)
+				return -ENOSPC;
+			new++;
+			continue;
+		}
+		*next = *member;
+		old++;
+		if (order < 0) {
+			leave(plan, next);
+		} else {
+			want(next, wanted);
+			new++;
+		}
+	}
+	return 0;
+}
+
+static bool stays_alive(const struct sg_visit *visit)
+{
+	for (uint32_t i = 0; i < visit->n_members; i++)
+		if (visit->members[i].life != SG_BACKEND_DEAD)
+			return true;
+	return false;
+}
+
+static struct sg_visit *add_visit(struct sg_plan *plan)
+{
+	if (plan->n_visits == plan->max_visits) {
+		uint32_t max = plan->max_visits < 16 ? 16 : plan->max_visits * 2;
+		struct sg_visit *visits = realloc(plan->visits, max * sizeof(visits[0]));
+
+		if (!visits)
+			return NULL;
+		plan->visits = visits;
+		plan->max_visits = max;
+	}
+	plan->visits[plan->n_visits] = (struct sg_visit){0};
+	return &plan->visits[plan->n_visits++];
+}
+
+// Plans what becomes of one holding. `spec` is its service in the new state (NULL: none).
+static int visit(struct sg_plan *plan, struct sg_holding *holding, struct sg_service_spec *spec, bool recompile,
+	struct sg_error *error)
+{
+	struct sg_holder *holder = &plan->compiler->holders[holding->slot];
+	struct sg_visit *visit = add_visit(plan);
+	bool was_draining = holding->draining;
+	int err;
+
+	if (!visit)
+		return sg_error_set(error, -ENOMEM, "out of memory");
+	visit->spec = spec;
+	visit->slot = holding->slot;
+	visit->recompile = recompile;
+	holder->visited = plan->compiler->n_plans;
+	err = plan_members(plan, visit, error);
+	if (err < 0)
+		return err;
+	holding->deleted = spec == NULL;
+	holding->draining = holding->deleted && stays_alive(visit);
+	visit->vanishes = holding->deleted && visit->n_members == 0 && holder->n_resting == 0;
+	if (holding->draining != was_draining)
+		plan->addresses_changed = true;
+	return 0;
+}
+
+static struct sg_holding *add_holding(struct sg_plan *plan, const struct sg_holding *old)
+{
+	plan->holdings[plan->n_holdings] = *old;
+	return &plan->holdings[plan->n_holdings++];
+}
+
+static void replace_spec(struct sg_plan *plan, struct sg_holding *holding, struct sg_service_spec *spec)
+{
+	plan->stale[plan->n_stale++] = holding->spec;
+	plan->fresh[plan->n_fresh++] = sg_service_spec_ref(spec);
+	holding->spec = spec;
+}
+
+static bool same_place(const struct sg_service_spec *a, const struct sg_service_spec *b)
+{
+	return a->n_vips == b->n_vips && a->protocol == b->protocol && a->port == b->port &&
+	       memcmp(a->vips, b->vips, a->n_vips * sizeof(a->vips[0])) == 0;
+}
+
+// A name that had a slot and is in the new state as well.
+static int plan_kept(struct sg_plan *plan, const struct sg_holding *old, struct sg_service_spec *spec,
+	struct sg_error *error)
+{
+	struct sg_holding *holding = add_holding(plan, old);
+
+	if (!old->deleted && old->spec == spec)
+		return 0;
+	replace_spec(plan, holding, spec);
+	if (!old->deleted && sg_service_spec_equal(old->spec, spec))
+		return 0;
+	if (old->deleted || !same_place(old->spec, spec))
+		plan->vips_changed = plan->addresses_changed = true;
+	if (old->spec->announce != spec->announce)
+		plan->addresses_changed = true;
+	return visit(plan, holding, spec, true, error);
+}
+
+static int plan_new(struct sg_plan *plan, struct sg_service_spec *spec, struct sg_error *error)
+{
+	struct sg_holding holding = {.spec = spec, .slot = sg_slots_take(&plan->compiler->service_slots)};
+
+	if (holding.slot == UINT32_MAX)
+		return sg_error_set(error, -ENOSPC,
+			"no service slot is free for '%s': all %d are in use, some of them by services that "
+			"were deleted a short while ago",
+			spec->name, SG_MAX_SERVICES);
+	plan->fresh[plan->n_fresh++] = sg_service_spec_ref(spec);
+	plan->vips_changed = plan->addresses_changed = true;
+	return visit(plan, add_holding(plan, &holding), spec, true, error);
+}
+
+static int plan_absent(struct sg_plan *plan, const struct sg_holding *old, struct sg_error *error)
+{
+	struct sg_holding *holding = add_holding(plan, old);
+
+	if (old->deleted)
+		return 0;
+	plan->vips_changed = plan->addresses_changed = true;
+	return visit(plan, holding, NULL, false, error);
+}
+
+// A deleted service whose slot was given back since the last compile.
+static bool is_over(const struct sg_compiler *compiler, const struct sg_holding *holding)
+{
+	return holding->deleted && !compiler->holders[holding->slot].in_use;
+}
+
+// Walks the old holdings and the new state side by side, by name.
+static int compare(struct sg_plan *plan, const struct sg_state *state, struct sg_error *error)
+{
+	const struct sg_compiler *compiler = plan->compiler;
+	uint32_t old = 0, new = 0;
+	int err = 0;
+
+	while (err == 0 && (old < compiler->n_holdings || new < state->n_services)) {
+		const struct sg_holding *holding = &compiler->holdings[old];
+		struct sg_service_spec *spec = new < state->n_services ? state->services[new] : NULL;
+		int order;
+
+		if (old < compiler->n_holdings && is_over(compiler, holding)) {
+			plan->stale[plan->n_stale++] = holding->spec;
+			old++;
+			continue;
+		}
+		if (old == compiler->n_holdings)
+			order = 1;
+		else if (!spec)
+			order = -1;
+		else // fast path: what did not change is not even read
+			order = holding->spec == spec ? 0 : strcmp(holding->spec->name, spec->name);
+		if (order == 0)
+			err = plan_kept(plan, holding, spec, error);
+		else if (order < 0)
+			err = plan_absent(plan, holding, error);
+		else
+			err = plan_new(plan, spec, error);
+		old += order <= 0;
+		new += order >= 0;
+	}
+	return err;
+}
+
+// Plans a visit to a service that the comparison left alone, because of time or of an end_now.
+static int revisit(struct sg_plan *plan, uint32_t slot, struct sg_error *error)
+{
+	struct sg_compiler *compiler = plan->compiler;
+	struct sg_holding *holding;
+	uint32_t at;
+
+	if (compiler->holders[slot].visited == compiler->n_plans)
+		return 0;
+	sg_holdings_search(plan->holdings, plan->n_holdings,
+		compiler->current->services[slot]->spec->name, &at);
+	holding = &plan->holdings[at];
+	return visit(plan, holding, holding->deleted ? NULL : holding->spec, false, error);
+}
+
+static int revisit_all(struct sg_plan *plan, struct sg_error *error)
+{
+	struct sg_compiler *compiler = plan->compiler;
+	uint32_t n_due = sg_deadlines_due(&compiler->deadlines, plan->now_ms, compiler->due);
+	int err = 0;
+
+	for (uint32_t i = 0; i < n_due && err == 0; i++)
+		err = revisit(plan, compiler->due[i], error);
+	for (uint32_t i = 0; i < compiler->n_marked && err == 0; i++)
+		err = revisit(plan, compiler->marked[i], error);
+	return err;
+}
+
+static bool allocate(struct sg_plan *plan, const struct sg_state *state)
+{
+	size_t max = plan->compiler->n_holdings + state->n_services + 1;
+
+	plan->holdings = malloc(max * sizeof(plan->holdings[0]));
+	plan->fresh = malloc(max * sizeof(plan->fresh[0]));
+	plan->stale = malloc(max * sizeof(plan->stale[0]));
+	return plan->holdings && plan->fresh && plan->stale;
+}
+
+int sg_plan_make(struct sg_plan *ret_plan, struct sg_compiler *compiler, const struct sg_state *state,
+	uint64_t now_ms, struct sg_error *error)
+{
+	struct sg_plan *plan = ret_plan;
+	int err;
+
+	*plan = (struct sg_plan){
+		.compiler = compiler,
+		.now_ms = now_ms,
+		.service_mark = sg_slots_mark(&compiler->service_slots),
+		.backend_mark = sg_slots_mark(&compiler->backend_slots),
+	};
+	compiler->n_plans++;
+	if (!allocate(plan, state))
+		err = sg_error_set(error, -ENOMEM, "out of memory");
+	else
+		err = compare(plan, state, error);
+	if (err == 0)
+		err = revisit_all(plan, error);
+	if (err < 0)
+		sg_plan_drop(plan);
+	return err;
+}
+
+static void free_plan(struct sg_plan *plan)
+{
+	free(plan->fresh);
+	free(plan->stale);
+	free(plan->visits);
+	*plan = (struct sg_plan){0};
+}
+
+void sg_plan_drop(struct sg_plan *plan)
+{
+	sg_slots_rewind(&plan->compiler->service_slots, plan->service_mark);
+	sg_slots_rewind(&plan->compiler->backend_slots, plan->backend_mark);
+	for (uint32_t i = 0; i < plan->n_fresh; i++)
+		sg_service_spec_unref(plan->fresh[i]);
+	for (uint32_t i = 0; i < plan->n_visits; i++)
+		free(plan->visits[i].members);
+	free(plan->holdings);
+	free_plan(plan);
+}
+
+// Sends the dead among the visit's members to rest and closes the gaps. Returns the earliest deadline of the others.
+static uint64_t settle_members(struct sg_compiler *compiler, struct sg_visit *visit)
+{
+	uint64_t earliest_ms = SG_DEADLINE_NONE;
+	uint32_t n_kept = 0;
+
+	for (uint32_t i = 0; i < visit->n_members; i++) {
+		const struct sg_member *member = &visit->members[i];
+
+		if (member->life == SG_BACKEND_DEAD) {
+			sg_resting_put(&compiler->resting,
+				(struct sg_rest){.slot = member->slot, .owner = visit->slot});
+			compiler->holders[visit->slot].n_resting++;
+			continue;
+		}
+		if (member->life == SG_BACKEND_REMOVED && member->deadline_ms < earliest_ms)
+			earliest_ms = member->deadline_ms;
+		visit->members[n_kept++] = *member;
+	}
+	visit->n_members = n_kept;
+	return earliest_ms;
+}
+
+static void commit_visit(struct sg_compiler *compiler, struct sg_visit *visit)
+{
+	struct sg_holder *holder = &compiler->holders[visit->slot];
+
+	sg_deadlines_set(&compiler->deadlines, visit->slot, settle_members(compiler, visit));
+	free(holder->members);
+	holder->members = visit->members;
+	holder->n_members = visit->n_members;
+	holder->deleted = visit->spec == NULL;
+	holder->in_use = !visit->vanishes;
+	if (visit->vanishes) {
+		free(holder->members);
+		holder->members = NULL;
+		sg_slots_give(&compiler->service_slots, visit->slot);
+	}
+}
+
+void sg_plan_commit(struct sg_plan *plan)
+{
+	struct sg_compiler *compiler = plan->compiler;
+
+	for (uint32_t i = 0; i < plan->n_visits; i++)
+		commit_visit(compiler, &plan->visits[i]);
+	for (uint32_t i = 0; i < plan->n_stale; i++)
+		sg_service_spec_unref(plan->stale[i]);
+	free(compiler->holdings);
+	compiler->holdings = plan->holdings;
+	compiler->n_holdings = plan->n_holdings;
+	compiler->n_cleared = 0;
+	free_plan(plan);
+}

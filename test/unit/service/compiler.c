@@ -1,0 +1,569 @@
+// The compiler: what it shares, how slots live and die by a fake clock, and random changes against a naive twin.
+#include "service/compiler.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <malloc.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/random.h"
+#include "net/headers.h"
+#include "service/maglev.h"
+
+#define DRAIN_MS 30000
+
+// What a test works with: one compiler, its state, its clock, and the snapshot compiled last.
+struct rig {
+	struct sg_settings settings;
+	struct sg_compiler *compiler;
+	struct sg_routes *routes;
+	struct sg_state state;
+	struct sg_snapshot *snapshot;
+	uint64_t now_ms;
+	uint64_t sweeps[2];
+};
+
+static struct sg_addr addr_of(const char *text)
+{
+	struct sg_addr addr;
+
+	assert_int_equal(sg_addr_parse(text, &addr), 0);
+	return addr;
+}
+
+static uint32_t ipv4_be(const char *text)
+{
+	struct sg_addr addr = addr_of(text);
+
+	return sg_addr_ipv4_be(&addr);
+}
+
+static void setup(struct rig *rig)
+{
+	*rig = (struct rig){.now_ms = 1000000};
+	sg_settings_init(&rig->settings);
+	rig->settings.maglev_seed = 42;
+	rig->settings.snat_addresses[0] = addr_of("10.0.0.100");
+	rig->settings.n_snat_addresses = 1;
+	rig->compiler = sg_compiler_create(&rig->settings);
+	rig->routes = sg_routes_create_empty();
+	assert_non_null(rig->compiler);
+	assert_non_null(rig->routes);
+	sg_state_init(&rig->state);
+}
+
+static void teardown(struct rig *rig)
+{
+	sg_state_fini(&rig->state);
+	sg_routes_unref(rig->routes);
+	sg_compiler_destroy(rig->compiler);
+}
+
+// Compiles, and returns the snapshot that was current before, which the caller reclaims.
+static struct sg_snapshot *compile_keeping(struct rig *rig)
+{
+	struct sg_snapshot *before = rig->snapshot;
+	struct sg_error error;
+
+	assert_int_equal(sg_compiler_compile(rig->compiler, &rig->state, rig->routes, rig->now_ms,
+				 &rig->snapshot, &error),
+		0);
+	return before;
+}
+
+static void compile(struct rig *rig)
+{
+	struct sg_snapshot *before = compile_keeping(rig);
+
+	if (before)
+		sg_compiler_reclaim(rig->compiler, before);
+}
+
+static void sweep(struct rig *rig, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		rig->sweeps[0]++;
+		rig->sweeps[1]++;
+		sg_compiler_note_sweeps(rig->compiler, rig->sweeps, 2);
+	}
+}
+
+static struct sg_service_spec *make_service(const char *name, const char *vip, uint16_t port)
+{
+	struct sg_service_spec *spec = sg_service_spec_create(name, "operator");
+
+	assert_non_null(spec);
+	spec->vips[0] = addr_of(vip);
+	spec->n_vips = 1;
+	spec->port = port;
+	spec->maglev_table_size = 251;
+	return spec;
+}
+
+static void add_backend(struct sg_service_spec *spec, const char *address, uint16_t weight)
+{
+	struct sg_backend_spec backend = {.address = addr_of(address), .port = 80, .weight = weight};
+
+	assert_int_equal(sg_service_spec_put_backend(spec, &backend), 0);
+}
+
+static void put(struct rig *rig, struct sg_service_spec *spec)
+{
+	assert_int_equal(sg_state_put(&rig->state, spec), 0);
+}
+
+// A service "web" at 192.0.2.10:80 with the backends 10.0.0.1 to 10.0.0.n, in the place of the one before.
+static void put_web(struct rig *rig, unsigned n)
+{
+	struct sg_service_spec *spec = make_service("web", "192.0.2.10", 80);
+
+	for (unsigned i = 1; i <= n; i++) {
+		char text[SG_ADDR_TEXT_BYTES];
+
+		snprintf(text, sizeof(text), "10.0.0.%u", i);
+		add_backend(spec, text, 1);
+	}
+	put(rig, spec);
+}
+
+static uint32_t slot_of(const struct rig *rig, const char *service, const char *address)
+{
+	struct sg_addr addr = addr_of(address);
+
+	return sg_compiler_find_backend_slot(rig->compiler, service, &addr, 80);
+}
+
+static unsigned life_of(const struct rig *rig, uint32_t slot)
+{
+	uint32_t word = sg_snapshot_backend_word(rig->snapshot, slot);
+	const struct sg_backend *backend = sg_snapshot_backend(rig->snapshot, slot);
+
+	assert_int_equal(word, SG_BACKEND_WORD(backend->generation, backend->life));
+	return word & 0xff;
+}
+
+static const struct sg_service *service_at(const struct rig *rig, const char *vip, uint16_t port)
+{
+	return sg_snapshot_find_service4(rig->snapshot, ipv4_be(vip), htons(port), SG_PROTO_TCP);
+}
+
+static void an_empty_state_compiles(void **unused)
+{
+	struct rig rig;
+
+	(void)unused;
+	setup(&rig);
+	compile(&rig);
+	assert_int_equal(rig.snapshot->generation, 1);
+	assert_null(service_at(&rig, "192.0.2.10", 80));
+	assert_int_equal(sg_snapshot_address4(rig.snapshot, ipv4_be("192.0.2.10")), 0);
+	assert_int_equal(sg_snapshot_address4(rig.snapshot, ipv4_be("10.0.0.100")),
+		SG_ADDRESS_SNAT | SG_ADDRESS_ANNOUNCE);
+	assert_true(sg_compiler_next_deadline_ms(rig.compiler) == UINT64_MAX);
+	teardown(&rig);
+	sg_compiler_destroy(NULL);
+}
+
+static void a_service_is_compiled_whole(void **unused)
+{
+	struct sg_service_spec *spec = make_service("web", "192.0.2.10", 80);
+	struct sg_prefix prefix;
+	const struct sg_service *service;
+	struct rig rig;
+
+	(void)unused;
+	setup(&rig);
+	add_backend(spec, "10.0.0.1", 3);
+	add_backend(spec, "10.0.0.2", 0);
+	add_backend(spec, "10.0.0.3", 5);
+	add_backend(spec, "10.0.0.4", 7);
+	spec->backends[3].draining = true;
+	assert_int_equal(sg_prefix_parse("198.51.100.0/24", &prefix, NULL), 0);
+	assert_int_equal(sg_service_spec_add_allow(spec, &prefix), 0);
+	spec->announce = SG_ANNOUNCE_NEVER;
+	put(&rig, spec);
+	compile(&rig);
+
+	service = service_at(&rig, "192.0.2.10", 80);
+	assert_non_null(service);
+	assert_ptr_equal(service->spec, spec);
+	assert_int_equal(service->slot, sg_compiler_find_service_slot(rig.compiler, "web"));
+	assert_int_equal(service->n_backends, 2);
+	assert_int_equal(service->total_weight, 8);
+	assert_int_equal(service->backend_slots[0], slot_of(&rig, "web", "10.0.0.1"));
+	assert_int_equal(service->backend_slots[1], slot_of(&rig, "web", "10.0.0.3"));
+	assert_int_equal(service->weights[1], 5);
+	assert_int_equal(service->table_size, 251);
+	assert_false(service->allow_everyone);
+	assert_int_equal(sg_trie_find(service->allow4, addr_of("198.51.100.9").bytes), 1);
+	assert_int_equal(sg_trie_find(service->allow4, addr_of("198.51.101.9").bytes), SG_TRIE_NONE);
+	assert_int_equal(life_of(&rig, slot_of(&rig, "web", "10.0.0.1")), SG_BACKEND_ACTIVE);
+	assert_int_equal(life_of(&rig, slot_of(&rig, "web", "10.0.0.2")), SG_BACKEND_DRAINING);
+	assert_int_equal(life_of(&rig, slot_of(&rig, "web", "10.0.0.4")), SG_BACKEND_DRAINING);
+	assert_int_equal(sg_snapshot_address4(rig.snapshot, ipv4_be("192.0.2.10")), SG_ADDRESS_VIP);
+	teardown(&rig);
+}
+
+static void each_scheduler_gets_its_table(void **unused)
+{
+	struct rig rig;
+
+	(void)unused;
+	setup(&rig);
+	for (int scheduler = 0; scheduler < SG_SCHEDULER_SH; scheduler++) {
+		struct sg_service_spec *spec = make_service("web", "192.0.2.10", 80);
+		const struct sg_service *service;
+
+		spec->scheduler = (enum sg_scheduler)scheduler;
+		add_backend(spec, "10.0.0.1", 2);
+		add_backend(spec, "10.0.0.2", 1);
+		put(&rig, spec);
+		compile(&rig);
+		service = service_at(&rig, "192.0.2.10", 80);
+		assert_int_equal(service->scheduler, scheduler);
+		assert_int_equal(service->table_size, scheduler == SG_SCHEDULER_MAGLEV ? 251
+						      : scheduler == SG_SCHEDULER_WRR  ? 3
+										       : 0);
+		assert_int_equal(service->table != NULL, service->table_size > 0);
+	}
+	teardown(&rig);
+}
+
+static void what_did_not_change_is_shared(void **unused)
+{
+	struct sg_service_spec *dns = make_service("dns", "192.0.2.20", 53);
+	struct sg_snapshot *before;
+	uint32_t dns_slot, web_slot;
+	struct rig rig;
+
+	(void)unused;
+	setup(&rig);
+	// 300 backends of dns, so that web's are on another page.
+	for (unsigned i = 0; i < 300; i++) {
+		char text[SG_ADDR_TEXT_BYTES];
+
+		snprintf(text, sizeof(text), "10.1.%u.%u", i / 200, i % 200);
+		add_backend(dns, text, 1);
+	}
+	put(&rig, dns);
+	put_web(&rig, 2);
+	compile(&rig);
+	dns_slot = sg_compiler_find_service_slot(rig.compiler, "dns");
+	web_slot = sg_compiler_find_service_slot(rig.compiler, "web");
+
+	put_web(&rig, 3);
+	before = compile_keeping(&rig);
+	assert_int_equal(rig.snapshot->generation, before->generation + 1);
+	assert_ptr_equal(rig.snapshot->services[dns_slot], before->services[dns_slot]);
+	assert_ptr_not_equal(rig.snapshot->services[web_slot], before->services[web_slot]);
+	assert_ptr_equal(rig.snapshot->pages[0], before->pages[0]);
+	assert_ptr_not_equal(rig.snapshot->pages[1], before->pages[1]);
+	assert_ptr_equal(rig.snapshot->vips4, before->vips4);
+	assert_ptr_equal(rig.snapshot->addresses4, before->addresses4);
+	sg_compiler_reclaim(rig.compiler, before);
+
+	// The same content in another spec, as an apply brings it: nothing is compiled.
+	put_web(&rig, 3);
+	before = compile_keeping(&rig);
+	assert_ptr_equal(rig.snapshot->services[web_slot], before->services[web_slot]);
+	assert_ptr_equal(rig.snapshot->pages[1], before->pages[1]);
+	sg_compiler_reclaim(rig.compiler, before);
+	teardown(&rig);
+}
+
+static void a_change_of_announce_alone_shares_the_vips(void **unused)
+{
+	struct sg_service_spec *spec = make_service("web", "192.0.2.10", 80);
+	struct sg_snapshot *before;
+	struct rig rig;
+
+	(void)unused;
+	setup(&rig);
+	put_web(&rig, 0);
+	compile(&rig);
+	assert_int_equal(sg_snapshot_address4(rig.snapshot, ipv4_be("192.0.2.10")),
+		SG_ADDRESS_VIP | SG_ADDRESS_ANNOUNCE);
+	spec->announce = SG_ANNOUNCE_NEVER;
+	put(&rig, spec);
+	before = compile_keeping(&rig);
+	assert_ptr_equal(rig.snapshot->vips4, before->vips4);
+	assert_ptr_not_equal(rig.snapshot->addresses4, before->addresses4);
+	assert_int_equal(sg_snapshot_address4(rig.snapshot, ipv4_be("192.0.2.10")), SG_ADDRESS_VIP);
+	sg_compiler_reclaim(rig.compiler, before);
+	teardown(&rig);
+}
+
+static struct sg_routes *routes_over_gateway(const char *prefix, uint16_t hop)
+{
+	struct sg_trie_entry entry = {.value = SG_ROUTE_VALUE(SG_ROUTE_HOP, 1, hop)};
+	struct sg_routes *routes = sg_routes_create_empty();
+
+	assert_non_null(routes);
+	assert_int_equal(sg_prefix_parse(prefix, &entry.prefix, NULL), 0);
+	sg_trie_unref(routes->ipv4);
+	routes->ipv4 = sg_trie_create(&entry, 1, SG_FAMILY_IPV4);
+	assert_non_null(routes->ipv4);
+	return routes;
+}
+
+static void use_routes(struct rig *rig, struct sg_routes *routes)
+{
+	sg_routes_unref(rig->routes);
+	rig->routes = routes;
+}
+
+static void changed_routes_change_hops_and_nothing_else(void **unused)
+{
+	const struct sg_backend *near, *far;
+	struct sg_snapshot *before;
+	struct rig rig;
+
+	(void)unused;
+	setup(&rig);
+	put_web(&rig, 1);
+	add_backend(sg_state_find(&rig.state, "web"), "10.9.0.1", 1);
+	compile(&rig);
+	far = sg_snapshot_backend(rig.snapshot, slot_of(&rig, "web", "10.9.0.1"));
+	assert_int_equal(far->route_kind, SG_ROUTE_NONE);
+
+	use_routes(&rig, routes_over_gateway("10.9.0.0/16", 7));
+	before = compile_keeping(&rig);
+	far = sg_snapshot_backend(rig.snapshot, slot_of(&rig, "web", "10.9.0.1"));
+	near = sg_snapshot_backend(rig.snapshot, slot_of(&rig, "web", "10.0.0.1"));
+	assert_int_equal(far->route_kind, SG_ROUTE_HOP);
+	assert_int_equal(far->route_port, 1);
+	assert_int_equal(far->hop, 7);
+	assert_int_equal(near->route_kind, SG_ROUTE_NONE);
+	assert_ptr_equal(rig.snapshot->services[0], before->services[0]);
+	assert_ptr_equal(rig.snapshot->vips4, before->vips4);
+	sg_compiler_reclaim(rig.compiler, before);
+
+	// Other routes by which the backends go the same way: the page is shared.
+	use_routes(&rig, routes_over_gateway("10.9.0.0/24", 7));
+	before = compile_keeping(&rig);
+	assert_ptr_equal(rig.snapshot->pages[0], before->pages[0]);
+	sg_compiler_reclaim(rig.compiler, before);
+	teardown(&rig);
+}
+
+static void a_removed_backend_drains_dies_and_rests(void **unused)
+{
+	uint32_t slot, generation;
+	struct rig rig;
+
+	(void)unused;
+	setup(&rig);
+	put_web(&rig, 2);
+	compile(&rig);
+	slot = slot_of(&rig, "web", "10.0.0.2");
+	generation = sg_snapshot_backend(rig.snapshot, slot)->generation;
+	assert_int_not_equal(generation, 0);
+
+	put_web(&rig, 1);
+	compile(&rig);
+	assert_int_equal(life_of(&rig, slot), SG_BACKEND_REMOVED);
+	assert_int_equal(slot_of(&rig, "web", "10.0.0.2"), UINT32_MAX);
+	assert_int_equal(service_at(&rig, "192.0.2.10", 80)->n_backends, 1);
+	assert_int_equal(sg_compiler_next_deadline_ms(rig.compiler), rig.now_ms + DRAIN_MS);
+
+	rig.now_ms += DRAIN_MS - 1;
+	compile(&rig);
+	assert_int_equal(life_of(&rig, slot), SG_BACKEND_REMOVED);
+	rig.now_ms++;
+	compile(&rig);
+	assert_int_equal(life_of(&rig, slot), SG_BACKEND_DEAD);
+	assert_true(sg_compiler_next_deadline_ms(rig.compiler) == UINT64_MAX);
+
+	// While it rests, the same backend gets another slot; after that, the slot gets another generation.
+	sweep(&rig, 2);
+	put_web(&rig, 2);
+	compile(&rig);
+	assert_int_not_equal(slot_of(&rig, "web", "10.0.0.2"), slot);
+	assert_int_equal(life_of(&rig, slot), SG_BACKEND_DEAD);
+	sweep(&rig, 2);
+	put_web(&rig, 3);
+	compile(&rig);
+	assert_int_equal(slot_of(&rig, "web", "10.0.0.3"), slot);
+	assert_int_equal(sg_snapshot_backend(rig.snapshot, slot)->generation, generation + 1);
+	teardown(&rig);
+}
+
+static void a_backend_that_comes_back_in_time_is_revived(void **unused)
+{
+	uint32_t slot, word;
+	struct rig rig;
+
+	(void)unused;
+	setup(&rig);
+	put_web(&rig, 2);
+	compile(&rig);
+	slot = slot_of(&rig, "web", "10.0.0.2");
+	word = sg_snapshot_backend_word(rig.snapshot, slot);
+	put_web(&rig, 1);
+	compile(&rig);
+	rig.now_ms += DRAIN_MS - 1;
+	put_web(&rig, 2);
+	compile(&rig);
+	assert_int_equal(slot_of(&rig, "web", "10.0.0.2"), slot);
+	assert_int_equal(sg_snapshot_backend_word(rig.snapshot, slot), word);
+	assert_true(sg_compiler_next_deadline_ms(rig.compiler) == UINT64_MAX);
+	teardown(&rig);
+}
+
+static void end_now_skips_the_drain(void **unused)
+{
+	struct sg_addr address = addr_of("10.0.0.2");
+	uint32_t slot;
+	struct rig rig;
+
+	(void)unused;
+	setup(&rig);
+	put_web(&rig, 2);
+	compile(&rig);
+	slot = slot_of(&rig, "web", "10.0.0.2");
+
+	// The mark is void when the next state still has the backend.
+	sg_compiler_end_now(rig.compiler, "web", &address, 80);
+	compile(&rig);
+	assert_int_equal(life_of(&rig, slot), SG_BACKEND_ACTIVE);
+	put_web(&rig, 1);
+	compile(&rig);
+	assert_int_equal(life_of(&rig, slot), SG_BACKEND_REMOVED);
+
+	// It also ends one that is draining already.
+	sg_compiler_end_now(rig.compiler, "web", &address, 80);
+	sg_compiler_end_now(rig.compiler, "web", &address, 81);
+	sg_compiler_end_now(rig.compiler, "nobody", &address, 80);
+	compile(&rig);
+	assert_int_equal(life_of(&rig, slot), SG_BACKEND_DEAD);
+	teardown(&rig);
+}
+
+static void a_deleted_service_keeps_its_address_while_it_drains(void **unused)
+{
+	const struct sg_service *service;
+	uint32_t slot, backend;
+	struct rig rig;
+
+	(void)unused;
+	setup(&rig);
+	put_web(&rig, 1);
+	compile(&rig);
+	slot = sg_compiler_find_service_slot(rig.compiler, "web");
+	backend = slot_of(&rig, "web", "10.0.0.1");
+	service = rig.snapshot->services[slot];
+	assert_int_equal(sg_state_remove(&rig.state, "web"), 0);
+	compile(&rig);
+	assert_null(service_at(&rig, "192.0.2.10", 80));
+	assert_int_equal(sg_compiler_find_service_slot(rig.compiler, "web"), UINT32_MAX);
+	assert_ptr_equal(rig.snapshot->services[slot], service);
+	assert_int_equal(sg_snapshot_address4(rig.snapshot, ipv4_be("192.0.2.10")),
+		SG_ADDRESS_VIP | SG_ADDRESS_ANNOUNCE);
+
+	rig.now_ms += DRAIN_MS;
+	compile(&rig);
+	assert_int_equal(life_of(&rig, backend), SG_BACKEND_DEAD);
+	assert_int_equal(sg_snapshot_address4(rig.snapshot, ipv4_be("192.0.2.10")), 0);
+	assert_ptr_equal(rig.snapshot->services[slot], service);
+
+	// The slot is free once its backend has rested: another service moves in.
+	sweep(&rig, 3);
+	compile(&rig);
+	assert_null(rig.snapshot->services[slot]);
+	put(&rig, make_service("other", "192.0.2.11", 80));
+	compile(&rig);
+	assert_int_equal(sg_compiler_find_service_slot(rig.compiler, "other"), slot);
+	teardown(&rig);
+}
+
+static void a_deleted_service_is_revived_with_its_backends(void **unused)
+{
+	uint32_t slot, backend;
+	struct rig rig;
+
+	(void)unused;
+	setup(&rig);
+	put_web(&rig, 2);
+	compile(&rig);
+	slot = sg_compiler_find_service_slot(rig.compiler, "web");
+	backend = slot_of(&rig, "web", "10.0.0.1");
+	assert_int_equal(sg_state_remove(&rig.state, "web"), 0);
+	compile(&rig);
+	put_web(&rig, 1);
+	compile(&rig);
+	assert_int_equal(sg_compiler_find_service_slot(rig.compiler, "web"), slot);
+	assert_int_equal(slot_of(&rig, "web", "10.0.0.1"), backend);
+	assert_int_equal(life_of(&rig, backend), SG_BACKEND_ACTIVE);
+	assert_non_null(service_at(&rig, "192.0.2.10", 80));
+	teardown(&rig);
+}
+
+static void a_full_compiler_refuses_and_goes_on(void **unused)
+{
+	enum { FULL = SG_MAX_BACKENDS / SG_MAX_SERVICE_BACKENDS };
+	struct sg_service_spec *one_more = make_service("one-more", "192.0.3.1", 80);
+	struct sg_snapshot *snapshot;
+	struct sg_error error;
+	struct rig rig;
+
+	(void)unused;
+	setup(&rig);
+	for (unsigned i = 0; i < FULL; i++) {
+		char name[SG_MAX_NAME_BYTES];
+		struct sg_service_spec *spec;
+
+		snprintf(name, sizeof(name), "s%u", i);
+		spec = make_service(name, "192.0.2.10", (uint16_t)(1 + i));
+		spec->scheduler = SG_SCHEDULER_RR;
+		for (unsigned b = 0; b < SG_MAX_SERVICE_BACKENDS; b++) {
+			struct sg_backend_spec backend = {.address = addr_of("10.0.0.1"),
+				.port = (uint16_t)(1 + b),
+				.weight = 1};
+
+			assert_int_equal(sg_service_spec_put_backend(spec, &backend), 0);
+		}
+		put(&rig, spec);
+	}
+	compile(&rig);
+	snapshot = rig.snapshot;
+	add_backend(one_more, "10.0.0.1", 1);
+	put(&rig, one_more);
+	assert_int_equal(sg_compiler_compile(rig.compiler, &rig.state, rig.routes, rig.now_ms,
+				 &rig.snapshot, &error),
+		-ENOSPC);
+	assert_non_null(strstr(error.text, "no backend slot is free"));
+	assert_ptr_equal(rig.snapshot, snapshot);
+	assert_int_equal(sg_compiler_find_service_slot(rig.compiler, "one-more"), UINT32_MAX);
+	assert_int_equal(sg_state_remove(&rig.state, "one-more"), 0);
+	compile(&rig);
+	assert_int_equal(rig.snapshot->generation, 2);
+	assert_int_equal(rig.snapshot->n_service_slots, FULL);
+	teardown(&rig);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_empty_state_compiles),
+		cmocka_unit_test(a_service_is_compiled_whole),
+		cmocka_unit_test(each_scheduler_gets_its_table),
+		cmocka_unit_test(what_did_not_change_is_shared),
+		cmocka_unit_test(a_change_of_announce_alone_shares_the_vips),
+		cmocka_unit_test(changed_routes_change_hops_and_nothing_else),
+		cmocka_unit_test(a_removed_backend_drains_dies_and_rests),
+		cmocka_unit_test(a_backend_that_comes_back_in_time_is_revived),
+		cmocka_unit_test(end_now_skips_the_drain),
+		cmocka_unit_test(a_deleted_service_keeps_its_address_while_it_drains),
+		cmocka_unit_test(a_deleted_service_is_revived_with_its_backends),
+		cmocka_unit_test(a_full_compiler_refuses_and_goes_on),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
