@@ -92,7 +92,7 @@ static const char *check_records(const struct sg_flow_table *table)
 static const char *check_lists(const struct sg_flow_table *table)
 {
 	const struct sg_flow_node *nodes = sg_flow_table_nodes(table);
-	uint32_t n_free = table->max_flows + 1 - table->first_unused;
+	uint32_t n_free = table->n_free + table->max_flows + 1 - table->first_unused;
 	uint32_t embryos = 0;
 
 	for (uint32_t at = nodes[0].next; at != 0 && embryos <= table->max_flows;
@@ -103,9 +103,11 @@ static const char *check_lists(const struct sg_flow_table *table)
 	}
 	if (embryos != table->embryos)
 		return "the queue of embryos has the wrong length";
-	for (uint32_t at = table->first_free; at != 0 && n_free <= table->max_flows;
-		at = nodes[at].next)
-		n_free++;
+	for (uint32_t i = 0; i < table->n_free; i++) {
+		if (sg_flow_table_get(table, sg_flow_table_free(table)[i] << 1)->state !=
+			SG_FLOW_FREE)
+			return "a record is on the stack of free ones and in use";
+	}
 	return n_free + table->count == table->max_flows ? NULL : "a free record is lost";
 }
 

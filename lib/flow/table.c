@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define REMOVE_BURST 32
+#define FREE_AHEAD   8 // records that are asked for before an insertion gets them
 
 static inline size_t align_up(size_t bytes)
 {
@@ -26,7 +27,8 @@ size_t sg_flow_table_bytes(uint32_t max_flows)
 	return sizeof(struct sg_flow_table) +
 	       buckets_for(max_flows) * sizeof(struct sg_cuckoo_bucket) +
 	       n_records * sizeof(struct sg_flow) +
-	       align_up(n_records * sizeof(struct sg_flow_node));
+	       align_up(n_records * sizeof(struct sg_flow_node)) +
+	       align_up(max_flows * sizeof(uint32_t));
 }
 
 struct sg_flow_table *sg_flow_table_init_hashed(
@@ -41,6 +43,8 @@ struct sg_flow_table *sg_flow_table_init_hashed(
 	table->buckets_at = sizeof(*table);
 	table->records_at = table->buckets_at + table->n_buckets * sizeof(struct sg_cuckoo_bucket);
 	table->nodes_at = table->records_at + ((size_t)max_flows + 1) * sizeof(struct sg_flow);
+	table->free_at =
+		table->nodes_at + align_up(((size_t)max_flows + 1) * sizeof(struct sg_flow_node));
 	table->first_unused = 1;
 	table->sweep_at = 1;
 	return table;
@@ -189,20 +193,26 @@ void sg_flow_table_find_bulk(const struct sg_flow_table *table, const struct sg_
 // so they are in memory, and with luck in the cache.
 static uint32_t next_record(const struct sg_flow_table *table)
 {
-	if (table->first_free)
-		return table->first_free;
+	if (table->n_free > 0)
+		return sg_flow_table_free(table)[table->n_free - 1];
 	return table->first_unused <= table->max_flows ? table->first_unused : 0;
 }
 
-static void take_record(struct sg_flow_table *table, uint32_t record)
+// Takes the record that next_record has named, and asks for one that comes later. Records that were
+// never used follow each other in memory: the hardware sees that by itself.
+static void take_record(struct sg_flow_table *table)
 {
-	if (record == table->first_free)
-		table->first_free = sg_flow_table_nodes(table)[record].next;
-	else
-		table->first_unused++;
 	table->count++;
-	__builtin_prefetch(&sg_flow_table_records(table)[next_record(table)], 1);
-	__builtin_prefetch(&sg_flow_table_nodes(table)[next_record(table)], 1);
+	if (table->n_free == 0) {
+		table->first_unused++;
+		return;
+	}
+	table->n_free--;
+	if (table->n_free >= FREE_AHEAD) {
+		uint32_t later = sg_flow_table_free(table)[table->n_free - FREE_AHEAD];
+
+		__builtin_prefetch(&sg_flow_table_records(table)[later], 1);
+	}
 }
 
 static void give_record(struct sg_flow_table *table, uint32_t record)
@@ -211,8 +221,7 @@ static void give_record(struct sg_flow_table *table, uint32_t record)
 	// flow or a free record.
 	__atomic_store_n(
 		&sg_flow_table_records(table)[record].state, SG_FLOW_FREE, __ATOMIC_RELAXED);
-	sg_flow_table_nodes(table)[record].next = table->first_free;
-	table->first_free = record;
+	sg_flow_table_free(table)[table->n_free++] = record;
 	table->count--;
 }
 
@@ -254,7 +263,7 @@ sg_flow_ref sg_flow_table_insert(struct sg_flow_table *table, const struct sg_fl
 			&cuckoo, client_hash, sg_flow_entry_of_ref(ref | SG_FLOW_TO_BACKEND));
 		return 0;
 	}
-	take_record(table, record);
+	take_record(table);
 	write_record(&sg_flow_table_records(table)[record], flow, embryo);
 	if (embryo)
 		sg_flow_embryo_join(table, record);
