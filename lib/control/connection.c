@@ -1,0 +1,135 @@
+// Bytes of one client, see connection.h.
+#include "control/connection.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define READ_BYTES  65536
+#define FIRST_BYTES 4096
+
+static void release(struct sg_buffer *buffer)
+{
+	free(buffer->bytes);
+	*buffer = (struct sg_buffer){0};
+}
+
+// Room for `bytes` more behind the end: moves what is there to the front, then grows by doubling.
+static int reserve(struct sg_buffer *buffer, size_t bytes)
+{
+	size_t length = buffer->end - buffer->start;
+	size_t size = buffer->size_bytes ? buffer->size_bytes : FIRST_BYTES;
+	char *larger;
+
+	if (buffer->size_bytes - buffer->end >= bytes)
+		return 0;
+	if (buffer->start) {
+		memmove(buffer->bytes, buffer->bytes + buffer->start, length);
+		buffer->start = 0;
+		buffer->end = length;
+	}
+	while (size - length < bytes)
+		size *= 2;
+	if (size == buffer->size_bytes)
+		return 0;
+	larger = realloc(buffer->bytes, size);
+	if (!larger)
+		return -ENOMEM;
+	buffer->bytes = larger;
+	buffer->size_bytes = size;
+	return 0;
+}
+
+static size_t min_size(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+enum sg_receive sg_connection_receive(struct sg_connection *connection)
+{
+	struct sg_buffer *input = &connection->input;
+	size_t length = input->end - input->start;
+	// A short line costs a small buffer; a long one is read in larger and larger steps.
+	size_t want = min_size(READ_BYTES, length + FIRST_BYTES);
+	ssize_t n;
+
+	if (length > SG_SERVER_MAX_LINE_BYTES)
+		return SG_RECEIVE_TOO_LONG;
+	if (reserve(input, want) < 0)
+		return SG_RECEIVE_BROKEN;
+	n = recv(connection->fd, input->bytes + input->end, want, 0);
+	if (n > 0) {
+		input->end += (size_t)n;
+		return SG_RECEIVE_SOME;
+	}
+	if (length == 0)
+		release(input);
+	if (n == 0)
+		return SG_RECEIVE_END;
+	return errno == EAGAIN || errno == EINTR ? SG_RECEIVE_NOTHING : SG_RECEIVE_BROKEN;
+}
+
+char *sg_connection_next_line(struct sg_connection *connection, size_t *ret_length)
+{
+	struct sg_buffer *input = &connection->input;
+	size_t length = input->end - input->start;
+	char *line = input->bytes + input->start;
+	char *newline = length > connection->scanned ? memchr(line + connection->scanned, '\n',
+							       length - connection->scanned)
+						     : NULL;
+
+	if (!newline) {
+		connection->scanned = length;
+		if (length == 0)
+			release(input);
+		return NULL;
+	}
+	*newline = '\0';
+	*ret_length = (size_t)(newline - line);
+	input->start += *ret_length + 1;
+	connection->scanned = 0;
+	return line;
+}
+
+bool sg_connection_has_half_line(const struct sg_connection *connection)
+{
+	return connection->input.end > connection->input.start;
+}
+
+void sg_connection_flush(struct sg_connection *connection)
+{
+	struct sg_buffer *output = &connection->output;
+
+	while (output->start < output->end && !connection->broken) {
+		ssize_t n = send(connection->fd, output->bytes + output->start,
+			output->end - output->start, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n > 0)
+			output->start += (size_t)n;
+		else if (errno == EAGAIN)
+			return;
+		else if (errno != EINTR)
+			connection->broken = true;
+	}
+	release(output);
+}
+
+int sg_connection_send(struct sg_connection *connection, const char *text, size_t length)
+{
+	struct sg_buffer *output = &connection->output;
+
+	if (reserve(output, length + 1) < 0)
+		return -ENOMEM;
+	memcpy(output->bytes + output->end, text, length);
+	output->bytes[output->end + length] = '\n';
+	output->end += length + 1;
+	sg_connection_flush(connection);
+	return 0;
+}
+
+void sg_connection_free_buffers(struct sg_connection *connection)
+{
+	release(&connection->input);
+	release(&connection->output);
+}

@@ -1,0 +1,63 @@
+// One client of the socket: its bytes in, its bytes out, and what it is owed.
+//
+// Knows nothing of requests: lines come out, texts go in. Buffers grow with what the client sends
+// or leaves unread, within the bounds of server.h, and shrink to nothing when they are empty. Never
+// blocks. Used by server.c alone.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "control/server.h"
+
+struct sg_buffer {
+	char *bytes;
+	size_t start, end; // what is in it
+	size_t size_bytes;
+};
+
+struct sg_connection {
+	struct sg_server *server;
+	int fd;
+	uint64_t id;
+	uint64_t serial; // in the order of arrival
+	struct sg_peer peer;
+	struct sg_buffer input;
+	size_t scanned; // bytes of `input` that hold no newline
+	struct sg_buffer output;
+	unsigned in_hand;  // requests without an answer yet
+	bool had_request;  // at least one line was complete
+	bool input_ended;  // the client will send no more, or we will read no more
+	bool paused;       // there may be complete lines that were not looked at
+	bool hung_up;      // the client reads no answers any more
+	bool broken;       // to be closed at the next occasion
+	uint32_t interest; // what epoll was told
+};
+
+enum sg_receive {
+	SG_RECEIVE_SOME,
+	SG_RECEIVE_NOTHING, // for now
+	SG_RECEIVE_END,
+	SG_RECEIVE_TOO_LONG, // a line over SG_SERVER_MAX_LINE_BYTES
+	SG_RECEIVE_BROKEN,
+};
+
+// Reads once, at most 64 KiB.
+enum sg_receive sg_connection_receive(struct sg_connection *connection);
+// The next complete line, without its newline but with a NUL in its place; NULL when there is none.
+// It stays valid until sg_connection_receive.
+char *sg_connection_next_line(struct sg_connection *connection, size_t *ret_length);
+// Whether bytes of an unfinished line are left.
+bool sg_connection_has_half_line(const struct sg_connection *connection);
+
+// Queues a text and a newline, and writes as much as the client takes now. Returns 0 or -ENOMEM.
+int sg_connection_send(struct sg_connection *connection, const char *text, size_t length);
+void sg_connection_flush(struct sg_connection *connection);
+
+static inline size_t sg_connection_unsent(const struct sg_connection *connection)
+{
+	return connection->output.end - connection->output.start;
+}
+
+void sg_connection_free_buffers(struct sg_connection *connection);

@@ -1,0 +1,71 @@
+// The control socket: a Unix stream socket with one line a request and one line an answer.
+//
+// Whoever may connect may change everything: the file's mode and group decide (socket_file.h). What
+// a client can do to others is bounded, and nothing here waits for a client:
+//
+// * connections: when all are taken, the oldest that is owed no answer is closed, one that never
+// sent a complete request
+//   first; so a new client always gets in;
+// * a line: the longer one is answered with an error, and its connection closed;
+// * unfinished lines of all clients together: the largest is closed when they exceed their bound;
+// * requests in hand: a connection that is owed SG_SERVER_MAX_IN_HAND answers, or has not read
+//   SG_SERVER_MAX_UNSENT_BYTES of them, is not read from until that changes;
+// * unread answers of all clients together: the connection with the most is closed when they exceed
+// their bound.
+//
+// Answers may overtake each other: their ids say what they answer. A client that closes before it
+// has read its answers has still made its requests. Control thread only.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "control/loop.h"
+
+#define SG_SERVER_MAX_CONNECTIONS 1024
+#define SG_SERVER_MAX_LINE_BYTES \
+	(16u << 20) // an apply of 10,000 services with 10 backends each takes 7 MB
+#define SG_SERVER_MAX_INPUT_BYTES  (64u << 20) // of unfinished lines, all clients together
+#define SG_SERVER_MAX_IN_HAND      64
+#define SG_SERVER_MAX_UNSENT_BYTES (1u << 20) // one answer may be longer
+#define SG_SERVER_MAX_OUTPUT_BYTES (256u << 20)
+
+struct sg_server;
+
+// Who is at the other end (SO_PEERCRED), as it was when it connected.
+struct sg_peer {
+	pid_t pid;
+	uid_t uid;
+	gid_t gid;
+};
+
+struct sg_server_handler {
+	void *context;
+	// A complete line, with a NUL behind. The server wants exactly one sg_server_answer for it,
+	// now or later.
+	void (*line)(void *context, uint64_t connection, const struct sg_peer *peer,
+		const char *line, size_t length);
+	// What is wrong with input that never becomes a line; returns the answer, malloc'ed.
+	char *(*bad_line)(void *context, const char *sentence);
+	// The connection is gone; answers to it are ignored from now on.
+	void (*closed)(void *context, uint64_t connection);
+};
+
+// `gid`: SG_SOCKET_FILE_NO_GROUP leaves the group. Errors: as sg_socket_file_open.
+int sg_server_open(struct sg_server **ret_server, struct sg_loop *loop, const char *path,
+	mode_t mode, gid_t gid, const struct sg_server_handler *handler, struct sg_error *error);
+// Closes all connections (without `closed`) and removes the socket. NULL is fine.
+void sg_server_close(struct sg_server *server);
+
+// Answers one request of a connection; nothing happens when that is gone. `text` NULL: memory ran
+// out, and the connection is closed instead, so that its client does not wait for ever.
+void sg_server_answer(struct sg_server *server, uint64_t connection, const char *text);
+
+// To be called once a turn of the loop: goes on with connections that had to pause. Returns true
+// when there is more to do at once.
+bool sg_server_turn(struct sg_server *server);
+
+unsigned sg_server_connections(const struct sg_server *server);
