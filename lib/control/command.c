@@ -1,0 +1,267 @@
+// The table of methods and the way of a request through it, see command.h.
+#include "control/command.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "control/control_internal.h"
+#include "control/edit.h"
+#include "control/json_reader.h"
+#include "control/query.h"
+#include "control/state_diff.h"
+
+struct command {
+	const char *method;
+	// One of these.
+	sg_query_fn *query;
+	sg_edit_fn *edit;
+	void (*start)(struct sg_control *control, struct sg_call *call);
+	bool in_batch; // may stand in a `change`
+};
+
+static sg_edit_fn edit_change;
+
+// clang-format off
+static const struct command commands[] = {
+	{.method = "hello", .query = sg_query_hello},
+	{.method = "status", .query = sg_query_status},
+	{.method = "service list", .query = sg_query_service_list},
+	{.method = "service show", .query = sg_query_service_show},
+	{.method = "service add", .edit = sg_edit_service_add, .in_batch = true},
+	{.method = "service set", .edit = sg_edit_service_set, .in_batch = true},
+	{.method = "service delete", .edit = sg_edit_service_delete, .in_batch = true},
+	{.method = "backend add", .edit = sg_edit_backend_add, .in_batch = true},
+	{.method = "backend set", .edit = sg_edit_backend_set, .in_batch = true},
+	{.method = "backend drain", .edit = sg_edit_backend_drain, .in_batch = true},
+	{.method = "backend delete", .edit = sg_edit_backend_delete, .in_batch = true},
+	{.method = "apply", .edit = sg_edit_apply},
+	{.method = "change", .edit = edit_change},
+	{.method = "export", .query = sg_query_export},
+	{.method = "flows", .start = sg_flow_dump_start},
+	{.method = "stats", .query = sg_query_stats},
+	{.method = "drops", .query = sg_query_drops},
+};
+// clang-format on
+
+// "service.add" is "service add".
+static bool same_method(const char *method, const char *given)
+{
+	for (; *method && (*method == *given || (*method == ' ' && *given == '.')); given++)
+		method++;
+	return *method == *given;
+}
+
+static const struct command *find_command(const char *method)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (same_method(commands[i].method, method))
+			return &commands[i];
+	}
+	return NULL;
+}
+
+static int code_of(int err)
+{
+	if (err == -EBADMSG)
+		return SG_REQUEST_BAD_PARAMS;
+	return err == -ENOMEM ? SG_REQUEST_FAILED : SG_REQUEST_REFUSED;
+}
+
+struct change_params {
+	const json_t *changes;
+	bool dry_run;
+};
+
+struct batch_item {
+	char method[32];
+	const json_t *params;
+};
+
+// clang-format off
+#define CHANGE(field) .offset = offsetof(struct change_params, field)
+static const struct sg_json_member change_members[] = {
+	SG_JSON_MEMBER("changes", sg_json_read_array, CHANGE(changes), .required = true),
+	SG_JSON_MEMBER("dry_run", sg_json_read_bool, CHANGE(dry_run)),
+	SG_JSON_END,
+};
+
+#define ITEM(field) .offset = offsetof(struct batch_item, field)
+static const struct sg_json_member item_members[] = {
+	SG_JSON_MEMBER("method", sg_json_read_string, ITEM(method), .max = 32, .required = true),
+	SG_JSON_MEMBER("params", sg_json_read_object, ITEM(params), .required = true),
+	SG_JSON_END,
+};
+// clang-format on
+
+static int edit_one(
+	struct sg_edit *edit, const json_t *object, const char *where, struct sg_error *error)
+{
+	const struct command *command;
+	struct batch_item item;
+	struct sg_error inner;
+	int err;
+
+	if (!json_is_object(object))
+		return sg_json_refuse(
+			where, "it", error, "must be an object with method and params");
+	err = sg_json_read_members(item_members, object, true, &item, where, error);
+	if (err)
+		return err;
+	command = find_command(item.method);
+	if (!command || !command->in_batch)
+		return sg_json_refuse(where, item.method, error,
+			"is no verb that changes a service or a backend");
+	err = command->edit(edit, item.params, &inner);
+	if (!err && edit->wait)
+		return sg_json_refuse(where, "wait", error, "is not possible in a batch");
+	return err ? sg_error_set(error, err, "%s: %s", where, inner.text) : 0;
+}
+
+// {"changes": [{"method", "params"}, ...], "dry_run"}: all of them or none.
+static int edit_change(struct sg_edit *edit, const json_t *params, struct sg_error *error)
+{
+	struct change_params change = {0};
+	char where[40];
+	int err = sg_json_read_members(change_members, params, true, &change, "change", error);
+
+	for (size_t i = 0; !err && i < json_array_size(change.changes); i++) {
+		snprintf(where, sizeof(where), "changes[%zu]", i);
+		err = edit_one(edit, json_array_get(change.changes, i), where, error);
+	}
+	edit->dry_run = change.dry_run;
+	return err;
+}
+
+// A committed edit that is on its way to the workers.
+struct committed {
+	struct sg_call *call;
+	struct sg_state_change change;
+	bool wait;
+	struct sg_backend_name waited;
+};
+
+static json_t *change_to_json(const struct sg_state_change *change)
+{
+	return json_pack("{s:i, s:i, s:i}", "added", (int)change->added, "changed",
+		(int)change->changed, "removed", (int)change->removed);
+}
+
+static void answer_commit(void *context, const struct sg_rollout_result *result)
+{
+	struct committed *committed = context;
+	struct sg_call *call = committed->call;
+	json_t *answer;
+
+	if (result->err) {
+		sg_call_refuse(call, code_of(result->err), "%s", result->error.text);
+	} else if (committed->wait) {
+		sg_drain_wait_add(call->control, call, &committed->waited);
+	} else {
+		answer = json_pack("{s:I, s:b, s:o}", "generation", (json_int_t)result->generation,
+			"active", result->active, "services", change_to_json(&committed->change));
+		if (answer && !result->active)
+			json_object_set_new(
+				answer, "late_worker", json_integer(result->late_worker));
+		sg_call_return(call, answer);
+	}
+	free(committed);
+}
+
+// Answers a dry run, or commits and lets the rollout answer. On failure the call is still the
+// caller's.
+static int conclude(struct sg_control *control, struct sg_call *call, struct sg_edit *edit,
+	struct sg_error *error)
+{
+	struct sg_rollout *rollout = control->rollout;
+	struct sg_state_change change =
+		sg_state_count_changes(sg_rollout_state(rollout), &edit->state);
+	struct committed *committed;
+	int err;
+
+	if (edit->dry_run) {
+		err = sg_rollout_check(rollout, &edit->state, error);
+		if (!err)
+			sg_call_return(
+				call, json_pack("{s:b, s:I, s:o}", "dry_run", 1, "generation",
+					      (json_int_t)sg_rollout_snapshot(rollout)->generation,
+					      "services", change_to_json(&change)));
+		return err;
+	}
+	committed = calloc(1, sizeof(*committed));
+	if (!committed)
+		return sg_error_set(error, -ENOMEM, "no memory is left for the change");
+	*committed = (struct committed){
+		.call = call, .change = change, .wait = edit->wait, .waited = edit->waited};
+	err = sg_rollout_commit(rollout, &edit->state, edit->ends, edit->n_ends, answer_commit,
+		committed, sg_clock_ms(), error);
+	if (err)
+		free(committed);
+	return err;
+}
+
+static void run_edit(struct sg_control *control, struct sg_call *call, sg_edit_fn *function)
+{
+	struct sg_edit edit;
+	struct sg_error error;
+	int err = sg_edit_init(&edit, sg_rollout_state(control->rollout));
+
+	if (err)
+		sg_error_set(&error, err, "no memory is left for the change");
+	else
+		err = function(&edit, call->request.params, &error);
+	if (!err)
+		err = conclude(control, call, &edit, &error);
+	if (err)
+		sg_call_refuse(call, code_of(err), "%s", error.text);
+	sg_edit_fini(&edit);
+}
+
+static void run_query(struct sg_control *control, struct sg_call *call, sg_query_fn *function)
+{
+	struct sg_error error;
+	json_t *result = NULL;
+	int err = function(control, call->request.params, &result, &error);
+
+	if (err)
+		sg_call_refuse(call, code_of(err), "%s", error.text);
+	else
+		sg_call_return(call, result);
+}
+
+static void run(struct sg_control *control, struct sg_call *call)
+{
+	const struct command *command = find_command(call->request.method);
+
+	if (!command)
+		sg_call_refuse(call, SG_REQUEST_UNKNOWN_METHOD, "there is no method \"%.60s\"",
+			call->request.method);
+	else if (command->query)
+		run_query(control, call, command->query);
+	else if (command->edit)
+		run_edit(control, call, command->edit);
+	else
+		command->start(control, call);
+}
+
+void sg_command_handle(struct sg_control *control, uint64_t connection, const struct sg_peer *peer,
+	const char *line, size_t length)
+{
+	struct sg_call *call = calloc(1, sizeof(*call));
+	char message[300];
+	int code;
+
+	if (!call) {
+		control->answer(control->answer_context, connection, NULL);
+		return;
+	}
+	call->control = control;
+	call->connection = connection;
+	call->peer = *peer;
+	code = sg_request_parse(&call->request, line, length, message, sizeof(message));
+	if (code)
+		sg_call_refuse(call, code, "%s", message);
+	else
+		run(control, call);
+}

@@ -1,0 +1,39 @@
+// Methods: from a line of the socket to an answer.
+//
+// Each verb of stormctl is one method with the same name ("service add", "backend drain", "stats";
+// a dot may stand for the blank). A method either asks something and is answered at once (query.h),
+// or edits the desired state (edit.h) and is answered when the workers use it, or is under way for
+// a while (flow_dump.h, drain_wait.h). Each is one row of the table in command.c. Control thread
+// only.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "control/request.h"
+#include "control/server.h"
+
+struct sg_control;
+
+// A request that has not been answered yet. Whoever has one ends it with exactly one of the
+// sg_call_ functions, which frees it.
+struct sg_call {
+	struct sg_control *control;
+	uint64_t connection;
+	struct sg_peer peer;
+	struct sg_request request;
+};
+
+// Takes over `result`. NULL: no memory was left for it.
+void sg_call_return(struct sg_call *call, json_t *result);
+// `text` is JSON, for results too large for a tree. NULL: as above.
+void sg_call_return_text(struct sg_call *call, const char *text);
+// `code`: enum sg_request_code.
+void sg_call_refuse(struct sg_call *call, int code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+// Handles one line: exactly one answer goes to control->answer, now or later.
+void sg_command_handle(struct sg_control *control, uint64_t connection, const struct sg_peer *peer,
+	const char *line, size_t length);

@@ -1,0 +1,219 @@
+// The owner of the control thread's parts, see control.h.
+#include "control/control.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "control/control_internal.h"
+#include "control/request.h"
+#include "control/socket_file.h"
+
+#define TICK_MS         20 // between two looks at what announces itself by no event
+#define WISHES_PER_TICK 256
+
+static void answer_socket(void *context, uint64_t connection, const char *text)
+{
+	struct sg_control *control = context;
+
+	if (control->server)
+		sg_server_answer(control->server, connection, text);
+}
+
+static int find_group(const char *name, gid_t *ret_gid, struct sg_error *error)
+{
+	const struct group *group;
+
+	*ret_gid = SG_SOCKET_FILE_NO_GROUP;
+	if (!name[0])
+		return 0;
+	group = getgrnam(name);
+	if (!group)
+		return sg_error_set(error, -EINVAL,
+			"control.group \"%s\" is no group of this machine: create it with groupadd, or "
+			"leave the key out",
+			name);
+	*ret_gid = group->gr_gid;
+	return 0;
+}
+
+static void on_mirror(void *context, int fd, uint32_t events)
+{
+	struct sg_control *control = context;
+	bool changed = false;
+	int err = sg_mirror_receive(control->mirror, &changed, &control->error);
+
+	(void)fd;
+	(void)events;
+	if (err) {
+		control->broken = err;
+		sg_loop_stop(control->loop);
+	}
+	if (changed && control->rollout)
+		sg_rollout_routes_changed(control->rollout);
+}
+
+int sg_control_create(struct sg_control **ret_control, const struct sg_settings *settings,
+	struct sg_state *state, const struct sg_publisher *publisher, struct sg_mirror *mirror,
+	struct sg_error *error)
+{
+	struct sg_control *control = calloc(1, sizeof(*control));
+	int err;
+
+	if (!control)
+		return sg_error_set(error, -ENOMEM, "no memory is left for the control thread");
+	control->settings = settings;
+	control->publisher = publisher;
+	control->mirror = mirror;
+	control->started_ms = sg_clock_ms();
+	control->answer = answer_socket;
+	control->answer_context = control;
+	sg_state_init(&control->first_state);
+	control->statistics = sg_statistics_create(publisher);
+	err = control->statistics ? 0 : sg_error_set(error, -ENOMEM, "no memory is left to count");
+	if (!err)
+		err = find_group(settings->socket_group, &control->socket_gid, error);
+	if (!err)
+		err = sg_loop_create(&control->loop, error);
+	if (!err && mirror)
+		err = sg_control_add_fd(control, sg_mirror_fd(mirror), on_mirror, control, error);
+	if (err) {
+		sg_control_destroy(control);
+		return err;
+	}
+	control->first_state = *state;
+	sg_state_init(state);
+	*ret_control = control;
+	return 0;
+}
+
+void sg_control_destroy(struct sg_control *control)
+{
+	if (!control)
+		return;
+	if (control->rollout) {
+		sg_flow_dump_cancel(control);
+		sg_drain_wait_cancel(control);
+	}
+	sg_rollout_destroy(control->rollout);
+	sg_server_close(control->server);
+	sg_state_fini(&control->first_state);
+	sg_statistics_destroy(control->statistics);
+	sg_loop_destroy(control->loop);
+	free(control);
+}
+
+int sg_control_first_publish(struct sg_control *control, struct sg_error *error)
+{
+	return sg_rollout_create(&control->rollout, control->settings, &control->first_state,
+		control->publisher, control->mirror, control->statistics, error);
+}
+
+static void handle_line(void *context, uint64_t connection, const struct sg_peer *peer,
+	const char *line, size_t length)
+{
+	sg_command_handle(context, connection, peer, line, length);
+}
+
+static char *refuse_bad_line(void *context, const char *sentence)
+{
+	(void)context;
+	return sg_request_format_error(NULL, SG_REQUEST_NO_JSON, sentence);
+}
+
+static void forget(void *context, uint64_t connection)
+{
+	sg_drain_wait_forget(context, connection);
+	sg_flow_dump_forget(context, connection);
+}
+
+int sg_control_open_socket(struct sg_control *control, struct sg_error *error)
+{
+	const struct sg_settings *settings = control->settings;
+	struct sg_server_handler handler = {.context = control,
+		.line = handle_line,
+		.bad_line = refuse_bad_line,
+		.closed = forget};
+
+	return sg_server_open(&control->server, control->loop, settings->socket_path,
+		settings->socket_mode, control->socket_gid, &handler, error);
+}
+
+int sg_control_add_fd(
+	struct sg_control *control, int fd, sg_loop_fn *call, void *context, struct sg_error *error)
+{
+	int err = sg_loop_add(control->loop, fd, EPOLLIN, call, context);
+
+	if (err)
+		sg_error_set(error, err, "a descriptor cannot be watched: %s", strerror(-err));
+	return err;
+}
+
+void sg_control_remove_fd(struct sg_control *control, int fd)
+{
+	sg_loop_remove(control->loop, fd);
+}
+
+// Neighbours that workers need.
+static void grant_wishes(struct sg_control *control)
+{
+	const struct sg_publisher *publisher = control->publisher;
+	struct sg_wish wish;
+
+	if (!control->mirror)
+		return;
+	for (unsigned i = 0; i < WISHES_PER_TICK; i++) {
+		if (!publisher->next_wish(publisher->dataplane, &wish))
+			return;
+		sg_mirror_use(control->mirror, wish.port, wish.addr4_be);
+	}
+}
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+uint64_t sg_control_turn(void *context)
+{
+	struct sg_control *control = context;
+	uint64_t now_ms = sg_clock_ms();
+	uint64_t delay_us = SG_LOOP_NEVER;
+
+	if (now_ms >= control->next_tick_ms) {
+		control->next_tick_ms = now_ms + TICK_MS;
+		grant_wishes(control);
+		if (control->rollout)
+			sg_drain_wait_turn(control);
+	}
+	if (control->rollout) {
+		delay_us = sg_rollout_turn(control->rollout, now_ms);
+		if (sg_flow_dump_turn(control))
+			delay_us = 0;
+	}
+	if (control->server && sg_server_turn(control->server))
+		delay_us = 0;
+	return smaller(delay_us, (control->next_tick_ms - now_ms) * 1000);
+}
+
+int sg_control_run(struct sg_control *control, struct sg_error *error)
+{
+	int err = sg_loop_run(control->loop, sg_control_turn, control);
+
+	if (control->broken) {
+		*error = control->error;
+		return control->broken;
+	}
+	if (err)
+		sg_error_set(error, err, "the event loop is broken: %s", strerror(-err));
+	return err;
+}
+
+void sg_control_stop(struct sg_control *control)
+{
+	sg_loop_stop(control->loop);
+}

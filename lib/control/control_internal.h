@@ -1,0 +1,34 @@
+// What the parts of the control thread share: control.c owns it, commands work on it.
+#pragma once
+
+#include "control/command.h"
+#include "control/control.h"
+#include "control/drain_wait.h"
+#include "control/flow_dump.h"
+#include "control/rollout.h"
+#include "control/server.h"
+#include "control/statistics.h"
+
+struct sg_control {
+	const struct sg_settings *settings;
+	const struct sg_publisher *publisher;
+	struct sg_mirror *mirror;
+	struct sg_loop *loop;
+	struct sg_statistics *statistics;
+	struct sg_state first_state; // until the first snapshot
+	struct sg_rollout *rollout;  // NULL until then
+	struct sg_server *server;    // NULL until the socket is open
+	gid_t socket_gid;
+	uint64_t started_ms;
+	uint64_t next_tick_ms;
+	int broken; // an error that ends the loop
+	struct sg_error error;
+	struct sg_drain_waits drain_waits;
+	struct sg_flow_dumps flow_dumps;
+	// Where answers go: the server, or a test.
+	void (*answer)(void *context, uint64_t connection, const char *text);
+	void *answer_context;
+};
+
+// One turn of the loop, see loop.h: what is due without an event.
+uint64_t sg_control_turn(void *control);

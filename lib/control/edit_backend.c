@@ -1,0 +1,191 @@
+// Edits of one backend: add, set, drain, delete; see edit.h.
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "control/edit.h"
+#include "control/json_reader.h"
+
+struct backend_params {
+	struct sg_backend_name name;
+	uint32_t weight; // NO_WEIGHT when not given
+	bool wait;
+	bool now;
+};
+
+#define NO_WEIGHT UINT32_MAX
+
+// clang-format off
+#define PARAM(field) .offset = offsetof(struct backend_params, field)
+#define BACKEND_NAME \
+	SG_JSON_MEMBER("service", sg_json_read_string, PARAM(name.service), .max = SG_MAX_NAME_BYTES, .required = true), \
+	SG_JSON_MEMBER("address", sg_json_read_address, PARAM(name.address), .required = true), \
+	SG_JSON_MEMBER("port", sg_json_read_u16, PARAM(name.port), .min = 1, .max = 65535)
+#define BACKEND_WEIGHT(...) \
+	SG_JSON_MEMBER("weight", sg_json_read_u32, PARAM(weight), .max = SG_MAX_WEIGHT, ##__VA_ARGS__)
+
+static const struct sg_json_member add_members[] = {BACKEND_NAME, BACKEND_WEIGHT(), SG_JSON_END};
+static const struct sg_json_member set_members[] = {BACKEND_NAME, BACKEND_WEIGHT(.required = true), SG_JSON_END};
+static const struct sg_json_member drain_members[] = {
+	BACKEND_NAME, SG_JSON_MEMBER("wait", sg_json_read_bool, PARAM(wait)), SG_JSON_END};
+static const struct sg_json_member delete_members[] = {
+	BACKEND_NAME, SG_JSON_MEMBER("now", sg_json_read_bool, PARAM(now)), SG_JSON_END};
+// clang-format on
+
+static int refuse_memory(struct sg_error *error)
+{
+	return sg_error_set(error, -ENOMEM, "no memory is left for the change");
+}
+
+static const char *format_backend(
+	const struct sg_backend_name *name, char text[SG_ADDR_TEXT_BYTES + 8])
+{
+	char address[SG_ADDR_TEXT_BYTES];
+
+	snprintf(text, SG_ADDR_TEXT_BYTES + 8,
+		name->address.family == SG_FAMILY_IPV6 ? "[%s]:%u" : "%s:%u",
+		sg_addr_format(&name->address, address), name->port);
+	return text;
+}
+
+// Reads the params, and puts a copy of the service that is free to edit into `ret_spec`. The port
+// defaults to the service's.
+static int open_service(struct sg_edit *edit, const struct sg_json_member *members,
+	const json_t *params, struct backend_params *ret_params, struct sg_service_spec **ret_spec,
+	struct sg_error *error)
+{
+	struct backend_params read = {.weight = NO_WEIGHT};
+	struct sg_service_spec *spec;
+	int err = sg_json_read_members(members, params, true, &read, "backend", error);
+
+	if (err)
+		return err;
+	spec = sg_state_find(&edit->state, read.name.service);
+	if (!spec)
+		return sg_error_set(
+			error, -ENOENT, "no service is named \"%s\"", read.name.service);
+	spec = sg_service_spec_clone(spec);
+	if (!spec)
+		return refuse_memory(error);
+	if (read.name.port == 0)
+		read.name.port = spec->port;
+	*ret_params = read;
+	*ret_spec = spec;
+	return 0;
+}
+
+// Ends what open_service began: puts the spec into the candidate, or drops it when `err` says so.
+static int close_service(
+	struct sg_edit *edit, struct sg_service_spec *spec, int err, struct sg_error *error)
+{
+	const struct sg_service_spec *old = sg_state_find(&edit->state, spec->name);
+	// An edit that changes nothing (a second drain) makes no new generation.
+	bool same = !err && sg_service_spec_equal(old, spec);
+
+	if (!err && !same && sg_state_put(&edit->state, spec) < 0)
+		err = refuse_memory(error);
+	if (err || same)
+		sg_service_spec_unref(spec);
+	return err;
+}
+
+static struct sg_backend_spec *find_backend(const struct sg_service_spec *spec,
+	const struct sg_backend_name *name, struct sg_error *error)
+{
+	struct sg_backend_spec *backend =
+		sg_service_spec_find_backend(spec, &name->address, name->port);
+	char text[SG_ADDR_TEXT_BYTES + 8];
+
+	if (!backend)
+		sg_error_set(error, -ENOENT, "service \"%s\" has no backend %s", spec->name,
+			format_backend(name, text));
+	return backend;
+}
+
+int sg_edit_backend_add(struct sg_edit *edit, const json_t *params, struct sg_error *error)
+{
+	struct backend_params read;
+	struct sg_service_spec *spec = NULL;
+	char text[SG_ADDR_TEXT_BYTES + 8];
+	int err = open_service(edit, add_members, params, &read, &spec, error);
+
+	if (err)
+		return err;
+	if (sg_service_spec_find_backend(spec, &read.name.address, read.name.port)) {
+		err = sg_error_set(error, -EEXIST,
+			"service \"%s\" has the backend %s already: change it with \"backend set\"",
+			spec->name, format_backend(&read.name, text));
+	} else {
+		struct sg_backend_spec backend = {.address = read.name.address,
+			.port = read.name.port,
+			.weight = read.weight == NO_WEIGHT ? 1 : (uint16_t)read.weight};
+
+		if (sg_service_spec_put_backend(spec, &backend) < 0)
+			err = refuse_memory(error);
+	}
+	return close_service(edit, spec, err, error);
+}
+
+int sg_edit_backend_set(struct sg_edit *edit, const json_t *params, struct sg_error *error)
+{
+	struct backend_params read;
+	struct sg_service_spec *spec = NULL;
+	struct sg_backend_spec *backend;
+	int err = open_service(edit, set_members, params, &read, &spec, error);
+
+	if (err)
+		return err;
+	backend = find_backend(spec, &read.name, error);
+	if (backend) {
+		backend->weight = (uint16_t)read.weight;
+		backend->draining = backend->draining && backend->weight == 0;
+	}
+	return close_service(edit, spec, backend ? 0 : -ENOENT, error);
+}
+
+int sg_edit_backend_drain(struct sg_edit *edit, const json_t *params, struct sg_error *error)
+{
+	struct backend_params read;
+	struct sg_service_spec *spec = NULL;
+	struct sg_backend_spec *backend;
+	int err = open_service(edit, drain_members, params, &read, &spec, error);
+
+	if (err)
+		return err;
+	backend = find_backend(spec, &read.name, error);
+	if (backend)
+		backend->draining = true;
+	edit->wait = read.wait;
+	edit->waited = read.name;
+	return close_service(edit, spec, backend ? 0 : -ENOENT, error);
+}
+
+static int end_now(struct sg_edit *edit, const struct sg_backend_name *name, struct sg_error *error)
+{
+	struct sg_rollout_end *ends =
+		realloc(edit->ends, (edit->n_ends + 1) * sizeof(edit->ends[0]));
+
+	if (!ends)
+		return refuse_memory(error);
+	edit->ends = ends;
+	ends[edit->n_ends] = (struct sg_rollout_end){.address = name->address, .port = name->port};
+	snprintf(ends[edit->n_ends].service, SG_MAX_NAME_BYTES, "%s", name->service);
+	edit->n_ends++;
+	return 0;
+}
+
+int sg_edit_backend_delete(struct sg_edit *edit, const json_t *params, struct sg_error *error)
+{
+	struct backend_params read;
+	struct sg_service_spec *spec = NULL;
+	int err = open_service(edit, delete_members, params, &read, &spec, error);
+
+	if (err)
+		return err;
+	err = find_backend(spec, &read.name, error) ? 0 : -ENOENT;
+	if (!err && read.now)
+		err = end_now(edit, &read.name, error);
+	if (!err)
+		err = sg_service_spec_remove_backend(spec, &read.name.address, read.name.port);
+	return close_service(edit, spec, err, error);
+}
