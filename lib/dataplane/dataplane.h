@@ -46,9 +46,12 @@ struct sg_port {
 	// Workers (many) to the twins' thread (one). `urgent` carries ARP and routing protocols and is emptied first.
 	struct rte_ring *punt_urgent;
 	struct rte_ring *punt;
-	// Written by the control thread on link and removal events, read by workers (relaxed).
+	bool opened;
+	unsigned below; // index of the kernel interface that the device sits on (af_packet, af_xdp); 0: none
+	// Written by the thread that watches the ports, read by workers (relaxed).
 	_Alignas(64) bool up;
 	bool gone;
+	bool removed; // written by DPDK's interrupt thread: the device was pulled out
 };
 
 struct sg_dataplane {

@@ -1,0 +1,84 @@
+// Link and removal of ports while they run, see ports.h.
+//
+// DPDK tells the link of a real NIC, and calls back when one is pulled out. A device on top of a
+// kernel interface (net_af_packet, net_af_xdp) always says "up": there the interface is asked, by
+// its index, since another may get its name.
+#include "ports.h"
+
+#include <net/if.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <rte_ethdev.h>
+
+#include "base/log.h"
+
+struct link {
+	bool up;
+	bool gone;
+};
+
+static struct link read_kernel_link(unsigned ifindex)
+{
+	struct ifreq request = {0};
+	struct link link = {.gone = !if_indextoname(ifindex, request.ifr_name)};
+	int fd;
+
+	if (link.gone)
+		return link;
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return (struct link){.up = true}; // no reason to stop traffic
+	link.up = ioctl(fd, SIOCGIFFLAGS, &request) == 0 && request.ifr_flags & IFF_UP &&
+		  request.ifr_flags & IFF_RUNNING;
+	close(fd);
+	return link;
+}
+
+static struct link read_link(const struct sg_port *port)
+{
+	struct rte_eth_link link;
+
+	if (__atomic_load_n(&port->removed, __ATOMIC_RELAXED) ||
+		rte_eth_dev_is_removed(port->dpdk_id))
+		return (struct link){.gone = true};
+	if (port->below)
+		return read_kernel_link(port->below);
+	if (rte_eth_link_get_nowait(port->dpdk_id, &link))
+		return (struct link){.up = true};
+	return (struct link){.up = link.link_status == RTE_ETH_LINK_UP};
+}
+
+void sg_ports_read_link(struct sg_port *port)
+{
+	struct link link = read_link(port);
+
+	__atomic_store_n(&port->up, link.up, __ATOMIC_RELAXED);
+	__atomic_store_n(&port->gone, link.gone, __ATOMIC_RELAXED);
+}
+
+static void watch_port(struct sg_port *port)
+{
+	bool was_up = port->up;
+
+	sg_ports_read_link(port);
+	if (port->gone)
+		sg_log_error(
+			"port %s: its device is gone; what should leave by it is dropped (port_down) until "
+			"stormgate is started anew",
+			port->name);
+	else if (was_up && !port->up)
+		sg_log_warning("port %s: the link is down", port->name);
+	else if (!was_up && port->up)
+		sg_log_info("port %s: the link is up", port->name);
+}
+
+void sg_ports_watch(struct sg_dataplane *dataplane)
+{
+	for (unsigned i = 0; i < dataplane->n_ports; i++) {
+		if (!dataplane->ports[i].gone)
+			watch_port(&dataplane->ports[i]);
+	}
+}
