@@ -58,6 +58,7 @@ struct sg_settings {
 	bool poll_given; // otherwise it follows `hugepages`
 	enum sg_unserved unserved;
 	uint64_t maglev_seed;
+	int dataplane_line;
 
 	struct sg_port_settings ports[SG_MAX_PORTS];
 	unsigned n_ports;
@@ -75,6 +76,7 @@ struct sg_settings {
 	char socket_path[108];
 	mode_t socket_mode;
 	char socket_group[64]; // empty: not set
+	int control_line;
 
 	bool backend_cidrs_given;
 	struct sg_prefix backend_cidrs[SG_MAX_BACKEND_CIDRS];

@@ -92,8 +92,8 @@ struct sg_service_spec *sg_service_spec_create(const char *name, const char *own
 	set_name(spec->name, name);
 	set_name(spec->owner, owner);
 	spec->protocol = SG_PROTO_TCP;
-	spec->affinity_timeout_s = 10800;
-	spec->maglev_table_size = 4093;
+	spec->affinity_timeout_s = SG_DEFAULT_AFFINITY_TIMEOUT_S;
+	spec->maglev_table_size = SG_DEFAULT_MAGLEV_TABLE_SIZE;
 	spec->allow_everyone = true;
 	return spec;
 }

@@ -57,6 +57,9 @@ int sg_announce_parse(const char *name);
 const char *sg_protocol_name(uint8_t protocol); // "tcp", "udp"
 int sg_protocol_parse(const char *name);
 
+#define SG_DEFAULT_AFFINITY_TIMEOUT_S 10800
+#define SG_DEFAULT_MAGLEV_TABLE_SIZE  4093
+
 struct sg_backend_spec {
 	struct sg_addr address;
 	uint16_t port; // host order
@@ -77,7 +80,7 @@ struct sg_service_spec {
 	enum sg_forward forward;
 	enum sg_affinity affinity;
 	enum sg_announce announce;
-	uint32_t affinity_timeout_s;
+	uint32_t affinity_timeout_s; // 0: SG_DEFAULT_AFFINITY_TIMEOUT_S
 	uint32_t maglev_table_size;
 	bool allow_everyone; // `allow` absent
 	struct sg_prefix *allow;

@@ -1,0 +1,368 @@
+// States that validation refuses, each with its sentence; and the short cut by a previous state against the whole check.
+#include "service/validate.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/random.h"
+#include "net/headers.h"
+
+static struct sg_settings settings;
+
+static struct sg_addr addr_of(const char *text)
+{
+	struct sg_addr addr;
+
+	assert_int_equal(sg_addr_parse(text, &addr), 0);
+	return addr;
+}
+
+static int init_settings(void **unused)
+{
+	(void)unused;
+	sg_settings_init(&settings);
+	settings.n_ports = 1;
+	strcpy(settings.ports[0].name, "p0");
+	settings.ports[0].n_addresses = 2;
+	settings.ports[0].addresses[0].addr = addr_of("198.51.100.11");
+	settings.ports[0].addresses[1].addr = addr_of("10.0.0.200");
+	settings.snat_addresses[0] = addr_of("10.0.0.100");
+	settings.snat_addresses[1] = addr_of("10.0.0.200");
+	settings.n_snat_addresses = 2;
+	settings.snat_port_min = 61000;
+	settings.snat_ports_given = true;
+	settings.backend_cidrs_given = true;
+	assert_int_equal(sg_prefix_parse("10.0.0.0/8", &settings.backend_cidrs[0], NULL), 0);
+	assert_int_equal(sg_prefix_parse("192.0.2.0/24", &settings.backend_cidrs[1], NULL), 0);
+	settings.n_backend_cidrs = 2;
+	return 0;
+}
+
+// "vip=192.0.2.10": one setting of a service.
+static void set(struct sg_service_spec *spec, const char *key, const char *value)
+{
+	struct sg_backend_spec backend = {.weight = 1, .line = spec->line};
+
+	if (strcmp(key, "vip") == 0)
+		spec->vips[spec->n_vips++] = addr_of(value);
+	else if (strcmp(key, "port") == 0)
+		spec->port = (uint16_t)atoi(value);
+	else if (strcmp(key, "protocol") == 0)
+		spec->protocol = (uint8_t)(sg_protocol_parse(value) < 0 ? 1 : sg_protocol_parse(value));
+	else if (strcmp(key, "owner") == 0)
+		snprintf(spec->owner, sizeof(spec->owner), "%s", value);
+	else if (strcmp(key, "scheduler") == 0)
+		spec->scheduler = (enum sg_scheduler)sg_scheduler_parse(value);
+	else if (strcmp(key, "forward") == 0)
+		spec->forward = (enum sg_forward)sg_forward_parse(value);
+	else if (strcmp(key, "affinity") == 0)
+		spec->affinity = (enum sg_affinity)sg_affinity_parse(value);
+	else if (strcmp(key, "affinity_timeout") == 0)
+		spec->affinity_timeout_s = (uint32_t)atoi(value);
+	else if (strcmp(key, "announce") == 0)
+		spec->announce = (enum sg_announce)sg_announce_parse(value);
+	else if (strcmp(key, "size") == 0)
+		spec->maglev_table_size = (uint32_t)atoi(value);
+	else if (strcmp(key, "port_0_backend") == 0)
+		backend.address = addr_of(value);
+	else
+		assert_int_equal(sg_addr_port_parse(value, &backend.address, &backend.port), 0);
+	if (backend.address.family != SG_FAMILY_NONE)
+		assert_int_equal(sg_service_spec_put_backend(spec, &backend), 0);
+}
+
+// A service a line: its name, then key=value; its line in the text is its line in the file.
+static void parse(const char *text, struct sg_state *ret_state)
+{
+	char copy[1000], *lines = copy, *line;
+	int number = 0;
+
+	snprintf(copy, sizeof(copy), "%s", text);
+	sg_state_init(ret_state);
+	while ((line = strsep(&lines, "\n"))) {
+		struct sg_service_spec *spec = sg_service_spec_create(strsep(&line, " "), "operator");
+		char *word;
+
+		assert_non_null(spec);
+		spec->line = ++number;
+		while ((word = strsep(&line, " "))) {
+			char *key = strsep(&word, "=");
+
+			set(spec, key, word);
+		}
+		assert_int_equal(sg_state_put(ret_state, spec), 0);
+	}
+}
+
+#define WEB "web vip=192.0.2.10 port=80"
+
+static void states_are_judged(void **unused)
+{
+	// clang-format off
+	static const struct {
+		const char *story;
+		const char *state;
+		int line;
+		const char *sentence; // NULL: good
+	} rows[] = {
+	{"an ordinary service", WEB " b=10.0.0.2:8080 b=10.0.0.3:8080", 0, NULL},
+	{"no backends", WEB, 0, NULL},
+	{"two services on one VIP", WEB "\nweb2 vip=192.0.2.10 port=81", 0, NULL},
+	{"tcp and udp on one port", WEB "\nweb2 vip=192.0.2.10 port=80 protocol=udp", 0, NULL},
+	{"the schedulers of today", "a vip=192.0.2.1 port=1 scheduler=rr\nb vip=192.0.2.1 port=2 scheduler=wrr\n"
+		"c vip=192.0.2.1 port=3 scheduler=lc\nd vip=192.0.2.1 port=4 scheduler=wlc", 0, NULL},
+	{"announce never", WEB " announce=never", 0, NULL},
+	{"one backend in two services", WEB " b=10.0.0.2:80\nweb2 vip=192.0.2.11 port=80 b=10.0.0.2:80", 0, NULL},
+	{"a backend on the node, beside its SNAT ports", WEB " b=10.0.0.200:80", 0, NULL},
+	{"a backend at a VIP's address, on another port", WEB " b=192.0.2.10:8080", 0, NULL},
+	{"a Kubernetes name", "default/web.http_1-a vip=192.0.2.10 port=80", 0, NULL},
+
+	{"a name with a blank sign", "we$b vip=192.0.2.10 port=80", 1, "\"we$b\" is not a service's name"},
+	{"an empty name", " vip=192.0.2.10 port=80", 1, "\"\" is not a service's name"},
+	{"a name of 64", "0123456789012345678901234567890123456789012345678901234567890123 vip=192.0.2.10 port=80",
+		1, "is not a service's name"},
+	{"a bad owner", WEB " owner=a:b", 1, "service 'web': \"a:b\" is not an owner's name"},
+	{"no VIP", "web port=80", 1, "service 'web' has no VIP"},
+	{"two IPv4 VIPs", WEB " vip=192.0.2.11", 1, "service 'web' has two VIPs of one family"},
+	{"a multicast VIP", "web vip=224.0.0.1 port=80", 1, "service 'web': VIP 224.0.0.1 can be no host's address"},
+	{"a port's address as VIP", "web vip=198.51.100.11 port=80", 1,
+		"service 'web': VIP 198.51.100.11 is an address of port 'p0'"},
+	{"a SNAT address as VIP", "web vip=10.0.0.100 port=80", 1, "service 'web': VIP 10.0.0.100 is a SNAT address"},
+	{"no such protocol", WEB " protocol=sctp", 1, "service 'web': the protocol must be \"tcp\" or \"udp\""},
+	{"port 0", "web vip=192.0.2.10 port=0", 1, "service 'web': the port must be from 1 to 65535"},
+	{"a table size that is no prime of the list", WEB " size=1000", 1, "service 'web': maglev_table_size is 1000"},
+	{"an affinity timeout of two years", WEB " affinity_timeout=63072000", 1, "affinity_timeout is 63072000 seconds"},
+
+	{"dsr", WEB " forward=dsr", 1, "service 'web': this version does not serve forward \"dsr\""},
+	{"dnat", WEB " forward=dnat", 1, "service 'web': this version does not serve forward \"dnat\""},
+	{"ipip", WEB " forward=ipip", 1, "service 'web': this version does not serve forward \"ipip\""},
+	{"sh", WEB " scheduler=sh", 1, "service 'web': this version does not serve scheduler \"sh\""},
+	{"affinity", WEB " affinity=client-ip", 1, "service 'web': this version does not serve affinity \"client-ip\""},
+	{"announce kernel", WEB " announce=kernel", 1, "service 'web': this version does not serve announce \"kernel\""},
+	{"an IPv6 VIP", WEB " vip=2001:db8::1", 1, "service 'web': this version serves no IPv6 VIP"},
+	{"an IPv6 backend", WEB " b=[fd00::2]:80", 1, "service 'web': this version serves no IPv6 backend"},
+
+	{"a backend outside of the prefixes", WEB " b=192.168.9.9:80", 1,
+		"backend 192.168.9.9:80 of service 'web' lies outside backend_cidrs (10.0.0.0/8, 192.0.2.0/24)"},
+	{"a multicast backend", WEB " b=224.0.0.1:80", 1, "backend 224.0.0.1:80 of service 'web' can be no host's address"},
+	{"a backend without a port", WEB " port_0_backend=10.0.0.2", 1,
+		"backend 10.0.0.2:0 of service 'web' needs a port from 1 to 65535"},
+	{"a SNAT address as backend", WEB " b=10.0.0.100:80", 1,
+		"backend 10.0.0.100:80 of service 'web' is a SNAT address of this gateway"},
+	{"a SNAT port of the node as backend", WEB " b=10.0.0.200:61000", 1,
+		"backend 10.0.0.200:61000 of service 'web' is a SNAT address of this gateway"},
+
+	{"one VIP and port twice", WEB "\na vip=192.0.2.10 port=80 owner=kubernetes", 2,
+		"service 'a' (of owner 'kubernetes') has the VIP, protocol and port of service 'web' (of owner 'operator'): "
+		"192.0.2.10:80 tcp"},
+	{"a service as its own backend", WEB " b=192.0.2.10:80", 1,
+		"backend 192.0.2.10:80 of service 'web' is the VIP and port of service 'web': a service cannot be a backend"},
+	{"a service as another's backend", WEB "\nx vip=192.0.2.11 port=81 b=192.0.2.10:80", 2,
+		"backend 192.0.2.10:80 of service 'x' is the VIP and port of service 'web'"},
+	{"the same, the other way round", "a vip=192.0.2.10 port=80\nweb vip=192.0.2.11 port=81 b=192.0.2.10:80", 2,
+		"backend 192.0.2.10:80 of service 'web' is the VIP and port of service 'a'"},
+	{"the second of two is bad", WEB "\nx vip=192.0.2.10 port=0", 2, "service 'x': the port must be"},
+	};
+	// clang-format on
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct sg_error error = {0};
+		struct sg_state state;
+		int err;
+
+		parse(rows[i].state, &state);
+		err = sg_validate_state(&state, NULL, &settings, &error);
+		if (err != (rows[i].sentence ? -EINVAL : 0))
+			fail_msg("%s: %d: %s", rows[i].story, err, error.text);
+		if (rows[i].sentence && !strstr(error.text, rows[i].sentence))
+			fail_msg("%s: is refused with: %s", rows[i].story, error.text);
+		assert_int_equal(error.line, rows[i].line);
+		sg_state_fini(&state);
+	}
+}
+
+static void empty_cidrs_allow_nothing_and_absent_ones_everything(void **unused)
+{
+	struct sg_error error;
+	struct sg_state state;
+
+	(void)unused;
+	parse(WEB " b=192.168.9.9:80", &state);
+	settings.n_backend_cidrs = 0;
+	assert_int_equal(sg_validate_state(&state, NULL, &settings, &error), -EINVAL);
+	assert_non_null(strstr(error.text, "lies outside backend_cidrs (none is allowed)"));
+	settings.backend_cidrs_given = false;
+	assert_int_equal(sg_validate_state(&state, NULL, &settings, &error), 0);
+	sg_state_fini(&state);
+	init_settings(NULL);
+}
+
+static void many_cidrs_are_cut_short(void **unused)
+{
+	struct sg_error error;
+	struct sg_state state;
+
+	(void)unused;
+	parse(WEB " b=192.168.9.9:80", &state);
+	for (settings.n_backend_cidrs = 0; settings.n_backend_cidrs < SG_MAX_BACKEND_CIDRS;)
+		assert_int_equal(sg_prefix_parse("10.0.0.0/8",
+					 &settings.backend_cidrs[settings.n_backend_cidrs++], NULL),
+			0);
+	assert_int_equal(sg_validate_state(&state, NULL, &settings, &error), -EINVAL);
+	assert_non_null(strstr(error.text, ", ...)"));
+	sg_state_fini(&state);
+	init_settings(NULL);
+}
+
+static void snat_needs_an_address(void **unused)
+{
+	struct sg_error error;
+	struct sg_state state;
+
+	(void)unused;
+	parse(WEB " b=10.0.0.2:80", &state);
+	settings.n_snat_addresses = 0;
+	assert_int_equal(sg_validate_state(&state, NULL, &settings, &error), -EINVAL);
+	assert_non_null(strstr(error.text, "backend 10.0.0.2:80 of service 'web' needs an IPv4 SNAT address"));
+	sg_state_fini(&state);
+	init_settings(NULL);
+}
+
+static void limits_are_kept(void **unused)
+{
+	struct sg_backend_spec backend = {.address = addr_of("10.0.0.2"), .weight = 1};
+	struct sg_prefix prefix;
+	struct sg_error error;
+	struct sg_state state;
+	struct sg_service_spec *spec;
+
+	(void)unused;
+	parse(WEB, &state);
+	spec = sg_state_find(&state, "web");
+	for (backend.port = 1; backend.port <= SG_MAX_SERVICE_BACKENDS; backend.port++)
+		assert_int_equal(sg_service_spec_put_backend(spec, &backend), 0);
+	assert_int_equal(sg_validate_state(&state, NULL, &settings, &error), 0);
+	assert_int_equal(sg_service_spec_put_backend(spec, &backend), 0);
+	assert_int_equal(sg_validate_state(&state, NULL, &settings, &error), -EINVAL);
+	assert_string_equal(error.text, "service 'web' has 4097 backends; 4096 are the most");
+	spec->n_backends = 0;
+	assert_int_equal(sg_prefix_parse("198.51.100.0/24", &prefix, NULL), 0);
+	for (unsigned i = 0; i < SG_MAX_SERVICE_PREFIXES; i++)
+		assert_int_equal(sg_service_spec_add_allow(spec, &prefix), 0);
+	assert_int_equal(sg_validate_state(&state, NULL, &settings, &error), 0);
+	assert_int_equal(sg_service_spec_add_allow(spec, &prefix), 0);
+	assert_int_equal(sg_validate_state(&state, NULL, &settings, &error), -EINVAL);
+	assert_string_equal(error.text, "service 'web' has 10001 allow prefixes; 10000 are the most");
+	sg_state_fini(&state);
+}
+
+// A random service from a world so small that most changes clash with something.
+static struct sg_service_spec *random_service(uint64_t *random)
+{
+	char name[2] = {(char)('a' + sg_random_next(random) % 6), '\0'};
+	struct sg_service_spec *spec = sg_service_spec_create(name, "operator");
+
+	assert_non_null(spec);
+	spec->vips[0] = addr_of("10.1.0.0");
+	spec->vips[0].bytes[3] = (uint8_t)(sg_random_next(random) % 3);
+	spec->n_vips = 1;
+	spec->port = (uint16_t)(80 + sg_random_next(random) % 3);
+	spec->protocol = sg_random_next(random) % 2 ? SG_PROTO_TCP : SG_PROTO_UDP;
+	for (uint64_t n = sg_random_next(random) % 3; n > 0; n--) {
+		struct sg_backend_spec backend = {.address = addr_of("10.1.0.0"),
+			.port = (uint16_t)(80 + sg_random_next(random) % 3),
+			.weight = 1};
+
+		backend.address.bytes[3] = (uint8_t)(sg_random_next(random) % 12);
+		assert_int_equal(sg_service_spec_put_backend(spec, &backend), 0);
+	}
+	return spec;
+}
+
+static void the_short_cut_agrees_with_the_whole_check(void **unused)
+{
+	unsigned n_good = 0, n_bad = 0;
+	struct sg_state state;
+	uint64_t random = 8;
+
+	(void)unused;
+	sg_state_init(&state);
+	for (int step = 0; step < 30000; step++) {
+		struct sg_error error;
+		struct sg_state next;
+		int err;
+
+		assert_int_equal(sg_state_clone(&next, &state), 0);
+		for (uint64_t n = 1 + sg_random_next(&random) % 3; n > 0; n--) {
+			struct sg_service_spec *spec = random_service(&random);
+
+			if (sg_random_next(&random) % 3) {
+				assert_int_equal(sg_state_put(&next, spec), 0);
+			} else {
+				sg_state_remove(&next, spec->name);
+				sg_service_spec_unref(spec);
+			}
+		}
+		err = sg_validate_state(&next, NULL, &settings, &error);
+		assert_int_equal(sg_validate_state(&next, &state, &settings, &error), err);
+		n_good += err == 0;
+		n_bad += err < 0;
+		if (err == 0) {
+			sg_state_fini(&state);
+			state = next;
+		} else {
+			sg_state_fini(&next);
+		}
+	}
+	assert_true(n_good > 1000 && n_bad > 1000);
+	sg_state_fini(&state);
+}
+
+static void count_warning(void *context, int line, const char *text)
+{
+	assert_int_equal(line, 1);
+	assert_non_null(strstr(text, "service 'web': a maglev_table_size of 251 is small for 3 backends"));
+	++*(int *)context;
+}
+
+static void a_small_table_is_warned_of_once(void **unused)
+{
+	struct sg_state state, next;
+	int n = 0;
+
+	(void)unused;
+	parse(WEB " size=251 b=10.0.0.2:80 b=10.0.0.3:80 b=10.0.0.4:80\nx vip=192.0.2.11 port=80 b=10.0.0.2:80", &state);
+	sg_validate_state_warnings(&state, NULL, count_warning, &n);
+	assert_int_equal(n, 1);
+	assert_int_equal(sg_state_clone(&next, &state), 0);
+	sg_validate_state_warnings(&next, &state, count_warning, &n);
+	assert_int_equal(n, 1);
+	sg_state_find(&next, "web")->scheduler = SG_SCHEDULER_RR;
+	sg_validate_state_warnings(&next, NULL, count_warning, &n);
+	assert_int_equal(n, 1);
+	sg_state_fini(&next);
+	sg_state_fini(&state);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(states_are_judged),
+		cmocka_unit_test(empty_cidrs_allow_nothing_and_absent_ones_everything),
+		cmocka_unit_test(many_cidrs_are_cut_short),
+		cmocka_unit_test(snat_needs_an_address),
+		cmocka_unit_test(limits_are_kept),
+		cmocka_unit_test(the_short_cut_agrees_with_the_whole_check),
+		cmocka_unit_test(a_small_table_is_warned_of_once),
+	};
+
+	return cmocka_run_group_tests(tests, init_settings, NULL);
+}
