@@ -17,11 +17,11 @@ void sg_answer_icmp_error(struct sg_pipeline *pipeline, struct sg_pkt *pkt, uint
 	uint32_t src_be, enum sg_drop over_limit);
 
 // A RST to a TCP segment (RFC 9293 3.10.7.1): its sequence number is the segment's acknowledgement. A RST is never
-// answered: it is dropped as `drop`, and so is what exceeds the rate limit (as answer_limit).
-void sg_answer_reset(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_drop drop);
+// answered: it is dropped as `drop`. What exceeds the rate limit is dropped as `over_limit`.
+void sg_answer_reset(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_drop drop, enum sg_drop over_limit);
 
 // To a packet whose TTL does not last: time exceeded.
 void sg_answer_ttl(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt);
 
-// To a packet that nobody serves: RST for TCP, port unreachable for UDP; `drop` where no answer is due.
+// To a packet that nobody serves: RST for TCP, port unreachable for UDP; `drop` where no answer is due or left.
 void sg_answer_refusal(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_drop drop);

@@ -17,12 +17,14 @@
 struct sg_worker;
 struct sg_publish;
 
-// Where a packet came from, in the private area of its mbuf: it must survive the way through a ring.
+// What a packet's buffer says about it on its way through a ring, in the private area of its mbuf. Whoever puts
+// a packet into an inbox fills it in whole; nobody else looks at it, so that a packet which stays with its worker does not
+// touch this cache line.
 struct sg_mbuf_meta {
-	uint8_t port;       // our number of the port, 0 to n_ports - 1
-	bool from_kernel;   // read from the twin rather than received on the wire
-	bool handed_off;    // came through an inbox from another worker: it is not handed over again
-	uint8_t reserved[5];
+	uint8_t port;     // our number of the port that it came in on, or is to leave by
+	bool from_kernel; // read from the twin rather than received on the wire
+	bool handed_off;  // from another worker, to be judged here: it is not handed over again
+	bool transmit;    // judged already: this worker only owns the transmit queue
 };
 #define SG_MBUF_PRIV_BYTES 64
 

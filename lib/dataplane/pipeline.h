@@ -46,6 +46,8 @@ struct sg_pipeline {
 	uint64_t random;
 	uint64_t now_ms; // both set before each burst by sg_pipeline_set_time
 	uint32_t now_ticks;
+	uint64_t swept_ms;   // until when the sweep's share of records is counted
+	uint32_t sweep_left; // records due
 
 	// What all workers together have on each backend, for lc and wlc: written by control, see dataplane/loads.h.
 	const struct sg_loads *loads; // NULL with one worker: its own count is exact
@@ -76,8 +78,12 @@ void sg_pipeline_set_time(struct sg_pipeline *pipeline, uint64_t now_ms);
 void sg_pipeline_run(
 	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_burst *burst);
 
-// Ages `n_records` of the flow table. Once a turn.
-void sg_pipeline_sweep(struct sg_pipeline *pipeline, uint32_t n_records);
+// Ages the next records of the flow table. Once a turn: at most SG_SWEEP_PER_TURN records, and no more than it takes
+// to pass the whole table every SG_SWEEP_PASS_MS, which is how late a flow may be aged out.
+void sg_pipeline_sweep(struct sg_pipeline *pipeline);
+
+#define SG_SWEEP_PER_TURN 64
+#define SG_SWEEP_PASS_MS  4000
 
 // The stages, in order. Each header-less function has its sentence at the top of its file.
 void sg_stage_parse(struct sg_pipeline *pipeline, struct sg_burst *burst);

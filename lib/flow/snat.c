@@ -151,7 +151,7 @@ static struct span pick_span(
 
 // Fills a group's tuples: random ports of the span, or, when the span is so small that all may be
 // tried, one after the other.
-static void fill_group(const struct sg_snat_pool *pool, struct span span, unsigned tried,
+static void propose(const struct sg_snat_pool *pool, struct span span, unsigned tried,
 	uint64_t random, const struct sg_tuple4 *reply, struct group *ret_group)
 {
 	for (unsigned i = 0; i < GROUP; i++) {
@@ -166,7 +166,7 @@ static void fill_group(const struct sg_snat_pool *pool, struct span span, unsign
 
 // The first free candidate; failing that, the first whose flow is closed and may be replaced;
 // failing that, GROUP.
-static unsigned choose(
+static unsigned settle(
 	const struct sg_flow_table *table, const struct group *group, uint32_t syn_seq)
 {
 	unsigned reusable = GROUP;
@@ -181,7 +181,7 @@ static unsigned choose(
 	return reusable;
 }
 
-static bool search_address(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
+static bool pick_port(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
 	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply,
 	uint64_t *ret_hash, sg_flow_ref *ret_closed)
 {
@@ -193,10 +193,10 @@ static bool search_address(const struct sg_snat_pool *pool, const struct sg_flow
 			pick_span(pool, worker, base, (uint32_t)(sg_random_next(random) >> 32));
 		unsigned i;
 
-		fill_group(pool, span, tried, sg_random_next(random), reply, &group);
+		propose(pool, span, tried, sg_random_next(random), reply, &group);
 		sg_flow_table_hash(table, group.tuples, GROUP, group.hashes);
 		sg_flow_table_find_bulk(table, group.tuples, group.hashes, GROUP, group.refs);
-		i = choose(table, &group, syn_seq);
+		i = settle(table, &group, syn_seq);
 		if (i == GROUP)
 			continue;
 		*reply = group.tuples[i];
@@ -207,61 +207,19 @@ static bool search_address(const struct sg_snat_pool *pool, const struct sg_flow
 	return false;
 }
 
-static bool search(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
+bool sg_snat_pick(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
 	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply,
 	uint64_t *ret_hash, sg_flow_ref *ret_closed)
 {
 	uint32_t at = sg_reduce((uint32_t)(sg_random_next(random) >> 32), pool->n_addresses);
 
 	reply->dport_be = 0;
+	reply->hop = 0;
 	for (uint32_t i = 0; i < pool->n_addresses; i++) {
 		reply->dst_be = pool->addresses_be[at];
-		if (search_address(
-			    pool, table, worker, random, syn_seq, reply, ret_hash, ret_closed))
+		if (pick_port(pool, table, worker, random, syn_seq, reply, ret_hash, ret_closed))
 			return true;
 		at = at + 1 == pool->n_addresses ? 0 : at + 1;
 	}
 	return false;
-}
-
-void sg_snat_propose(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
-	unsigned worker, uint64_t *random, struct sg_tuple4 *replies, unsigned n,
-	uint64_t *ret_hashes)
-{
-	for (unsigned i = 0; i < n; i++) {
-		struct sg_tuple4 *reply = &replies[i];
-		uint64_t bits = sg_random_next(random);
-		struct span span;
-
-		reply->dst_be = pool->addresses_be[sg_reduce((uint32_t)bits, pool->n_addresses)];
-		reply->dport_be = 0;
-		reply->hop = 0;
-		span = pick_span(pool, worker, sg_toeplitz_tuple4(&pool->home->toeplitz, reply),
-			(uint32_t)(bits >> 32));
-		reply->dport_be = __builtin_bswap16(
-			pool->ports[span.start +
-				    sg_reduce((uint32_t)(sg_random_next(random) >> 32), span.n)]);
-	}
-	sg_flow_table_hash(table, replies, n, ret_hashes);
-	sg_flow_table_prefetch(table, ret_hashes, n);
-}
-
-bool sg_snat_settle(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
-	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply,
-	uint64_t *hash, sg_flow_ref *ret_closed)
-{
-	// fast path: hardly any port is in use towards this backend.
-	if (!sg_flow_table_find(table, reply, *hash)) {
-		*ret_closed = 0;
-		return true;
-	}
-	return search(pool, table, worker, random, syn_seq, reply, hash, ret_closed);
-}
-
-bool sg_snat_pick(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
-	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply,
-	uint64_t *ret_hash, sg_flow_ref *ret_closed)
-{
-	sg_snat_propose(pool, table, worker, random, reply, 1, ret_hash);
-	return sg_snat_settle(pool, table, worker, random, syn_seq, reply, ret_hash, ret_closed);
 }

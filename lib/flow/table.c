@@ -278,7 +278,8 @@ static void remove_hashed(struct sg_flow_table *table, uint32_t record, const ui
 
 	if (flow->state == SG_FLOW_FREE)
 		return;
-	sg_cuckoo_remove(&cuckoo, hashes[0], sg_flow_entry_of_ref(ref | SG_FLOW_TO_BACKEND));
+	if (flow->state != SG_FLOW_UDP_RELEASED)
+		sg_cuckoo_remove(&cuckoo, hashes[0], sg_flow_entry_of_ref(ref | SG_FLOW_TO_BACKEND));
 	sg_cuckoo_remove(&cuckoo, hashes[1], sg_flow_entry_of_ref(ref | SG_FLOW_TO_CLIENT));
 	if (flow->embryo)
 		sg_flow_embryo_leave(table, record);
@@ -314,6 +315,20 @@ void sg_flow_table_remove_bulk(struct sg_flow_table *table, const sg_flow_ref *r
 {
 	for (unsigned at = 0; at < n; at += REMOVE_BURST)
 		remove_burst(table, refs + at, n - at < REMOVE_BURST ? n - at : REMOVE_BURST);
+}
+
+void sg_flow_table_release_client(struct sg_flow_table *table, sg_flow_ref ref)
+{
+	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
+	struct sg_flow *flow = sg_flow_table_get(table, ref);
+	struct sg_tuple4 key = flow->client;
+	uint64_t hash;
+
+	key.hop = 0;
+	sg_flow_table_hash(table, &key, 1, &hash);
+	sg_cuckoo_remove(&cuckoo, hash, sg_flow_entry_of_ref((ref & ~1u) | SG_FLOW_TO_BACKEND));
+	sg_flow_table_confirm(table, ref);
+	flow->state = SG_FLOW_UDP_RELEASED;
 }
 
 uint32_t sg_flow_table_count(const struct sg_flow_table *table)

@@ -51,6 +51,7 @@ enum sg_flow_state {
 	SG_FLOW_UDP_NEW,         // embryo: the client has sent
 	SG_FLOW_UDP_REPLIED,     // embryo: the backend has answered
 	SG_FLOW_UDP,             // confirmed
+	SG_FLOW_UDP_RELEASED,    // its client has another flow now; the backend may still answer
 	SG_FLOW_STATE_COUNT,
 };
 
@@ -144,16 +145,16 @@ sg_flow_ref sg_flow_table_insert(struct sg_flow_table *table, const struct sg_fl
 void sg_flow_table_remove(struct sg_flow_table *table, sg_flow_ref ref);
 void sg_flow_table_remove_bulk(struct sg_flow_table *table, const sg_flow_ref *refs, unsigned n);
 
+// Takes the client's entry out and leaves the server's: the client's next packet is a miss, while
+// answers on their way still find the flow. The state becomes SG_FLOW_UDP_RELEASED; an embryo leaves
+// the queue.
+void sg_flow_table_release_client(struct sg_flow_table *table, sg_flow_ref ref);
+
 // Embryos. `embryos_full`: one has to go before another comes, because their share is used up or
-// there is no record left; `oldest_embryo` names it (0: there is none). For a burst of `n_more` new
-// embryos, `embryos_over` says how many have to go, and `oldest_embryos` names up to `max`, oldest
-// first: removed in bulk, their cache misses overlap. `confirm` takes a flow off the queue; a
-// confirmed one stays as it is.
+// there is no record left; `oldest_embryo` names it (0: there is none). `confirm` takes a flow off
+// the queue; a confirmed one stays as it is.
 bool sg_flow_table_embryos_full(const struct sg_flow_table *table);
 sg_flow_ref sg_flow_table_oldest_embryo(struct sg_flow_table *table);
-uint32_t sg_flow_table_embryos_over(const struct sg_flow_table *table, uint32_t n_more);
-unsigned sg_flow_table_oldest_embryos(
-	const struct sg_flow_table *table, sg_flow_ref *ret_refs, unsigned max);
 void sg_flow_table_confirm(struct sg_flow_table *table, sg_flow_ref ref);
 
 struct sg_flow_timeouts {

@@ -33,7 +33,7 @@
 		"TCP that starts no connection and belongs to none (idle longer than its timeout?)") \
 	X(REPLY_NO_FLOW, "reply_no_flow", "to a SNAT address, but it answers no flow that is known") \
 	/* schedule: make a flow */                                                                \
-	X(NO_BACKEND, "no_backend", "the service has no usable backend")                           \
+	X(NO_BACKEND, "no_backend", "the service has no usable backend, and the answers' rate limit is used up")                           \
 	X(FLOW_TABLE_FULL, "flow_table_full", "no room for a flow: raise dataplane.flows_per_worker") \
 	X(SNAT_PORTS, "snat_ports", "every SNAT port towards this backend is in use: add SNAT addresses") \
 	X(NO_ROUTE, "no_route", "the kernel has no route to the destination")                      \

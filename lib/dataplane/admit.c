@@ -1,0 +1,69 @@
+// admit: decides whether a miss may start a flow: a declared service, an allowed source, a first segment.
+#include "dataplane/pipeline.h"
+
+#include "dataplane/answer.h"
+#include "net/headers.h"
+
+static bool is_allowed(const struct sg_service *service, const struct sg_tuple4 *tuple)
+{
+	if (service->allow_everyone)
+		return true;
+	return service->allow4 && sg_trie_find(service->allow4, &tuple->src_be) != SG_TRIE_NONE;
+}
+
+static bool starts_connection(const struct sg_pkt *pkt)
+{
+	const struct sg_tcp_hdr *tcp = (const void *)(pkt->bytes + pkt->l4_offset);
+
+	return (tcp->flags & (SG_TCP_SYN | SG_TCP_ACK | SG_TCP_RST | SG_TCP_FIN)) == SG_TCP_SYN;
+}
+
+// A segment or datagram without a flow: TCP gets a RST, so that its sender recovers at once.
+static void refuse_stray(struct sg_pipeline *pipeline, struct sg_pkt *pkt, uint8_t protocol, enum sg_drop drop)
+{
+	if (protocol == SG_PROTO_TCP)
+		sg_answer_reset(pipeline, pkt, drop, SG_DROP_ANSWER_LIMIT);
+	else
+		sg_pkt_drop(pkt, drop);
+}
+
+static void count_service_drop(struct sg_pipeline *pipeline, const struct sg_service *service)
+{
+	sg_counter_add(&pipeline->counters.services[service->slot].dropped, 1);
+}
+
+static void admit(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt,
+	const struct sg_tuple4 *tuple)
+{
+	const struct sg_service *service =
+		sg_snapshot_find_service4(snapshot, tuple->dst_be, tuple->dport_be, tuple->proto);
+
+	if (!service) {
+		if (!(sg_snapshot_address4(snapshot, tuple->dst_be) & SG_ADDRESS_VIP))
+			return refuse_stray(pipeline, pkt, tuple->proto, SG_DROP_REPLY_NO_FLOW);
+		if (snapshot->unserved == SG_UNSERVED_REJECT)
+			return sg_answer_refusal(pipeline, pkt, SG_DROP_UNSERVED_PORT);
+		return sg_pkt_drop(pkt, SG_DROP_UNSERVED_PORT);
+	}
+	if (!is_allowed(service, tuple)) {
+		count_service_drop(pipeline, service);
+		return sg_pkt_drop(pkt, SG_DROP_NOT_ALLOWED);
+	}
+	if (tuple->proto == SG_PROTO_TCP && !starts_connection(pkt)) {
+		count_service_drop(pipeline, service);
+		return refuse_stray(pipeline, pkt, tuple->proto, SG_DROP_NO_FLOW);
+	}
+	pkt->service = service;
+}
+
+void sg_stage_admit(
+	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_burst *burst)
+{
+	for (unsigned i = 0; i < burst->n; i++) {
+		struct sg_pkt *pkt = &burst->pkts[i];
+
+		if (pkt->verdict || pkt->ref)
+			continue;
+		admit(pipeline, snapshot, pkt, &burst->tuples[i]);
+	}
+}

@@ -1,0 +1,28 @@
+// Gratuitous ARP: tells the link which of its stations has our addresses now (RFC 5227 3, RFC 5944 4.6).
+//
+// One worker walks the snapshot's addresses: all of them when the set changes, and again every minute, so many
+// a second and no more. It knows no mbuf: the worker asks for the next address and sends the frame.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "service/snapshot.h"
+
+#define SG_ANNOUNCE_FRAME_BYTES 60 // Ethernet's least, without FCS
+#define SG_ANNOUNCE_PERIOD_MS   60000
+#define SG_ANNOUNCE_PER_MS      4
+
+struct sg_announcer {
+	const struct sg_index *addresses; // whose walk this is; compared, never followed
+	uint32_t at;                      // next entry
+	uint32_t left_this_ms;
+	uint64_t ms;
+	uint64_t next_walk_ms;
+};
+
+// The next address to announce now, or 0. Called by one worker, any number of times a turn.
+uint32_t sg_announcer_next(struct sg_announcer *announcer, const struct sg_snapshot *snapshot, uint64_t now_ms);
+
+// An ARP announcement of `addr_be` at `mac`.
+void sg_announce_write(uint8_t frame[SG_ANNOUNCE_FRAME_BYTES], const uint8_t mac[6], uint32_t addr_be);

@@ -1,0 +1,144 @@
+// Answers in our own name, see answer.h.
+#include "dataplane/answer.h"
+
+#include <string.h>
+
+#include "net/checksum.h"
+#include "net/headers.h"
+
+#define ANSWER_TTL 64
+
+// Back to the station that sent it, from the port that it came in on.
+static void turn_round(struct sg_pkt *pkt)
+{
+	struct sg_eth_hdr *eth = (void *)pkt->bytes;
+	uint8_t mac[6];
+
+	memcpy(mac, eth->dst, 6);
+	memcpy(eth->dst, eth->src, 6);
+	memcpy(eth->src, mac, 6);
+	pkt->verdict = SG_VERDICT_ANSWER;
+}
+
+static void finish_ipv4(struct sg_pkt *pkt, struct sg_ipv4_hdr *ip, uint16_t total_length)
+{
+	ip->total_length_be = __builtin_bswap16(total_length);
+	ip->ttl = ANSWER_TTL;
+	ip->checksum = 0;
+	ip->checksum = sg_checksum_finish(sg_checksum_add(0, ip, (ip->version_ihl & 15) * 4u));
+	pkt->length = (uint16_t)(sizeof(struct sg_eth_hdr) + total_length);
+	turn_round(pkt);
+}
+
+void sg_answer_arp(struct sg_pipeline *pipeline, struct sg_pkt *pkt)
+{
+	struct sg_eth_hdr *eth = (void *)pkt->bytes;
+	struct sg_arp_hdr *arp = (void *)(pkt->bytes + sizeof(*eth));
+	const uint8_t *mac = pipeline->ports[pkt->port].mac;
+	uint32_t asked_be = arp->target_be;
+
+	memcpy(arp->target_mac, arp->sender_mac, 6);
+	arp->target_be = arp->sender_be;
+	memcpy(arp->sender_mac, mac, 6);
+	arp->sender_be = asked_be;
+	arp->operation_be = __builtin_bswap16(SG_ARP_REPLY);
+	memcpy(eth->dst, eth->src, 6);
+	memcpy(eth->src, mac, 6);
+	pkt->verdict = SG_VERDICT_ANSWER;
+}
+
+void sg_answer_echo(struct sg_pkt *pkt)
+{
+	struct sg_ipv4_hdr *ip = (void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+	struct sg_icmp_hdr *icmp = (void *)(pkt->bytes + pkt->l4_offset);
+	uint32_t asker_be = ip->src_be;
+
+	ip->src_be = ip->dst_be;
+	ip->dst_be = asker_be;
+	icmp->type = SG_ICMP_ECHO_REPLY;
+	// Type and code are the first word; in memory order the type is its low byte.
+	icmp->checksum = sg_checksum_apply(icmp->checksum, sg_checksum_delta32(SG_ICMP_ECHO, SG_ICMP_ECHO_REPLY));
+	finish_ipv4(pkt, ip, __builtin_bswap16(ip->total_length_be));
+}
+
+void sg_answer_icmp_error(struct sg_pipeline *pipeline, struct sg_pkt *pkt, uint8_t type, uint8_t code,
+	uint32_t src_be, enum sg_drop over_limit)
+{
+	struct sg_ipv4_hdr *ip = (void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+	struct sg_icmp_hdr *icmp = (void *)(ip + 1);
+	uint8_t *quote = (uint8_t *)(icmp + 1);
+	unsigned quoted = (ip->version_ihl & 15) * 4u + 8; // RFC 792: the header and 64 bits
+	unsigned available = pkt->length - sizeof(struct sg_eth_hdr);
+	uint32_t dst_be = ip->src_be;
+
+	if (quoted > available)
+		quoted = available;
+	if (sizeof(struct sg_eth_hdr) + sizeof(*ip) + sizeof(*icmp) + quoted > pkt->room ||
+		!sg_limiter_take(&pipeline->answers))
+		return sg_pkt_drop(pkt, over_limit);
+
+	memmove(quote, ip, quoted);
+	*icmp = (struct sg_icmp_hdr){.type = type, .code = code};
+	icmp->checksum = sg_checksum_finish(sg_checksum_add(0, icmp, sizeof(*icmp) + quoted));
+	*ip = (struct sg_ipv4_hdr){.version_ihl = 0x45, .tos = 0xc0, .proto = SG_PROTO_ICMP,
+		.src_be = src_be, .dst_be = dst_be};
+	finish_ipv4(pkt, ip, (uint16_t)(sizeof(*ip) + sizeof(*icmp) + quoted));
+}
+
+// Bytes of sequence space that the segment takes.
+static uint32_t sequence_length(const struct sg_pkt *pkt, const struct sg_tcp_hdr *tcp)
+{
+	uint32_t payload = pkt->length - pkt->l4_offset - (tcp->offset >> 4) * 4u;
+
+	return payload + !!(tcp->flags & SG_TCP_SYN) + !!(tcp->flags & SG_TCP_FIN);
+}
+
+void sg_answer_reset(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_drop drop, enum sg_drop over_limit)
+{
+	struct sg_ipv4_hdr *ip = (void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+	struct sg_tcp_hdr *tcp = (void *)(pkt->bytes + pkt->l4_offset);
+	const struct sg_ipv4_hdr old_ip = *ip;
+	const struct sg_tcp_hdr old = *tcp;
+	uint32_t length = sequence_length(pkt, tcp);
+
+	if (old.flags & SG_TCP_RST)
+		return sg_pkt_drop(pkt, drop);
+	if (!sg_limiter_take(&pipeline->answers))
+		return sg_pkt_drop(pkt, over_limit);
+
+	// RFC 9293 3.10.7.1: where there is no acknowledgement to take the number from, it is zero and acknowledges.
+	*tcp = (struct sg_tcp_hdr){.sport_be = old.dport_be, .dport_be = old.sport_be, .offset = 5 << 4,
+		.flags = SG_TCP_RST};
+	if (old.flags & SG_TCP_ACK) {
+		tcp->seq_be = old.ack_be;
+	} else {
+		tcp->ack_be = __builtin_bswap32(__builtin_bswap32(old.seq_be) + length);
+		tcp->flags |= SG_TCP_ACK;
+	}
+	ip->src_be = old_ip.dst_be;
+	ip->dst_be = old_ip.src_be;
+	tcp->checksum = sg_checksum_finish(sg_checksum_add(
+		sg_checksum_pseudo4(ip->src_be, ip->dst_be, SG_PROTO_TCP, sizeof(*tcp)), tcp, sizeof(*tcp)));
+	finish_ipv4(pkt, ip, (uint16_t)((ip->version_ihl & 15) * 4u + sizeof(*tcp)));
+}
+
+void sg_answer_ttl(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
+{
+	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+	uint32_t ours_be = snapshot->routes->port_addr4_be[pkt->port];
+
+	// Without an address of our own on this port, the address that was spoken to answers.
+	sg_answer_icmp_error(pipeline, pkt, SG_ICMP_TIME_EXCEEDED, 0, ours_be ? ours_be : ip->dst_be,
+		SG_DROP_TTL_EXCEEDED);
+}
+
+void sg_answer_refusal(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_drop drop)
+{
+	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+
+	if (ip->proto == SG_PROTO_TCP)
+		sg_answer_reset(pipeline, pkt, drop, drop);
+	else
+		sg_answer_icmp_error(pipeline, pkt, SG_ICMP_UNREACHABLE, SG_ICMP_CODE_PORT_UNREACHABLE,
+			ip->dst_be, drop);
+}

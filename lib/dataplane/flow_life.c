@@ -1,0 +1,32 @@
+// Counting flows in and out, see flow_life.h.
+#include "dataplane/flow_life.h"
+
+static void count(struct sg_pipeline *pipeline, const struct sg_flow *flow, bool begins)
+{
+	struct sg_counters *totals = pipeline->counters.totals;
+	struct sg_traffic *service = &pipeline->counters.services[flow->service_slot];
+	struct sg_traffic *backend = &pipeline->counters.backends[flow->backend_slot];
+	uint32_t *flows = &pipeline->backend_flows[flow->backend_slot];
+
+	sg_counter_add(begins ? &totals->flows_created : &totals->flows_ended, 1);
+	sg_counter_add(begins ? &service->flows_created : &service->flows_ended, 1);
+	sg_counter_add(begins ? &backend->flows_created : &backend->flows_ended, 1);
+	__atomic_store_n(flows, begins ? *flows + 1 : *flows - 1, __ATOMIC_RELAXED);
+}
+
+void sg_flow_begin(struct sg_pipeline *pipeline, const struct sg_flow *flow)
+{
+	count(pipeline, flow, true);
+}
+
+void sg_flow_end(struct sg_pipeline *pipeline, sg_flow_ref ref)
+{
+	count(pipeline, sg_flow_table_get(pipeline->flows, ref), false);
+	sg_flow_table_remove(pipeline->flows, ref);
+}
+
+void sg_flow_release_client(struct sg_pipeline *pipeline, struct sg_pkt *pkt)
+{
+	sg_flow_table_release_client(pipeline->flows, pkt->ref);
+	pkt->ref = 0;
+}

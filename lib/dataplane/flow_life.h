@@ -1,0 +1,14 @@
+// How flows begin to be counted and stop to be: the counters of a flow's backend and service follow its record.
+#pragma once
+
+#include "dataplane/packet.h"
+#include "dataplane/pipeline.h"
+
+// Counts a flow that was just inserted.
+void sg_flow_begin(struct sg_pipeline *pipeline, const struct sg_flow *flow);
+// Counts a flow out and removes it.
+void sg_flow_end(struct sg_pipeline *pipeline, sg_flow_ref ref);
+// The client of this packet's UDP flow is free to pick another backend, and the packet belongs to no flow any more. What the
+// old backend still answers passes for SG_RELEASED_SECONDS.
+#define SG_RELEASED_SECONDS 5
+void sg_flow_release_client(struct sg_pipeline *pipeline, struct sg_pkt *pkt);

@@ -1,0 +1,84 @@
+// lookup: finds the flows that packets belong to, both directions at once, and counts what it does not know.
+//
+// A flow that is over does not take new packets: a SYN over a closed connection and a datagram to a removed backend
+// start anew, and what else comes for a backend that is gone is refused.
+#include "dataplane/pipeline.h"
+
+#include "dataplane/answer.h"
+#include "dataplane/flow_life.h"
+#include "flow/tcp.h"
+#include "net/headers.h"
+
+static const struct sg_tcp_hdr *tcp_of(const struct sg_pkt *pkt)
+{
+	return (const void *)(pkt->bytes + pkt->l4_offset);
+}
+
+// Whether this packet may start a new flow where the old one is closed.
+static bool starts_anew(const struct sg_flow *flow, const struct sg_pkt *pkt)
+{
+	const struct sg_tcp_hdr *tcp = tcp_of(pkt);
+
+	return flow->state == SG_FLOW_TCP_CLOSED && sg_flow_ref_direction(pkt->ref) == SG_FLOW_TO_BACKEND &&
+	       (tcp->flags & (SG_TCP_SYN | SG_TCP_ACK | SG_TCP_RST)) == SG_TCP_SYN;
+}
+
+static void forget(struct sg_pipeline *pipeline, struct sg_pkt *pkt)
+{
+	sg_flow_end(pipeline, pkt->ref);
+	pkt->ref = 0;
+}
+
+// The flow's backend is no longer what it was: REMOVED, DEAD, or its slot has another tenant.
+static void judge_orphan(struct sg_pipeline *pipeline, struct sg_pkt *pkt, const struct sg_flow *flow, uint32_t word)
+{
+	bool same = word >> 8 == flow->backend_generation;
+
+	if (flow->client.proto == SG_PROTO_UDP) {
+		// The client's next datagram picks anew; until then the backend may still answer.
+		if (sg_flow_ref_direction(pkt->ref) == SG_FLOW_TO_BACKEND)
+			sg_flow_release_client(pipeline, pkt);
+		return;
+	}
+	if (same && (word & 0xff) == SG_BACKEND_REMOVED)
+		return;
+	forget(pipeline, pkt);
+	sg_answer_reset(pipeline, pkt, SG_DROP_BACKEND_GONE, SG_DROP_ANSWER_LIMIT);
+}
+
+static void judge_hit(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
+{
+	const struct sg_flow *flow = sg_flow_table_get(pipeline->flows, pkt->ref);
+	uint32_t word = sg_snapshot_backend_word(snapshot, flow->backend_slot);
+
+	// A packet earlier in this burst may have ended the flow: its record stays free until schedule.
+	if (__builtin_expect(flow->state == SG_FLOW_FREE, 0))
+		pkt->ref = 0;
+	else if (__builtin_expect(
+			 word >> 8 != flow->backend_generation || (word & 0xff) > SG_BACKEND_DRAINING, 0))
+		judge_orphan(pipeline, pkt, flow, word);
+	else if (__builtin_expect(flow->state == SG_FLOW_TCP_CLOSED, 0) && starts_anew(flow, pkt))
+		forget(pipeline, pkt);
+}
+
+void sg_stage_lookup(
+	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_burst *burst)
+{
+	sg_flow_ref refs[SG_BURST];
+
+	sg_flow_table_hash(pipeline->flows, burst->tuples, burst->n, burst->hashes);
+	sg_flow_table_find_bulk(pipeline->flows, burst->tuples, burst->hashes, burst->n, refs);
+
+	burst->n_misses = 0;
+	for (unsigned i = 0; i < burst->n; i++) {
+		struct sg_pkt *pkt = &burst->pkts[i];
+
+		pkt->ref = refs[i];
+		if (pkt->verdict)
+			continue;
+		if (pkt->ref)
+			judge_hit(pipeline, snapshot, pkt);
+		if (!pkt->ref && !pkt->verdict)
+			burst->n_misses++;
+	}
+}

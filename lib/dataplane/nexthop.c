@@ -1,0 +1,98 @@
+// Next hops of flows, see nexthop.h.
+#include "dataplane/nexthop.h"
+
+#include <string.h>
+
+#include "net/headers.h"
+
+static bool is_resolved(const struct sg_routes *routes, uint16_t hop)
+{
+	return hop != 0 && routes->hops[hop].kind != SG_HOP_UNRESOLVED;
+}
+
+bool sg_nexthop_begin(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	const struct sg_pkt *pkt, struct sg_flow *flow)
+{
+	const struct sg_routes *routes = snapshot->routes;
+	const struct sg_backend *backend = sg_snapshot_backend(snapshot, flow->backend_slot);
+	struct sg_route_answer client = sg_routes_find4(routes, flow->client.src_be);
+	const struct sg_eth_hdr *eth = (const void *)pkt->bytes;
+
+	if (client.kind == SG_ROUTE_NONE || backend->route_kind == SG_ROUTE_NONE)
+		return false;
+	if (client.kind == SG_ROUTE_ON_LINK && !(pkt->flags & SG_PKT_FROM_KERNEL))
+		sg_learned_put(&pipeline->learned, flow->client.src_be, client.port, eth->src);
+	flow->client.hop = client.hop;
+	flow->server.hop = backend->hop;
+	flow->route_generation = routes->generation;
+	return true;
+}
+
+// Control looks at wishes every few milliseconds; one a second for each neighbour is plenty.
+static void wish(struct sg_pipeline *pipeline, struct sg_learned_client *client, uint32_t addr_be, uint8_t port)
+{
+	if (client && client->asked_ms != 0 && pipeline->now_ms - client->asked_ms < SG_LEARNED_ASK_MS)
+		return;
+	if (client)
+		client->asked_ms = pipeline->now_ms;
+	sg_wishes_put(pipeline->wishes, (struct sg_wish){.addr4_be = addr_be, .port = port});
+}
+
+// On the link, and the kernel does not know it yet: to the MAC that it spoke from, or not at all.
+static void apply_learned(struct sg_pipeline *pipeline, uint32_t addr_be, uint8_t port, struct sg_pkt *pkt)
+{
+	struct sg_learned_client *client = sg_learned_find(&pipeline->learned, addr_be, port);
+	struct sg_eth_hdr *eth = (void *)pkt->bytes;
+
+	wish(pipeline, client, addr_be, port);
+	if (!client)
+		return sg_pkt_drop(pkt, SG_DROP_NEXTHOP_UNRESOLVED);
+	memcpy(eth->dst, client->mac, 6);
+	memcpy(eth->src, pipeline->ports[port].mac, 6);
+	pkt->verdict = SG_VERDICT_SEND;
+	pkt->out_port = port;
+}
+
+static void apply_hop(struct sg_pipeline *pipeline, const struct sg_routes *routes, uint16_t hop, struct sg_pkt *pkt)
+{
+	const struct sg_hop *way = &routes->hops[hop];
+
+	if (__builtin_expect(pkt->length > pipeline->ports[way->port].mtu + sizeof(struct sg_eth_hdr), 0))
+		return sg_pkt_drop(pkt, SG_DROP_TOO_BIG);
+	memcpy(pkt->bytes, way, 12); // destination and source MAC lie there as on the wire
+	pkt->verdict = SG_VERDICT_FORWARD;
+	pkt->hop = hop;
+}
+
+// Looks the way up again. Returns the hop, or 0 with a verdict set.
+static uint16_t find_again(struct sg_pipeline *pipeline, const struct sg_routes *routes, uint32_t addr_be,
+	struct sg_pkt *pkt)
+{
+	struct sg_route_answer answer = sg_routes_find4(routes, addr_be);
+
+	if (answer.kind == SG_ROUTE_NONE)
+		sg_pkt_drop(pkt, SG_DROP_NO_ROUTE);
+	else if (answer.kind == SG_ROUTE_ON_LINK)
+		apply_learned(pipeline, addr_be, answer.port, pkt);
+	return answer.hop;
+}
+
+void sg_nexthop_apply(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_flow *flow,
+	enum sg_flow_direction direction, struct sg_pkt *pkt)
+{
+	const struct sg_routes *routes = snapshot->routes;
+	// Each tuple carries the hop towards its own source.
+	struct sg_tuple4 *to = direction == SG_FLOW_TO_BACKEND ? &flow->server : &flow->client;
+
+	if (__builtin_expect(flow->route_generation != routes->generation, 0)) {
+		flow->client.hop = 0;
+		flow->server.hop = 0;
+		flow->route_generation = routes->generation;
+	}
+	if (__builtin_expect(!is_resolved(routes, to->hop), 0)) {
+		to->hop = find_again(pipeline, routes, to->src_be, pkt);
+		if (to->hop == 0)
+			return;
+	}
+	apply_hop(pipeline, routes, to->hop, pkt);
+}

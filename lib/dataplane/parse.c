@@ -1,0 +1,206 @@
+// parse: reads what the bytes are, and writes the tuple of what can be a flow's.
+//
+// What is broken below IP's addresses is lost here. What is broken above them is only noted as a flaw: it matters
+// when the packet turns out to be for us, and the kernel judges its own.
+#include "dataplane/pipeline.h"
+
+#include <string.h>
+
+#include "net/checksum.h"
+#include "net/headers.h"
+
+// The kernel answers for what it sends: a frame of its own that we cannot read goes out as it is.
+static void refuse(struct sg_pkt *pkt, enum sg_drop drop)
+{
+	if (pkt->flags & SG_PKT_FROM_KERNEL) {
+		pkt->verdict = SG_VERDICT_SEND;
+		pkt->out_port = pkt->port;
+		return;
+	}
+	sg_pkt_drop(pkt, drop);
+}
+
+static bool is_our_mac(const struct sg_pipeline *pipeline, const struct sg_pkt *pkt)
+{
+	return memcmp(pkt->bytes, pipeline->ports[pkt->port].mac, 6) == 0;
+}
+
+static bool is_group_mac(const uint8_t *mac)
+{
+	return mac[0] & 1;
+}
+
+// A host's address: not 0.0.0.0/8, 127.0.0.0/8, multicast, reserved or broadcast.
+static bool is_host(uint32_t addr_be)
+{
+	uint8_t first = (uint8_t)addr_be;
+
+	return first != 0 && first != 127 && first < 224;
+}
+
+// Sum over TCP or UDP with the pseudo header; 0 when it is right.
+static uint16_t sum_l4(const struct sg_ipv4_hdr *ip, const void *l4, uint16_t length)
+{
+	uint64_t sum = sg_checksum_pseudo4(ip->src_be, ip->dst_be, ip->proto, length);
+
+	return sg_checksum_finish(sg_checksum_add(sum, l4, length));
+}
+
+static enum sg_drop check_tcp(const struct sg_pkt *pkt, const struct sg_ipv4_hdr *ip, uint16_t length)
+{
+	const struct sg_tcp_hdr *tcp = (const void *)(pkt->bytes + pkt->l4_offset);
+	unsigned header;
+
+	if (length < sizeof(*tcp))
+		return SG_DROP_BAD_L4_HEADER;
+	header = (tcp->offset >> 4) * 4u;
+	if (header < sizeof(*tcp) || header > length)
+		return SG_DROP_BAD_L4_HEADER;
+	if (!(pkt->flags & SG_PKT_L4_GOOD) && sum_l4(ip, tcp, length) != 0)
+		return SG_DROP_BAD_L4_CHECKSUM;
+	return SG_DROP_NONE;
+}
+
+static enum sg_drop check_udp(const struct sg_pkt *pkt, const struct sg_ipv4_hdr *ip, uint16_t length)
+{
+	const struct sg_udp_hdr *udp = (const void *)(pkt->bytes + pkt->l4_offset);
+	uint16_t claimed;
+
+	if (length < sizeof(*udp))
+		return SG_DROP_BAD_L4_HEADER;
+	claimed = __builtin_bswap16(udp->length_be);
+	if (claimed < sizeof(*udp) || claimed > length)
+		return SG_DROP_BAD_L4_HEADER;
+	if (!(pkt->flags & SG_PKT_L4_GOOD) && udp->checksum != 0 && sum_l4(ip, udp, claimed) != 0)
+		return SG_DROP_BAD_L4_CHECKSUM;
+	return SG_DROP_NONE;
+}
+
+static enum sg_drop check_icmp(const struct sg_pkt *pkt, uint16_t length)
+{
+	const void *icmp = pkt->bytes + pkt->l4_offset;
+
+	if (length < sizeof(struct sg_icmp_hdr))
+		return SG_DROP_BAD_L4_HEADER;
+	if (sg_checksum_finish(sg_checksum_add(0, icmp, length)) != 0)
+		return SG_DROP_BAD_L4_CHECKSUM;
+	return SG_DROP_NONE;
+}
+
+// What is wrong with it as a packet for one of our addresses.
+static enum sg_drop find_flaw(const struct sg_pkt *pkt, const struct sg_ipv4_hdr *ip, uint16_t l4_length)
+{
+	if (!is_host(ip->src_be) || ip->src_be == ip->dst_be)
+		return SG_DROP_BAD_ADDRESS;
+	if (is_group_mac(pkt->bytes) && is_host(ip->dst_be))
+		return SG_DROP_BAD_ADDRESS; // RFC 1122 3.3.6: unicast to a link-layer broadcast
+	if (ip->fragment_be & __builtin_bswap16(SG_IPV4_FRAG_MASK))
+		return SG_DROP_FRAGMENT;
+	switch (ip->proto) {
+	case SG_PROTO_TCP:
+		return check_tcp(pkt, ip, l4_length);
+	case SG_PROTO_UDP:
+		return check_udp(pkt, ip, l4_length);
+	case SG_PROTO_ICMP:
+		return check_icmp(pkt, l4_length);
+	default:
+		return SG_DROP_NONE;
+	}
+}
+
+static void read_tuple(const struct sg_pkt *pkt, const struct sg_ipv4_hdr *ip, struct sg_tuple4 *ret_tuple)
+{
+	const uint8_t *l4 = pkt->bytes + pkt->l4_offset;
+
+	// Addresses lie side by side in the header, and so do ports in TCP and UDP: two loads, as in the tuple.
+	memcpy(&ret_tuple->src_be, &ip->src_be, 8);
+	memcpy(&ret_tuple->sport_be, l4, 4);
+	ret_tuple->proto = ip->proto;
+	ret_tuple->domain = 0;
+	ret_tuple->hop = 0;
+}
+
+static void parse_ipv4(struct sg_pkt *pkt, struct sg_tuple4 *ret_tuple)
+{
+	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+	unsigned available = pkt->length - sizeof(struct sg_eth_hdr);
+	unsigned header, total;
+
+	if (available < sizeof(*ip))
+		return refuse(pkt, SG_DROP_TRUNCATED);
+	header = (ip->version_ihl & 15) * 4u;
+	total = __builtin_bswap16(ip->total_length_be);
+	if (ip->version_ihl >> 4 != 4 || header < sizeof(*ip) || total < header)
+		return refuse(pkt, SG_DROP_BAD_IP_HEADER);
+	if (total > available)
+		return refuse(pkt, SG_DROP_TRUNCATED);
+	if (!(pkt->flags & SG_PKT_IP_GOOD) && sg_checksum_finish(sg_checksum_add(0, ip, header)) != 0)
+		return refuse(pkt, SG_DROP_BAD_IP_CHECKSUM);
+
+	pkt->length = (uint16_t)(sizeof(struct sg_eth_hdr) + total);
+	pkt->l4_offset = (uint8_t)(sizeof(struct sg_eth_hdr) + header);
+	pkt->flaw = (uint8_t)find_flaw(pkt, ip, (uint16_t)(total - header));
+	pkt->class = SG_CLASS_IPV4;
+	if (pkt->flaw)
+		return;
+	if (ip->proto == SG_PROTO_TCP || ip->proto == SG_PROTO_UDP) {
+		pkt->class = SG_CLASS_FLOW;
+		read_tuple(pkt, ip, ret_tuple);
+	} else if (ip->proto == SG_PROTO_ICMP) {
+		pkt->class = SG_CLASS_ICMP;
+	}
+}
+
+static void parse_arp(struct sg_pkt *pkt)
+{
+	const struct sg_arp_hdr *arp = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+
+	if (pkt->length < sizeof(struct sg_eth_hdr) + sizeof(*arp))
+		return refuse(pkt, SG_DROP_TRUNCATED);
+	if (arp->hardware_be != __builtin_bswap16(1) ||
+		arp->protocol_be != __builtin_bswap16(SG_ETHERTYPE_IPV4) || arp->hardware_length != 6 ||
+		arp->protocol_length != 4)
+		return refuse(pkt, SG_DROP_BAD_ARP);
+	pkt->class = SG_CLASS_ARP;
+}
+
+static void parse_frame(const struct sg_pipeline *pipeline, struct sg_pkt *pkt, struct sg_tuple4 *ret_tuple)
+{
+	const struct sg_eth_hdr *eth = (const void *)pkt->bytes;
+
+	if (pkt->length < sizeof(*eth))
+		return refuse(pkt, SG_DROP_TRUNCATED);
+	if (!(pkt->flags & SG_PKT_FROM_KERNEL) && !is_our_mac(pipeline, pkt) && !is_group_mac(eth->dst))
+		return refuse(pkt, SG_DROP_OTHER_MAC);
+	if (pkt->flags & SG_PKT_TAGGED)
+		return refuse(pkt, SG_DROP_VLAN_TAG);
+
+	switch (__builtin_bswap16(eth->ethertype_be)) {
+	case SG_ETHERTYPE_IPV4:
+		return parse_ipv4(pkt, ret_tuple);
+	case SG_ETHERTYPE_ARP:
+		return parse_arp(pkt);
+	case SG_ETHERTYPE_IPV6:
+		pkt->class = SG_CLASS_IPV6;
+		if (pkt->length < sizeof(*eth) + 40)
+			refuse(pkt, SG_DROP_TRUNCATED);
+		return;
+	case SG_ETHERTYPE_VLAN:
+	case SG_ETHERTYPE_QINQ:
+		return refuse(pkt, SG_DROP_VLAN_TAG);
+	default:
+		return refuse(pkt, SG_DROP_UNKNOWN_ETHERTYPE);
+	}
+}
+
+void sg_stage_parse(struct sg_pipeline *pipeline, struct sg_burst *burst)
+{
+	for (unsigned i = 0; i < burst->n; i++) {
+		struct sg_pkt *pkt = &burst->pkts[i];
+
+		if (i + 4 < burst->n)
+			__builtin_prefetch(burst->pkts[i + 4].bytes);
+		burst->tuples[i] = (struct sg_tuple4){0};
+		parse_frame(pipeline, pkt, &burst->tuples[i]);
+	}
+}

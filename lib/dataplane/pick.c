@@ -1,0 +1,112 @@
+// The schedulers at run time, see pick.h.
+#include "dataplane/pick.h"
+
+#include "base/hash.h"
+#include "base/random.h"
+#include "dataplane/loads.h"
+
+static uint32_t pick_maglev(const struct sg_snapshot *snapshot, const struct sg_service *service,
+	const struct sg_tuple4 *client)
+{
+	uint64_t hash = sg_siphash(&snapshot->maglev_key, client, sizeof(*client));
+
+	return service->table[sg_reduce((uint32_t)(hash >> 32), service->table_size)];
+}
+
+// Workers start at different places, or each would send its first flow to the same backend.
+static uint32_t advance(struct sg_pipeline *pipeline, const struct sg_service *service, uint32_t length)
+{
+	uint32_t *cursor = &pipeline->cursors[service->slot];
+	uint32_t at = (*cursor + pipeline->worker * length / pipeline->n_workers) % length;
+
+	*cursor = *cursor + 1 >= length ? 0 : *cursor + 1;
+	return at;
+}
+
+// Flows on a backend as this worker sees them, see loads.h.
+static uint64_t score(const struct sg_pipeline *pipeline, uint32_t slot)
+{
+	const struct sg_loads *loads = pipeline->loads;
+	int64_t own = pipeline->backend_flows[slot];
+	int64_t total;
+
+	if (!loads)
+		return (uint64_t)own;
+	total = __atomic_load_n(&loads->view[slot], __ATOMIC_RELAXED) +
+		(own - __atomic_load_n(&loads->seen[pipeline->worker][slot], __ATOMIC_RELAXED)) *
+			(int64_t)pipeline->n_workers;
+	return total > 0 ? (uint64_t)total : 0;
+}
+
+// Whether backend `a` has fewer flows for its weight than `b`, counting the one to come.
+static bool is_lighter(const struct sg_pipeline *pipeline, const struct sg_service *service, uint32_t a, uint32_t b)
+{
+	uint64_t flows_a = score(pipeline, service->backend_slots[a]);
+	uint64_t flows_b = score(pipeline, service->backend_slots[b]);
+
+	if (service->scheduler == SG_SCHEDULER_LC)
+		return flows_a < flows_b;
+	return (flows_a + 1) * service->weights[b] < (flows_b + 1) * service->weights[a];
+}
+
+static uint32_t pick_lightest(
+	struct sg_pipeline *pipeline, const struct sg_service *service, uint32_t start, uint32_t n)
+{
+	uint32_t best = start;
+
+	for (uint32_t i = 1; i < n; i++) {
+		uint32_t candidate = start + i < n ? start + i : start + i - n;
+
+		if (is_lighter(pipeline, service, candidate, best))
+			best = candidate;
+	}
+	return best;
+}
+
+static uint32_t sample(struct sg_pipeline *pipeline, const struct sg_service *service)
+{
+	uint32_t random = (uint32_t)(sg_random_next(&pipeline->random) >> 32);
+
+	if (service->scheduler == SG_SCHEDULER_WLC && service->table)
+		return service->table[sg_reduce(random, service->table_size)];
+	return sg_reduce(random, service->n_backends);
+}
+
+static uint32_t pick_least(struct sg_pipeline *pipeline, const struct sg_service *service)
+{
+	uint32_t limit = pipeline->n_workers == 1 ? SG_PICK_SAMPLE_ABOVE_SINGLE : SG_PICK_SAMPLE_ABOVE;
+	uint32_t a, b;
+
+	// Equal backends take turns: the search starts one further each time.
+	if (service->n_backends <= limit)
+		return pick_lightest(pipeline, service, advance(pipeline, service, service->n_backends),
+			service->n_backends);
+	a = sample(pipeline, service);
+	b = sample(pipeline, service);
+	return is_lighter(pipeline, service, b, a) ? b : a;
+}
+
+uint32_t sg_pick_backend(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	const struct sg_service *service, const struct sg_tuple4 *client)
+{
+	uint32_t at;
+
+	if (service->n_backends == 0)
+		return SG_PICK_NONE;
+	switch (service->scheduler) {
+	case SG_SCHEDULER_RR:
+		at = advance(pipeline, service, service->n_backends);
+		break;
+	case SG_SCHEDULER_WRR:
+		at = service->table[advance(pipeline, service, service->table_size)];
+		break;
+	case SG_SCHEDULER_LC:
+	case SG_SCHEDULER_WLC:
+		at = pick_least(pipeline, service);
+		break;
+	default:
+		at = pick_maglev(snapshot, service, client);
+		break;
+	}
+	return service->backend_slots[at];
+}

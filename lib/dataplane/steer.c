@@ -1,0 +1,157 @@
+// steer: decides whose packet a miss is: the kernel's, another worker's, nobody's, or ours to admit.
+#include "dataplane/pipeline.h"
+
+#include "dataplane/answer.h"
+#include "net/headers.h"
+
+#define IPV4_LINK_MULTICAST  0xe0000000u // 224.0.0.0/24: routing protocols and their kin, never forwarded
+#define IPV4_LINK_MASK       0xffffff00u
+#define ICMPV6_ROUTER_SOLICIT 133
+#define ICMPV6_REDIRECT       137
+
+static void send_as_is(struct sg_pkt *pkt)
+{
+	pkt->verdict = SG_VERDICT_SEND;
+	pkt->out_port = pkt->port;
+}
+
+static void punt(struct sg_pipeline *pipeline, struct sg_pkt *pkt)
+{
+	if (sg_limiter_take(&pipeline->punts))
+		pkt->verdict = SG_VERDICT_PUNT;
+	else
+		sg_pkt_drop(pkt, SG_DROP_PUNT_BUDGET);
+}
+
+static void punt_urgently(struct sg_pipeline *pipeline, struct sg_pkt *pkt)
+{
+	if (sg_limiter_take(&pipeline->urgent_punts))
+		pkt->verdict = SG_VERDICT_PUNT_URGENT;
+	else
+		sg_pkt_drop(pkt, SG_DROP_PUNT_BUDGET);
+}
+
+static void steer_arp(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
+{
+	const struct sg_arp_hdr *arp = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+	uint32_t bits = sg_snapshot_address4(snapshot, arp->target_be);
+	bool for_us = arp->operation_be == __builtin_bswap16(SG_ARP_REQUEST) && (bits & SG_ADDRESS_ANNOUNCE);
+
+	// An announcement of an address by its own holder (RFC 5227) is no question.
+	if (for_us && arp->sender_be != arp->target_be)
+		sg_answer_arp(pipeline, pkt);
+	else if (pkt->flags & SG_PKT_FROM_KERNEL)
+		send_as_is(pkt);
+	else
+		punt_urgently(pipeline, pkt);
+}
+
+static bool is_neighbour_discovery(const struct sg_pkt *pkt)
+{
+	const uint8_t *ip = pkt->bytes + sizeof(struct sg_eth_hdr);
+
+	return pkt->length > sizeof(struct sg_eth_hdr) + 40 && ip[6] == SG_PROTO_ICMPV6 &&
+	       ip[40] >= ICMPV6_ROUTER_SOLICIT && ip[40] <= ICMPV6_REDIRECT;
+}
+
+static void steer_ipv6(struct sg_pipeline *pipeline, struct sg_pkt *pkt)
+{
+	const uint8_t *dst = pkt->bytes + sizeof(struct sg_eth_hdr) + 24;
+	bool link_local = dst[0] == 0xfe && (dst[1] & 0xc0) == 0x80;
+	bool link_multicast = dst[0] == 0xff && (dst[1] & 0x0f) == 2;
+
+	if (pkt->flags & SG_PKT_FROM_KERNEL)
+		send_as_is(pkt);
+	else if (is_neighbour_discovery(pkt) || link_multicast)
+		punt_urgently(pipeline, pkt);
+	else if (link_local)
+		punt(pipeline, pkt);
+	else
+		sg_pkt_drop(pkt, dst[0] == 0xff ? SG_DROP_MULTICAST : SG_DROP_IPV6_UNSERVED);
+}
+
+// To an address that is no VIP and no SNAT address: the kernel's, if it has it on the twin of this very port.
+static void steer_to_kernel(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
+{
+	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+	uint32_t dst = __builtin_bswap32(ip->dst_be);
+	struct sg_route_answer route;
+
+	if (pkt->flags & SG_PKT_FROM_KERNEL)
+		return send_as_is(pkt);
+	if ((dst & IPV4_LINK_MASK) == IPV4_LINK_MULTICAST)
+		return punt_urgently(pipeline, pkt);
+	if (dst >> 28 == 0xe || dst == UINT32_MAX)
+		return sg_pkt_drop(pkt, SG_DROP_MULTICAST);
+
+	route = sg_routes_find4(snapshot->routes, ip->dst_be);
+	if (route.kind == SG_ROUTE_LOCAL && route.port == pkt->port)
+		punt(pipeline, pkt);
+	else
+		sg_pkt_drop(pkt, SG_DROP_NOT_LOCAL);
+}
+
+// A SNAT address may be the kernel's own as well, with the ports divided between the two.
+static bool is_the_kernels_share(const struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	const struct sg_pkt *pkt, const struct sg_tuple4 *tuple, const struct sg_ipv4_hdr *ip)
+{
+	uint16_t port = __builtin_bswap16(tuple->dport_be);
+
+	if (sg_routes_find4(snapshot->routes, ip->dst_be).kind != SG_ROUTE_LOCAL)
+		return false;
+	return pkt->class != SG_CLASS_FLOW || port < pipeline->snat_port_min || port > pipeline->snat_port_max;
+}
+
+static void steer_home(struct sg_pipeline *pipeline, struct sg_pkt *pkt, const struct sg_tuple4 *tuple)
+{
+	unsigned home;
+
+	if (pipeline->n_workers == 1 || (pkt->flags & SG_PKT_HANDED_OFF))
+		return;
+	home = sg_home_of_tuple4(pipeline->home, tuple);
+	if (home == pipeline->worker)
+		return;
+	pkt->verdict = SG_VERDICT_HANDOFF;
+	pkt->target = (uint8_t)home;
+}
+
+static void steer_ipv4(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt,
+	const struct sg_tuple4 *tuple)
+{
+	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+	const struct sg_icmp_hdr *icmp = (const void *)(pkt->bytes + pkt->l4_offset);
+	uint32_t bits = sg_snapshot_address4(snapshot, ip->dst_be);
+
+	if (!(bits & (SG_ADDRESS_VIP | SG_ADDRESS_SNAT)))
+		return steer_to_kernel(pipeline, snapshot, pkt);
+	if (!(bits & SG_ADDRESS_VIP) && is_the_kernels_share(pipeline, snapshot, pkt, tuple, ip))
+		return steer_to_kernel(pipeline, snapshot, pkt);
+	if (pkt->flaw)
+		return sg_pkt_drop(pkt, pkt->flaw);
+
+	if (pkt->class == SG_CLASS_FLOW)
+		steer_home(pipeline, pkt, tuple);
+	else if (pkt->class != SG_CLASS_ICMP)
+		sg_pkt_drop(pkt, SG_DROP_UNSERVED_PROTOCOL);
+	else if (icmp->type == SG_ICMP_ECHO && icmp->code == 0)
+		sg_answer_echo(pkt);
+	else
+		sg_pkt_drop(pkt, SG_DROP_ICMP_UNMATCHED);
+}
+
+void sg_stage_steer(
+	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_burst *burst)
+{
+	for (unsigned i = 0; i < burst->n; i++) {
+		struct sg_pkt *pkt = &burst->pkts[i];
+
+		if (pkt->verdict || pkt->ref)
+			continue;
+		if (pkt->class == SG_CLASS_ARP)
+			steer_arp(pipeline, snapshot, pkt);
+		else if (pkt->class == SG_CLASS_IPV6)
+			steer_ipv6(pipeline, pkt);
+		else
+			steer_ipv4(pipeline, snapshot, pkt, &burst->tuples[i]);
+	}
+}

@@ -1,0 +1,148 @@
+// tx: carries verdicts out: to a port, to the kernel, to another worker, or nowhere. The only place that frees a packet.
+#include "dataplane/worker.h"
+
+#include <rte_ethdev.h>
+
+#define TX_TRIES 8
+
+void sg_tx_drop(struct sg_worker *worker, struct rte_mbuf *mbuf, enum sg_drop drop)
+{
+	sg_counter_add(&worker->counters->dropped[drop], 1);
+	rte_pktmbuf_free(mbuf);
+}
+
+// Gives a packet to another thread through a ring that may be full.
+static void hand_over(struct sg_worker *worker, struct rte_ring *ring, struct rte_mbuf *mbuf, enum sg_drop full)
+{
+	if (rte_ring_enqueue(ring, mbuf) != 0)
+		return sg_tx_drop(worker, mbuf, full);
+	sg_counter_add(&worker->counters->handed_out, 1);
+}
+
+static void send_queue(struct sg_worker *worker, uint8_t port, struct sg_tx_queue *queue)
+{
+	uint16_t dpdk_id = worker->dataplane->ports[port].dpdk_id;
+	unsigned sent = 0;
+
+	for (unsigned try = 0; try < TX_TRIES && sent < queue->n; try++)
+		sent += rte_eth_tx_burst(
+			dpdk_id, queue->queue, queue->mbufs + sent, (uint16_t)(queue->n - sent));
+	sg_counter_add(&worker->counters->forwarded, sent);
+	for (unsigned i = sent; i < queue->n; i++)
+		sg_tx_drop(worker, queue->mbufs[i], SG_DROP_TX_FULL);
+	queue->n = 0;
+}
+
+void sg_tx_port(struct sg_worker *worker, uint8_t number, struct rte_mbuf *mbuf)
+{
+	const struct sg_port *port = &worker->dataplane->ports[number];
+	struct sg_tx_queue *queue = &worker->tx_queues[number];
+
+	if (!__atomic_load_n(&port->up, __ATOMIC_RELAXED))
+		return sg_tx_drop(worker, mbuf, SG_DROP_PORT_DOWN);
+	if (queue->owner != worker->number) {
+		*sg_mbuf_meta(mbuf) = (struct sg_mbuf_meta){.port = number, .transmit = true};
+		return hand_over(worker, worker->dataplane->inboxes[queue->owner], mbuf, SG_DROP_HANDOFF_FULL);
+	}
+	queue->mbufs[queue->n++] = mbuf;
+	if (queue->n == SG_TX_BATCH)
+		send_queue(worker, number, queue);
+}
+
+static void to_kernel(struct sg_worker *worker, uint8_t port, struct rte_mbuf *mbuf, bool urgent)
+{
+	struct sg_port *way = &worker->dataplane->ports[port];
+
+	hand_over(worker, urgent ? way->punt_urgent : way->punt, mbuf, SG_DROP_PUNT_FULL);
+}
+
+static void forward(struct sg_worker *worker, const struct sg_snapshot *snapshot, const struct sg_pkt *pkt)
+{
+	const struct sg_hop *way = &snapshot->routes->hops[pkt->hop];
+
+	if (way->kind == SG_HOP_PORT)
+		sg_tx_port(worker, way->port, pkt->buffer);
+	else if (way->kind == SG_HOP_TWIN)
+		to_kernel(worker, way->port, pkt->buffer, false);
+	else
+		sg_hold_put(worker, pkt->buffer, pkt->hop);
+}
+
+static void answer(struct sg_worker *worker, const struct sg_pkt *pkt)
+{
+	sg_counter_add(&worker->counters->consumed, 1);
+	sg_counter_add(&worker->counters->generated, 1);
+	if (pkt->flags & SG_PKT_FROM_KERNEL)
+		to_kernel(worker, pkt->port, pkt->buffer, true);
+	else
+		sg_tx_port(worker, pkt->port, pkt->buffer);
+}
+
+static void hand_off(struct sg_worker *worker, const struct sg_pkt *pkt)
+{
+	*sg_mbuf_meta(pkt->buffer) = (struct sg_mbuf_meta){
+		.port = pkt->port, .from_kernel = pkt->flags & SG_PKT_FROM_KERNEL, .handed_off = true};
+	hand_over(worker, worker->dataplane->inboxes[pkt->target], pkt->buffer, SG_DROP_HANDOFF_FULL);
+}
+
+// Stages may have cut padding off, or made another packet of it.
+static void set_length(const struct sg_pkt *pkt)
+{
+	struct rte_mbuf *mbuf = pkt->buffer;
+
+	mbuf->data_len = pkt->length;
+	mbuf->pkt_len = pkt->length;
+}
+
+void sg_tx_burst(struct sg_worker *worker, const struct sg_snapshot *snapshot, struct sg_burst *burst)
+{
+	for (unsigned i = 0; i < burst->n; i++) {
+		const struct sg_pkt *pkt = &burst->pkts[i];
+
+		set_length(pkt);
+		switch (pkt->verdict) {
+		case SG_VERDICT_FORWARD:
+			forward(worker, snapshot, pkt);
+			break;
+		case SG_VERDICT_SEND:
+			sg_tx_port(worker, pkt->out_port, pkt->buffer);
+			break;
+		case SG_VERDICT_ANSWER:
+			answer(worker, pkt);
+			break;
+		case SG_VERDICT_PUNT:
+		case SG_VERDICT_PUNT_URGENT:
+			to_kernel(worker, pkt->port, pkt->buffer, pkt->verdict == SG_VERDICT_PUNT_URGENT);
+			break;
+		case SG_VERDICT_HANDOFF:
+			hand_off(worker, pkt);
+			break;
+		default:
+			sg_tx_drop(worker, pkt->buffer, pkt->drop);
+			break;
+		}
+	}
+}
+
+void sg_tx_flush(struct sg_worker *worker)
+{
+	for (unsigned i = 0; i < worker->dataplane->n_ports; i++) {
+		if (worker->tx_queues[i].n > 0)
+			send_queue(worker, (uint8_t)i, &worker->tx_queues[i]);
+	}
+}
+
+void sg_tx_announce(struct sg_worker *worker, uint32_t addr_be)
+{
+	for (unsigned i = 0; i < worker->dataplane->n_ports; i++) {
+		const struct sg_port *port = &worker->dataplane->ports[i];
+		struct rte_mbuf *mbuf = rte_pktmbuf_alloc(worker->dataplane->mempool);
+
+		if (!mbuf)
+			return; // the next walk announces it again
+		sg_counter_add(&worker->counters->generated, 1);
+		sg_announce_write(
+			(void *)rte_pktmbuf_append(mbuf, SG_ANNOUNCE_FRAME_BYTES), port->mac, addr_be);
+		sg_tx_port(worker, port->number, mbuf);
+	}
+}

@@ -1,0 +1,146 @@
+// worker: the loop that carries packets from the queues through the pipeline, and what it does between bursts.
+#include "dataplane/worker.h"
+
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+
+#include "base/clock.h"
+
+#define EMPTY_TURNS      64    // before an adaptive worker sleeps
+#define SLEEP_FIRST_US   20
+#define SLEEP_MAX_US     200
+#define STOLEN_GAP_US    1000  // a turn that began this late means that the CPU was elsewhere
+#define CLOCK_PERIOD_US  250   // how stale the time of a turn may be
+
+void sg_worker_assign_queues(struct sg_worker *worker, struct sg_dataplane *dataplane)
+{
+	worker->n_rx_queues = 0;
+	for (unsigned i = 0; i < dataplane->n_ports; i++) {
+		const struct sg_port *port = &dataplane->ports[i];
+		unsigned n = port->n_tx_queues < dataplane->n_workers ? port->n_tx_queues : dataplane->n_workers;
+
+		for (unsigned q = worker->number; q < port->n_rx_queues; q += dataplane->n_workers)
+			worker->rx_queues[worker->n_rx_queues++] =
+				(struct sg_rx_queue){.port = port->number, .queue = (uint16_t)q};
+		worker->tx_queues[i].queue = (uint16_t)(worker->number % n);
+		worker->tx_queues[i].owner = worker->number % n;
+	}
+}
+
+static void read_clock(struct sg_worker *worker, uint64_t tsc)
+{
+	uint64_t period = rte_get_tsc_hz() / 1000000 * CLOCK_PERIOD_US;
+
+	if (tsc - worker->clock_tsc < period && worker->clock_tsc != 0)
+		return;
+	worker->clock_tsc = tsc;
+	sg_pipeline_set_time(worker->pipeline, sg_clock_ms());
+}
+
+// Notices that this loop stood still though it did not sleep.
+static void note_gap(struct sg_worker *worker, uint64_t tsc)
+{
+	uint64_t us = worker->turn_tsc == 0 ? 0 : (tsc - worker->turn_tsc) / (rte_get_tsc_hz() / 1000000);
+
+	worker->turn_tsc = tsc;
+	if (us < STOLEN_GAP_US)
+		return;
+	sg_counter_add(&worker->counters->stolen_gaps, 1);
+	if (us > worker->counters->stolen_max_us)
+		__atomic_store_n(&worker->counters->stolen_max_us, us, __ATOMIC_RELAXED);
+}
+
+static void carry(struct sg_worker *worker, const struct sg_snapshot *snapshot)
+{
+	if (worker->burst.n == 0)
+		return;
+	sg_pipeline_run(worker->pipeline, snapshot, &worker->burst);
+	sg_tx_burst(worker, snapshot, &worker->burst);
+}
+
+static void note_gauges(struct sg_worker *worker, const struct sg_snapshot *snapshot)
+{
+	struct sg_counters *counters = worker->counters;
+
+	__atomic_store_n(&counters->generation, snapshot->generation, __ATOMIC_RELAXED);
+	__atomic_store_n(&counters->flows, sg_flow_table_count(worker->pipeline->flows), __ATOMIC_RELAXED);
+	__atomic_store_n(&counters->embryos, sg_flow_table_embryos(worker->pipeline->flows), __ATOMIC_RELAXED);
+	sg_counter_add(&counters->turns, 1);
+}
+
+static void announce(struct sg_worker *worker, const struct sg_snapshot *snapshot)
+{
+	uint32_t addr_be;
+
+	while ((addr_be = sg_announcer_next(&worker->announcer, snapshot, worker->pipeline->now_ms)) != 0)
+		sg_tx_announce(worker, addr_be);
+}
+
+// One turn. Returns how many packets it took in.
+static unsigned turn(struct sg_worker *worker)
+{
+	const struct sg_snapshot *snapshot = sg_publish_get(worker->dataplane->publish);
+	uint64_t tsc = rte_rdtsc();
+	unsigned n = 0;
+
+	note_gap(worker, tsc);
+	read_clock(worker, tsc);
+	for (unsigned i = 0; i < worker->n_rx_queues; i++) {
+		n += sg_rx_queue_burst(worker, &worker->rx_queues[i], &worker->burst);
+		carry(worker, snapshot);
+	}
+	n += sg_rx_inbox_burst(worker, &worker->burst);
+	carry(worker, snapshot);
+	if (worker->hold.n > 0)
+		sg_hold_turn(worker, snapshot);
+	if (worker->number == 0)
+		announce(worker, snapshot);
+	sg_tx_flush(worker);
+	sg_pipeline_sweep(worker->pipeline);
+	note_gauges(worker, snapshot);
+	sg_publish_quiescent(worker->dataplane->publish, worker->number);
+	return n;
+}
+
+// Sleeps a little longer each time. Offline meanwhile: control need not wait for us.
+static void sleep_a_little(struct sg_worker *worker, unsigned *us)
+{
+	struct timespec time = {.tv_nsec = *us * 1000L};
+
+	*us = *us * 2 > SLEEP_MAX_US ? SLEEP_MAX_US : *us * 2;
+	sg_publish_offline(worker->dataplane->publish, worker->number);
+	nanosleep(&time, NULL);
+	sg_publish_online(worker->dataplane->publish, worker->number);
+	sg_counter_add(&worker->counters->sleeps, 1);
+	worker->turn_tsc = 0;
+}
+
+int sg_worker_run(void *argument)
+{
+	struct sg_worker *worker = argument;
+	unsigned empty_turns = 0;
+	unsigned sleep_us = SLEEP_FIRST_US;
+
+	prctl(PR_SET_TIMERSLACK, 1000);
+	sg_publish_online(worker->dataplane->publish, worker->number);
+	while (!__atomic_load_n(&worker->stop, __ATOMIC_RELAXED)) {
+		if (turn(worker) > 0) {
+			empty_turns = 0;
+			sleep_us = SLEEP_FIRST_US;
+		} else if (worker->adaptive && ++empty_turns > EMPTY_TURNS) {
+			sleep_a_little(worker, &sleep_us);
+		}
+	}
+	sg_hold_clear(worker);
+	sg_publish_offline(worker->dataplane->publish, worker->number);
+	return 0;
+}
+
+void sg_worker_stop(struct sg_worker *worker)
+{
+	__atomic_store_n(&worker->stop, true, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,67 @@
+// A worker: one polling lcore with its queues, its pipeline and its counters. Sees DPDK.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/announce.h"
+#include "dataplane/dataplane.h"
+#include "dataplane/hold.h"
+#include "dataplane/pipeline.h"
+#include "dataplane/publish.h"
+
+#define SG_TX_BATCH 64
+
+struct sg_rx_queue {
+	uint8_t port; // our number
+	uint16_t queue;
+};
+
+struct sg_tx_queue {
+	unsigned owner; // the worker that may transmit for us on this port; this one or another
+	uint16_t queue; // when the owner is this worker
+	unsigned n;
+	struct rte_mbuf *mbufs[SG_TX_BATCH];
+};
+
+struct sg_worker {
+	unsigned number;
+	bool adaptive; // sleeps after many empty polls
+	struct sg_dataplane *dataplane;
+	struct sg_pipeline *pipeline;
+	struct sg_counters *counters; // the pipeline's totals
+	unsigned n_rx_queues;
+	struct sg_rx_queue rx_queues[SG_MAX_PORTS * 4];
+	struct sg_tx_queue tx_queues[SG_MAX_PORTS]; // by our port number
+	struct sg_hold hold;
+	struct sg_announcer announcer; // worker 0 only
+	uint64_t clock_tsc;            // when the clock was last read
+	uint64_t turn_tsc;             // when the last turn began
+	struct sg_burst burst;
+
+	_Alignas(64) bool stop; // written by control
+};
+
+// Where the queues of all ports go: receive queue q of a port to worker q mod n; a transmit queue to each worker, or
+// where a port has fewer, worker w's packets to the owner of queue w mod n_tx_queues. Control thread, before launch.
+void sg_worker_assign_queues(struct sg_worker *worker, struct sg_dataplane *dataplane);
+
+// The loop; returns after sg_worker_stop. For rte_eal_remote_launch: `worker` is a struct sg_worker.
+int sg_worker_run(void *worker);
+void sg_worker_stop(struct sg_worker *worker); // control thread
+
+// rx.c: one burst from a queue or from the inbox. Returns how many packets; those that only pass through to a
+// transmit queue are given to tx at once and not counted in `burst->n`.
+unsigned sg_rx_queue_burst(struct sg_worker *worker, const struct sg_rx_queue *queue, struct sg_burst *burst);
+unsigned sg_rx_inbox_burst(struct sg_worker *worker, struct sg_burst *burst);
+
+// tx.c: carries the verdicts of a burst out; afterwards no packet of it is ours.
+void sg_tx_burst(struct sg_worker *worker, const struct sg_snapshot *snapshot, struct sg_burst *burst);
+// A packet that is whole: out of a port, through the queue's owner.
+void sg_tx_port(struct sg_worker *worker, uint8_t port, struct rte_mbuf *mbuf);
+// Counts and frees.
+void sg_tx_drop(struct sg_worker *worker, struct rte_mbuf *mbuf, enum sg_drop drop);
+// Sends what the turn has gathered.
+void sg_tx_flush(struct sg_worker *worker);
+// An ARP announcement out of every port.
+void sg_tx_announce(struct sg_worker *worker, uint32_t addr_be);
