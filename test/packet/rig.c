@@ -1,0 +1,201 @@
+// Sets pipelines up over a snapshot, see rig.h.
+#include "rig.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+
+bool rig_drops_seen[SG_DROP_COUNT];
+
+static struct sg_hop hop_to(const uint8_t mac[6], uint8_t port, enum sg_hop_kind kind)
+{
+	struct sg_hop hop = {.port = port, .kind = (uint8_t)kind};
+
+	memcpy(hop.dst_mac, mac, 6);
+	memcpy(hop.src_mac, port_macs[port], 6);
+	return hop;
+}
+
+static struct sg_trie_entry route(const char *prefix, uint32_t value)
+{
+	struct sg_trie_entry entry = {.value = value};
+
+	assert_int_equal(sg_prefix_parse(prefix, &entry.prefix, NULL), 0);
+	return entry;
+}
+
+static struct sg_routes *make_routes(void)
+{
+	static const uint8_t nobody[6];
+	struct sg_routes *routes = sg_routes_create_empty();
+	const struct sg_trie_entry entries[] = {
+		route("198.51.100.0/24", SG_ROUTE_VALUE(SG_ROUTE_ON_LINK, 0, 0)),
+		route("203.0.113.0/24", SG_ROUTE_VALUE(SG_ROUTE_HOP, 0, HOP_GATEWAY)),
+		route("10.0.0.0/24", SG_ROUTE_VALUE(SG_ROUTE_ON_LINK, 1, 0)),
+		route("198.51.100.11/32", SG_ROUTE_VALUE(SG_ROUTE_LOCAL, 0, HOP_TWIN0)),
+		route("10.0.0.11/32", SG_ROUTE_VALUE(SG_ROUTE_LOCAL, 1, HOP_TWIN1)),
+	};
+
+	assert_non_null(routes);
+	free(routes->hops);
+	routes->hops = calloc(N_HOPS, sizeof(routes->hops[0]));
+	routes->n_hops = N_HOPS;
+	routes->hops[HOP_GATEWAY] = hop_to(gateway_mac, 0, SG_HOP_PORT);
+	routes->hops[HOP_CLIENT] = hop_to(client_mac, 0, SG_HOP_PORT);
+	routes->hops[HOP_POD] = hop_to(pod_mac, 1, SG_HOP_PORT);
+	routes->hops[HOP_POD2] = hop_to(pod2_mac, 1, SG_HOP_PORT);
+	routes->hops[HOP_UNRESOLVED_POD] = hop_to(nobody, 1, SG_HOP_UNRESOLVED);
+	routes->hops[HOP_TWIN0] = hop_to(port_macs[0], 0, SG_HOP_TWIN);
+	routes->hops[HOP_TWIN1] = hop_to(port_macs[1], 1, SG_HOP_TWIN);
+	sg_trie_unref(routes->ipv4);
+	routes->ipv4 = sg_trie_create(entries, sizeof(entries) / sizeof(entries[0]), SG_FAMILY_IPV4);
+	sg_index_unref(routes->neighbours4);
+	routes->neighbours4 = sg_index_create(8);
+	sg_index_put(routes->neighbours4, SG_NEIGHBOUR_KEY(0, addr_be("198.51.100.1")), HOP_GATEWAY);
+	sg_index_put(routes->neighbours4, SG_NEIGHBOUR_KEY(0, addr_be(CLIENT)), HOP_CLIENT);
+	sg_index_put(routes->neighbours4, SG_NEIGHBOUR_KEY(1, addr_be(POD)), HOP_POD);
+	sg_index_put(routes->neighbours4, SG_NEIGHBOUR_KEY(1, addr_be(POD2)), HOP_POD2);
+	sg_index_put(routes->neighbours4, SG_NEIGHBOUR_KEY(1, addr_be("10.0.0.9")), HOP_UNRESOLVED_POD);
+	routes->port_addr4_be[0] = addr_be("198.51.100.11");
+	routes->port_addr4_be[1] = addr_be("10.0.0.11");
+	return routes;
+}
+
+static void open_worker(struct rig *rig, unsigned worker, uint32_t max_flows)
+{
+	struct sg_pipeline_port ports[2] = {{.mtu = 1500}, {.mtu = 1500}};
+	struct sg_worker_counters *counters = &rig->counters[worker];
+
+	memcpy(ports[0].mac, port_macs[0], 6);
+	memcpy(ports[1].mac, port_macs[1], 6);
+	counters->totals = &rig->totals[worker];
+	counters->services = calloc(64, sizeof(struct sg_traffic));
+	counters->backends = calloc(1024, sizeof(struct sg_traffic));
+	rig->memories[worker] = aligned_alloc(64, (sg_pipeline_bytes(max_flows) + 63) & ~(size_t)63);
+	memset(rig->memories[worker], 0, sg_pipeline_bytes(max_flows));
+	rig->pipelines[worker] = sg_pipeline_init(rig->memories[worker],
+		&(struct sg_pipeline_settings){.worker = worker, .n_workers = rig->n_workers, .ports = ports,
+			.n_ports = 2, .home = &rig->home, .snat = rig->snat,
+			.snat_port_min = rig->settings.snat_port_min,
+			.snat_port_max = rig->settings.snat_port_max, .timeouts = rig->settings.timeouts,
+			.max_flows = max_flows, .counters = counters});
+	sg_pipeline_set_time(rig->pipelines[worker], rig->now_ms);
+}
+
+void rig_open(struct rig *rig, const struct rig_options *options)
+{
+	uint32_t snat_be = addr_be(SNAT);
+	struct sg_error error;
+
+	memset(rig, 0, sizeof(*rig));
+	sg_settings_init(&rig->settings);
+	rig->settings.unserved = options->unserved;
+	rig->settings.snat_addresses[0] = sg_addr_from_ipv4(snat_be);
+	rig->settings.n_snat_addresses = 1;
+	if (options->snat_ports) {
+		rig->settings.snat_port_min = 1024;
+		rig->settings.snat_port_max = (uint16_t)(1024 + options->snat_ports - 1);
+	}
+	rig->now_ms = 1000000;
+	rig->n_workers = options->n_workers ? options->n_workers : 1;
+	rig->routes = make_routes();
+	rig->compiler = sg_compiler_create(&rig->settings);
+	assert_non_null(rig->compiler);
+	sg_state_init(&rig->state);
+	sg_home_init(&rig->home, sg_toeplitz_default_key, rig->n_workers);
+	rig->snat = sg_snat_pool_create(&rig->home, &snat_be, 1, rig->settings.snat_port_min,
+		rig->settings.snat_port_max, &error);
+	assert_non_null(rig->snat);
+	for (unsigned i = 0; i < rig->n_workers; i++)
+		open_worker(rig, i, options->max_flows ? options->max_flows : 1024);
+}
+
+void rig_close(struct rig *rig)
+{
+	for (unsigned i = 0; i < rig->n_workers; i++) {
+		free(rig->memories[i]);
+		free(rig->counters[i].services);
+		free(rig->counters[i].backends);
+	}
+	sg_snat_pool_destroy(rig->snat);
+	sg_compiler_destroy(rig->compiler);
+	sg_state_fini(&rig->state);
+	sg_routes_unref(rig->routes);
+}
+
+struct sg_service_spec *rig_service(struct rig *rig, const char *name, uint8_t protocol, uint16_t port)
+{
+	struct sg_service_spec *spec = sg_service_spec_create(name, "test");
+
+	assert_non_null(spec);
+	assert_int_equal(sg_addr_parse(VIP, &spec->vips[0]), 0);
+	spec->n_vips = 1;
+	spec->protocol = protocol;
+	spec->port = port;
+	spec->maglev_table_size = 251;
+	rig_backend(spec, POD, 8080, 1);
+	assert_int_equal(sg_state_put(&rig->state, spec), 0);
+	return spec;
+}
+
+void rig_backend(struct sg_service_spec *spec, const char *address, uint16_t port, uint16_t weight)
+{
+	struct sg_backend_spec backend = {.port = port, .weight = weight};
+
+	assert_int_equal(sg_addr_parse(address, &backend.address), 0);
+	assert_int_equal(sg_service_spec_put_backend(spec, &backend), 0);
+}
+
+void rig_commit(struct rig *rig)
+{
+	struct sg_snapshot *before = rig->snapshot;
+	struct sg_error error = {0};
+	int err = sg_compiler_compile(
+		rig->compiler, &rig->state, rig->routes, rig->now_ms, &rig->snapshot, &error);
+
+	if (err)
+		fail_msg("compile: %s", error.text);
+	if (before)
+		sg_compiler_reclaim(rig->compiler, before);
+}
+
+const struct sg_pkt *rig_run(struct rig *rig, unsigned worker, uint8_t port, uint8_t flags, const struct frame *frame)
+{
+	struct sg_burst *burst = &rig->burst;
+
+	rig->out = *frame;
+	burst->n = 1;
+	burst->pkts[0] = (struct sg_pkt){.bytes = rig->out.bytes, .length = frame->length, .room = FRAME_ROOM,
+		.port = port, .flags = flags};
+	sg_pipeline_run(rig->pipelines[worker], rig->snapshot, burst);
+	rig->out.length = burst->pkts[0].length;
+	if (burst->pkts[0].verdict == SG_VERDICT_DROP)
+		rig_drops_seen[burst->pkts[0].drop] = true;
+	return &burst->pkts[0];
+}
+
+void rig_pass_ms(struct rig *rig, uint64_t ms)
+{
+	rig->now_ms += ms;
+	for (unsigned i = 0; i < rig->n_workers; i++)
+		sg_pipeline_set_time(rig->pipelines[i], rig->now_ms);
+}
+
+void rig_sweep(struct rig *rig)
+{
+	for (unsigned i = 0; i < rig->n_workers; i++) {
+		uint64_t target = rig->totals[i].sweeps + 2;
+
+		while (rig->totals[i].sweeps < target) {
+			// Time is what the sweep's share of records is counted by.
+			rig->pipelines[i]->swept_ms = 0;
+			sg_pipeline_sweep(rig->pipelines[i]);
+		}
+	}
+}

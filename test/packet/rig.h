@@ -1,0 +1,74 @@
+// The whole of load balancing without EAL: one or several pipelines over a snapshot, fed with frames.
+//
+//     clients 198.51.100.0/24 -- port 0 (198.51.100.11, the kernel's) ... stormgate ... port 1 (10.0.0.11) -- pods 10.0.0.0/24
+//        via 198.51.100.1: 203.0.113.0/24                                                    10.0.0.2, .3; .9 unresolved
+//
+// VIP 192.0.2.10, SNAT address 10.0.0.100. Client 198.51.100.7 is a known neighbour, 198.51.100.8 is not.
+#pragma once
+
+#include "dataplane/pipeline.h"
+#include "frames.h"
+#include "service/compiler.h"
+#include "service/state.h"
+
+#define VIP    "192.0.2.10"
+#define SNAT   "10.0.0.100"
+#define CLIENT "198.51.100.7"
+#define POD    "10.0.0.2"
+#define POD2   "10.0.0.3"
+
+enum {
+	HOP_GATEWAY = 1,
+	HOP_CLIENT,
+	HOP_POD,
+	HOP_POD2,
+	HOP_UNRESOLVED_POD,
+	HOP_TWIN0,
+	HOP_TWIN1,
+	N_HOPS,
+};
+
+#define RIG_MAX_WORKERS 8
+
+// Every reason that any run has dropped a packet for.
+extern bool rig_drops_seen[SG_DROP_COUNT];
+
+struct rig {
+	struct sg_settings settings;
+	struct sg_state state;
+	struct sg_compiler *compiler;
+	struct sg_routes *routes;
+	struct sg_snapshot *snapshot;
+	struct sg_home home;
+	struct sg_snat_pool *snat;
+	unsigned n_workers;
+	struct sg_counters totals[RIG_MAX_WORKERS];
+	struct sg_worker_counters counters[RIG_MAX_WORKERS];
+	struct sg_pipeline *pipelines[RIG_MAX_WORKERS];
+	void *memories[RIG_MAX_WORKERS];
+	uint64_t now_ms;
+	struct sg_burst burst; // of the last run
+	struct frame out;      // bytes of the last packet run alone
+};
+
+struct rig_options {
+	unsigned n_workers;  // 0: 1
+	uint32_t max_flows;  // 0: 1024
+	uint16_t snat_ports; // 0: all from 1024
+	enum sg_unserved unserved;
+};
+
+void rig_open(struct rig *rig, const struct rig_options *options);
+void rig_close(struct rig *rig);
+
+// Puts a service with one backend, POD:8080, into the state; edit the returned spec before rig_commit.
+struct sg_service_spec *rig_service(struct rig *rig, const char *name, uint8_t protocol, uint16_t port);
+void rig_backend(struct sg_service_spec *spec, const char *address, uint16_t port, uint16_t weight);
+// Compiles the state; the snapshot before is reclaimed.
+void rig_commit(struct rig *rig);
+
+// Runs one frame that came in on a port through a worker's pipeline. The result is rig->burst.pkts[0] and rig->out.
+const struct sg_pkt *rig_run(struct rig *rig, unsigned worker, uint8_t port, uint8_t flags, const struct frame *frame);
+void rig_pass_ms(struct rig *rig, uint64_t ms);
+// Lets the ageing sweep pass every record of every worker.
+void rig_sweep(struct rig *rig);

@@ -1,0 +1,72 @@
+// Packets through the pipeline, without EAL: the program that runs the tables and stories of this folder.
+#include "stages.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "rig.h"
+
+// What only a device, a ring or the kernel's side can lose: rows in transmit.c and in the end-to-end stories.
+static bool is_behind_the_stages(enum sg_drop drop)
+{
+	switch (drop) {
+	case SG_DROP_HANDOFF_FULL:
+	case SG_DROP_TX_FULL:
+	case SG_DROP_PORT_DOWN:
+	case SG_DROP_NO_BUFFER:
+	case SG_DROP_PUNT_FULL:
+	case SG_DROP_TWIN_FULL:
+		return true;
+	default:
+		return false;
+	}
+}
+
+// Runs last: a reason without a row fails.
+static void every_reason_was_seen(void **unused)
+{
+	(void)unused;
+	for (unsigned drop = 1; drop < SG_DROP_COUNT; drop++) {
+		if (!rig_drops_seen[drop] && !is_behind_the_stages(drop))
+			fail_msg("no row ends in %s", sg_drop_name(drop));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_packet_gets_its_verdict),
+		cmocka_unit_test(arp_is_answered_for_our_addresses_only),
+		cmocka_unit_test(answers_have_a_budget),
+		cmocka_unit_test(punting_has_a_budget_and_arp_its_own),
+		cmocka_unit_test(an_undeclared_port_can_be_refused_aloud),
+		cmocka_unit_test(ttl_1_is_answered_from_the_ports_address),
+		cmocka_unit_test(echo_comes_back_whole),
+		cmocka_unit_test(a_connection_is_translated_both_ways),
+		cmocka_unit_test(a_datagram_and_its_answer_are_translated),
+		cmocka_unit_test(packets_of_one_new_flow_in_one_burst_share_it),
+		cmocka_unit_test(a_syn_over_a_closed_connection_starts_anew),
+		cmocka_unit_test(a_closed_flow_ages_out_and_an_open_one_stays),
+		cmocka_unit_test(a_drained_backend_keeps_its_flows_and_gets_no_new_ones),
+		cmocka_unit_test(a_removed_backend_finishes_and_then_resets),
+		cmocka_unit_test(udp_picks_anew_when_its_backend_is_removed),
+		cmocka_unit_test(snat_ports_run_out_by_name),
+		cmocka_unit_test(a_full_table_recycles_embryos_but_no_established_flow),
+		cmocka_unit_test(a_neighbour_nobody_resolved_is_answered_where_it_spoke),
+		cmocka_unit_test(a_route_change_is_followed_by_flows_that_stand),
+		cmocka_unit_test(rr_takes_turns),
+		cmocka_unit_test(wrr_follows_weights),
+		cmocka_unit_test(lc_prefers_the_idle_backend),
+		cmocka_unit_test(wlc_weighs_what_it_counts),
+		cmocka_unit_test(maglev_is_the_same_on_every_node),
+		cmocka_unit_test(every_flow_lives_at_its_home),
+		cmocka_unit_test(a_random_mix_keeps_the_books),
+		cmocka_unit_test(every_reason_was_seen),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,36 @@
+// The tests of the program `stages`, by file.
+#pragma once
+
+// single.c
+void each_packet_gets_its_verdict(void **state);
+void arp_is_answered_for_our_addresses_only(void **state);
+void answers_have_a_budget(void **state);
+void punting_has_a_budget_and_arp_its_own(void **state);
+void an_undeclared_port_can_be_refused_aloud(void **state);
+void ttl_1_is_answered_from_the_ports_address(void **state);
+void echo_comes_back_whole(void **state);
+
+// flows.c
+void a_connection_is_translated_both_ways(void **state);
+void a_datagram_and_its_answer_are_translated(void **state);
+void packets_of_one_new_flow_in_one_burst_share_it(void **state);
+void a_syn_over_a_closed_connection_starts_anew(void **state);
+void a_closed_flow_ages_out_and_an_open_one_stays(void **state);
+void a_drained_backend_keeps_its_flows_and_gets_no_new_ones(void **state);
+void a_removed_backend_finishes_and_then_resets(void **state);
+void udp_picks_anew_when_its_backend_is_removed(void **state);
+void snat_ports_run_out_by_name(void **state);
+void a_full_table_recycles_embryos_but_no_established_flow(void **state);
+void a_neighbour_nobody_resolved_is_answered_where_it_spoke(void **state);
+void a_route_change_is_followed_by_flows_that_stand(void **state);
+
+// schedulers.c
+void rr_takes_turns(void **state);
+void wrr_follows_weights(void **state);
+void lc_prefers_the_idle_backend(void **state);
+void wlc_weighs_what_it_counts(void **state);
+void maglev_is_the_same_on_every_node(void **state);
+
+// workers.c
+void every_flow_lives_at_its_home(void **state);
+void a_random_mix_keeps_the_books(void **state);
