@@ -1,0 +1,214 @@
+// Memory, rings and lcores of the workers, see workers.h.
+#include "workers.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_launch.h>
+#include <rte_lcore.h>
+
+#include "base/region.h"
+#include "dataplane/loads.h"
+#include "dataplane/publish.h"
+#include "dataplane/worker.h"
+
+#define FIRST_WORKER_LCORE 1 // see lcores.h
+
+struct sg_workers {
+	struct sg_dataplane *dataplane;
+	unsigned n;
+	bool launched;
+	const struct sg_home *home;
+	struct sg_snat_pool *snat;
+	struct sg_loads loads;
+	struct sg_pipeline *pipelines[SG_MAX_WORKERS];
+	struct sg_region counters; // of all workers and the twins' thread
+	struct sg_region load_view;
+	struct sg_region memories[SG_MAX_WORKERS];
+	struct sg_worker workers[SG_MAX_WORKERS];
+};
+
+static int open_snat(struct sg_workers *workers, const struct sg_settings *settings, struct sg_error *error)
+{
+	uint32_t addresses_be[SG_MAX_SNAT_ADDRESSES];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < settings->n_snat_addresses; i++) {
+		if (settings->snat_addresses[i].family == SG_FAMILY_IPV4)
+			addresses_be[n++] = sg_addr_ipv4_be(&settings->snat_addresses[i]);
+	}
+	if (n == 0)
+		return 0;
+	workers->snat = sg_snat_pool_create(workers->home, addresses_be, n, settings->snat_port_min,
+		settings->snat_port_max, error);
+	return workers->snat ? 0 : -EINVAL;
+}
+
+// One mapping for all counters, filled page by page as slots are used; the last block is the twins' thread's.
+static int open_counters(struct sg_workers *workers, struct sg_error *error)
+{
+	const size_t totals = (sizeof(struct sg_counters) + 63) & ~(size_t)63;
+	const size_t services = SG_MAX_SERVICES * sizeof(struct sg_traffic);
+	const size_t backends = SG_MAX_BACKENDS * sizeof(struct sg_traffic);
+	int err = sg_region_open(
+		&workers->counters, (workers->n + 1) * (totals + services + backends), false, error);
+	uint8_t *at = workers->counters.bytes;
+
+	for (unsigned i = 0; i <= workers->n && err == 0; i++) {
+		workers->dataplane->counters[i] = (struct sg_worker_counters){.totals = (void *)at,
+			.services = (void *)(at + totals),
+			.backends = (void *)(at + totals + services)};
+		at += totals + services + backends;
+	}
+	return err;
+}
+
+static int open_loads(struct sg_workers *workers, struct sg_error *error)
+{
+	const size_t bytes = SG_MAX_BACKENDS * sizeof(uint32_t);
+	uint8_t *at;
+	int err;
+
+	if (workers->n == 1)
+		return 0;
+	err = sg_region_open(&workers->load_view, (workers->n + 1) * bytes, false, error);
+	if (err)
+		return err;
+	at = workers->load_view.bytes;
+	workers->loads.view = (void *)at;
+	for (unsigned i = 0; i < workers->n; i++)
+		workers->loads.seen[i] = (void *)(at + (i + 1) * bytes);
+	return 0;
+}
+
+static struct sg_pipeline *lay_out_pipeline(
+	struct sg_workers *workers, unsigned number, const struct sg_settings *settings)
+{
+	const struct sg_dataplane *dataplane = workers->dataplane;
+	struct sg_pipeline_port ports[SG_MAX_PORTS];
+
+	for (unsigned i = 0; i < dataplane->n_ports; i++) {
+		memcpy(ports[i].mac, dataplane->ports[i].mac, 6);
+		ports[i].mtu = dataplane->ports[i].mtu;
+	}
+	return sg_pipeline_init(workers->memories[number].bytes,
+		&(struct sg_pipeline_settings){
+			.worker = number,
+			.n_workers = workers->n,
+			.ports = ports,
+			.n_ports = dataplane->n_ports,
+			.home = workers->home,
+			.snat = workers->snat,
+			.snat_port_min = settings->snat_port_min,
+			.snat_port_max = settings->snat_port_max,
+			.timeouts = settings->timeouts,
+			.max_flows = settings->flows_per_worker,
+			.counters = &dataplane->counters[number],
+			.loads = workers->n > 1 ? &workers->loads : NULL,
+		});
+}
+
+static int open_worker(struct sg_workers *workers, unsigned number, const struct sg_settings *settings,
+	bool adaptive, struct sg_error *error)
+{
+	struct sg_worker *worker = &workers->workers[number];
+	int err = sg_region_open(&workers->memories[number], sg_pipeline_bytes(settings->flows_per_worker),
+		settings->hugepages, error);
+
+	if (err)
+		return err;
+	workers->pipelines[number] = lay_out_pipeline(workers, number, settings);
+	worker->number = number;
+	worker->adaptive = adaptive;
+	worker->dataplane = workers->dataplane;
+	worker->pipeline = workers->pipelines[number];
+	worker->counters = workers->dataplane->counters[number].totals;
+	workers->dataplane->workers[number] = worker;
+	sg_worker_assign_queues(worker, workers->dataplane);
+	return 0;
+}
+
+static int open_all(struct sg_workers *workers, const struct sg_settings *settings,
+	const struct sg_lcores *lcores, struct sg_error *error)
+{
+	int err;
+
+	workers->dataplane->publish = sg_publish_create(workers->n, error);
+	if (!workers->dataplane->publish)
+		return -ENOMEM;
+	err = open_snat(workers, settings, error);
+	if (err == 0)
+		err = open_counters(workers, error);
+	if (err == 0)
+		err = open_loads(workers, error);
+	for (unsigned i = 0; i < workers->n && err == 0; i++)
+		err = open_worker(workers, i, settings, lcores->adaptive, error);
+	return err;
+}
+
+int sg_workers_open(struct sg_workers **ret_workers, struct sg_dataplane *dataplane,
+	const struct sg_settings *settings, const struct sg_lcores *lcores, const struct sg_home *home,
+	struct sg_error *error)
+{
+	struct sg_workers *workers = aligned_alloc(64, (sizeof(*workers) + 63) & ~(size_t)63);
+	int err;
+
+	if (!workers)
+		return sg_error_set(error, -ENOMEM, "no memory for %u workers", lcores->n_workers);
+	memset(workers, 0, sizeof(*workers));
+	workers->dataplane = dataplane;
+	workers->n = lcores->n_workers;
+	workers->home = home;
+	err = open_all(workers, settings, lcores, error);
+	if (err) {
+		sg_workers_close(workers);
+		return err;
+	}
+	*ret_workers = workers;
+	return 0;
+}
+
+void sg_workers_close(struct sg_workers *workers)
+{
+	if (!workers)
+		return;
+	for (unsigned i = 0; i < workers->n; i++)
+		sg_region_close(&workers->memories[i]);
+	sg_region_close(&workers->load_view);
+	sg_region_close(&workers->counters);
+	sg_snat_pool_destroy(workers->snat);
+	sg_publish_destroy(workers->dataplane->publish);
+	free(workers);
+}
+
+void sg_workers_launch(struct sg_workers *workers)
+{
+	for (unsigned i = 0; i < workers->n; i++)
+		rte_eal_remote_launch(sg_worker_run, &workers->workers[i], FIRST_WORKER_LCORE + i);
+	workers->launched = true;
+}
+
+void sg_workers_stop(struct sg_workers *workers)
+{
+	if (!workers || !workers->launched)
+		return;
+	for (unsigned i = 0; i < workers->n; i++)
+		sg_worker_stop(&workers->workers[i]);
+	rte_eal_mp_wait_lcore();
+	workers->launched = false;
+}
+
+bool sg_workers_share_loads(const struct sg_workers *workers)
+{
+	return workers->n > 1;
+}
+
+void sg_workers_refresh_loads(struct sg_workers *workers)
+{
+	// Control is the one who frees snapshots, so the current one stays while it looks.
+	const struct sg_snapshot *snapshot = sg_publish_get(workers->dataplane->publish);
+
+	if (snapshot)
+		sg_loads_refresh(&workers->loads, workers->pipelines, workers->n, snapshot);
+}
