@@ -53,6 +53,7 @@ enum sg_flow_state {
 	SG_FLOW_UDP,             // confirmed
 	SG_FLOW_UDP_RELEASED,    // its client has another flow now; the backend may still answer
 	SG_FLOW_STATE_COUNT,
+	SG_FLOW_LAST_INSERTED = SG_FLOW_UDP, // states behind it are only come to
 };
 
 // The states in which a flow starts: nothing confirms yet that its client is real.

@@ -23,7 +23,7 @@ static void only_embryos_queue(void **unused)
 {
 	(void)unused;
 	open_table(100);
-	for (unsigned state = 1; state < SG_FLOW_STATE_COUNT; state++) {
+	for (unsigned state = 1; state <= SG_FLOW_LAST_INSERTED; state++) {
 		uint32_t before = sg_flow_table_embryos(table);
 		bool embryo = state == SG_FLOW_TCP_SYN || state == SG_FLOW_TCP_SYN_ACK ||
 			      state == SG_FLOW_UDP_NEW || state == SG_FLOW_UDP_REPLIED;

@@ -27,7 +27,7 @@ struct twin {
 static void insert(
 	struct sg_flow_table *table, struct twin *twin, uint32_t number, enum sg_flow_hash hash)
 {
-	struct sg_flow flow = fixture_flow(number, 1 + number % (SG_FLOW_STATE_COUNT - 1));
+	struct sg_flow flow = fixture_flow(number, 1 + number % SG_FLOW_LAST_INSERTED);
 	sg_flow_ref ref;
 
 	if (twin->refs[number])
@@ -77,7 +77,7 @@ static void find_some(const struct sg_flow_table *table, const struct twin *twin
 	for (unsigned i = 0; i < n; i++) {
 		uint32_t number = sg_reduce((uint32_t)sg_random_next(random), N_NUMBERS);
 		enum sg_flow_direction direction = sg_random_next(random) >> 63;
-		struct sg_flow flow = fixture_flow(number, 1 + number % (SG_FLOW_STATE_COUNT - 1));
+		struct sg_flow flow = fixture_flow(number, 1 + number % SG_FLOW_LAST_INSERTED);
 
 		keys[i] = *sg_flow_tuple(&flow, direction);
 		keys[i].hop = 0;
@@ -283,6 +283,34 @@ static void a_reader_never_gets_half_of_two_flows(void **unused)
 	free(reading.table);
 }
 
+static void a_released_client_is_a_miss_and_the_server_a_hit(void **unused)
+{
+	struct sg_flow_table *table = fixture_table(10, SG_FLOW_HASH_SIPHASH);
+	struct sg_flow flow = fixture_flow(1, SG_FLOW_UDP_NEW);
+	struct sg_flow again = fixture_flow(1, SG_FLOW_UDP_NEW);
+	sg_flow_ref ref = fixture_insert(table, &flow);
+	sg_flow_ref second;
+
+	(void)unused;
+	sg_flow_table_release_client(table, ref);
+	fixture_assert_consistent(table);
+	assert_int_equal(fixture_find(table, &flow, SG_FLOW_TO_BACKEND), 0);
+	assert_int_equal(fixture_find(table, &flow, SG_FLOW_TO_CLIENT), ref | SG_FLOW_TO_CLIENT);
+	assert_int_equal(sg_flow_table_embryos(table), 0);
+
+	// The client's next flow has the old one's tuple; each goes alone.
+	again.server.dport_be ^= 1;
+	second = fixture_insert(table, &again);
+	fixture_assert_consistent(table);
+	sg_flow_table_remove(table, ref);
+	fixture_assert_consistent(table);
+	assert_int_equal(fixture_find(table, &flow, SG_FLOW_TO_BACKEND), second);
+	sg_flow_table_remove(table, second);
+	fixture_assert_consistent(table);
+	assert_int_equal(sg_flow_table_count(table), 0);
+	free(table);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +319,7 @@ int main(void)
 		cmocka_unit_test(costs_at_most_96_bytes_a_flow),
 		cmocka_unit_test(works_where_it_is_moved_to),
 		cmocka_unit_test(a_record_keeps_what_it_was_given),
+		cmocka_unit_test(a_released_client_is_a_miss_and_the_server_a_hit),
 		cmocka_unit_test(a_reader_never_gets_half_of_two_flows),
 	};
 
