@@ -1,0 +1,32 @@
+// One connection to a stormgate: a request line out, an answer line in. Blocking; stormctl has
+// nothing else to do.
+#pragma once
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+struct client {
+	int fd;
+	int next_id;
+	char *buffer; // what was read behind the last answer
+	size_t length, size;
+};
+
+// What stormctl exits with.
+enum exit_code {
+	EXIT_DONE = 0,
+	EXIT_REFUSED = 1,
+	EXIT_USAGE = 2,
+	EXIT_NO_DAEMON = 3,
+};
+
+// Returns EXIT_DONE, or EXIT_NO_DAEMON with a sentence on stderr.
+int client_open(struct client *ret_client, const char *socket_path);
+void client_close(struct client *client);
+
+// Takes over `params`. `patient`: waits for ever for the answer, otherwise 10 s. Returns EXIT_DONE
+// and the result, which is the caller's; or EXIT_REFUSED or EXIT_NO_DAEMON, with a sentence on
+// stderr.
+int client_call(struct client *client, const char *method, json_t *params, bool patient,
+	json_t **ret_result);

@@ -1,0 +1,98 @@
+// Help from tables, see help.h.
+#include "help.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+static const char *const argument_texts[] = {
+	[ARGUMENT_NONE] = "",
+	[ARGUMENT_NAME] = " NAME",
+	[ARGUMENT_SERVICE] = " SERVICE",
+	[ARGUMENT_BACKEND] = " ADDR:PORT",
+};
+
+// For every verb: the first of the table.
+#define N_GENERAL_OPTIONS 4
+
+const struct option_row *find_option(const char *name)
+{
+	const struct option_row *row = option_rows;
+
+	while (row->name && strcmp(row->name, name) != 0)
+		row++;
+	return row->name ? row : NULL;
+}
+
+static bool is_required(const struct verb *verb, const char *name)
+{
+	for (unsigned i = 0; i < VERB_REQUIRED && verb->required[i]; i++) {
+		if (strcmp(verb->required[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
+void help_usage(FILE *to, const struct verb *verb)
+{
+	fprintf(to, "stormctl %s", verb->words);
+	for (unsigned i = 0; i < VERB_ARGUMENTS; i++)
+		fputs(argument_texts[verb->arguments[i]], to);
+	for (unsigned i = 0; i < VERB_OPTIONS && verb->options[i]; i++) {
+		const struct option_row *row = find_option(verb->options[i]);
+		bool required = is_required(verb, row->name);
+
+		fprintf(to, " %s--%s%s%s%s", required ? "" : "[", row->name, row->value ? " " : "",
+			row->value ? row->value : "", required ? "" : "]");
+	}
+	fputc('\n', to);
+}
+
+static void print_option(const struct option_row *row)
+{
+	char left[40];
+
+	snprintf(left, sizeof(left), "%s%c%s--%s%s%s", row->letter ? "-" : " ",
+		row->letter ? row->letter : ' ', row->letter ? ", " : "  ", row->name,
+		row->value ? " " : "", row->value ? row->value : "");
+	printf("  %-34s %s\n", left, row->help);
+}
+
+void help_verb(const struct verb *verb)
+{
+	printf("%s: %s\n\n", verb->words, verb->help);
+	help_usage(stdout, verb);
+	putchar('\n');
+	for (unsigned i = 0; i < VERB_OPTIONS && verb->options[i]; i++)
+		print_option(find_option(verb->options[i]));
+	for (unsigned i = 0; i < N_GENERAL_OPTIONS; i++)
+		print_option(&option_rows[i]);
+}
+
+unsigned help_matching(FILE *to, const char *word)
+{
+	unsigned n = 0;
+
+	for (const struct verb *verb = verbs; verb->words; verb++) {
+		size_t length = strlen(word);
+
+		if (strncmp(verb->words, word, length) == 0 && verb->words[length] == ' ') {
+			fputs("  ", to);
+			help_usage(to, verb);
+			n++;
+		}
+	}
+	return n;
+}
+
+void help_program(void)
+{
+	printf("stormctl: looks at a running stormgate, and changes what it serves\n\n"
+	       "stormctl [-s SOCKET] [-o table|json] VERB ...\n\n");
+	for (const struct verb *verb = verbs; verb->words; verb++)
+		printf("  %-15s %s\n", verb->words, verb->help);
+	putchar('\n');
+	for (unsigned i = 0; i < N_GENERAL_OPTIONS; i++)
+		print_option(&option_rows[i]);
+	printf("\n`stormctl VERB --help` has the verb's own options.\n"
+	       "Exit status: 0 done, 1 refused (stderr says why), 2 wrong command line, 3 no daemon.\n");
+}

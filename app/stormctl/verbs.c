@@ -1,0 +1,62 @@
+// What stormctl can do and with which options: the tables behind command_line.h.
+#include "verbs.h"
+
+#include <stddef.h>
+
+#define SERVICE_OPTIONS                                                              \
+	"scheduler", "forward", "allow", "affinity", "affinity-timeout", "announce", \
+		"maglev-table-size"
+
+// clang-format off
+const struct option_row option_rows[] = {
+	{"socket", 's', OPTION_OURS, "SOCKET", "the daemon's socket (default " DEFAULT_SOCKET ")"},
+	{"output", 'o', OPTION_OURS, "table|json", "for people (default) or for programs"},
+	{"help", 'h', OPTION_OURS, NULL, "explains the program, or the verb that stands beside it"},
+	{"version", 0, OPTION_OURS, NULL, "prints the version"},
+	{"vip", 0, OPTION_VIP, "A", "the served address, or an IPv4 and an IPv6 one with a comma between them"},
+	{"protocol", 0, OPTION_TEXT, "tcp|udp", "the served protocol"},
+	{"port", 0, OPTION_NUMBER, "N", "the served port"},
+	{"scheduler", 0, OPTION_TEXT, "S", "maglev (default), rr, wrr, lc, wlc or sh"},
+	{"forward", 0, OPTION_TEXT, "F", "snat (default), dnat, dsr or ipip"},
+	{"allow", 0, OPTION_ALLOW, "P,P,...", "source prefixes that may connect, or everyone (default), or nobody"},
+	{"affinity", 0, OPTION_TEXT, "none|client-ip", "whether a client stays with its backend"},
+	{"affinity-timeout", 0, OPTION_NUMBER, "S", "for how many seconds it does (default 10800)"},
+	{"announce", 0, OPTION_TEXT, "always|kernel|never", "when workers answer ARP for the VIP"},
+	{"maglev-table-size", 0, OPTION_NUMBER, "N", "a prime from 251 to 131071 (default 4093)"},
+	{"weight", 0, OPTION_NUMBER, "N", "the backend's share of new connections, 0 to 65535 (default 1)"},
+	{"wait", 0, OPTION_FLAG, NULL, "returns when the backend's last connection is gone"},
+	{"now", 0, OPTION_FLAG, NULL, "ends its connections at once, instead of letting them finish"},
+	{"file", 'f', OPTION_OURS, "FILE", "the desired state as JSON (what export prints); - is stdin"},
+	{"owner", 0, OPTION_TEXT, "O", "whose services these are (default operator)"},
+	{"dry-run", 0, OPTION_FLAG, NULL, "only says what would change, or what is wrong with it"},
+	{"service", 0, OPTION_TEXT, "NAME", "only this service's"},
+	{"limit", 0, OPTION_NUMBER, "N", "at most so many (default 100)"},
+	{"watch", 0, OPTION_OURS, NULL, "prints again every second until interrupted"},
+	{NULL, 0, OPTION_OURS, NULL, NULL},
+};
+
+const struct verb verbs[] = {
+	{"status", "what runs, and for how long", {0}, {0}, {0}, print_status},
+	{"service list", "all services, whoever owns them", {0}, {0}, {0}, print_services},
+	{"service show", "one service and its backends", {ARGUMENT_NAME}, {0}, {0}, print_service},
+	{"service add", "a new service; add its backends next", {ARGUMENT_NAME},
+		{"vip", "protocol", "port"}, {"vip", "protocol", "port", SERVICE_OPTIONS}, print_change},
+	{"service set", "changes what is given, and leaves the rest", {ARGUMENT_NAME},
+		{0}, {"vip", "protocol", "port", SERVICE_OPTIONS}, print_change},
+	{"service delete", "no new connections; those that exist may finish", {ARGUMENT_NAME}, {0}, {0}, print_change},
+	{"backend add", "a new backend of a service", {ARGUMENT_SERVICE, ARGUMENT_BACKEND}, {0}, {"weight"}, print_change},
+	{"backend set", "a new weight; one above 0 also ends draining", {ARGUMENT_SERVICE, ARGUMENT_BACKEND},
+		{"weight"}, {"weight"}, print_change},
+	{"backend drain", "no new connections until a weight is set; those that exist stay",
+		{ARGUMENT_SERVICE, ARGUMENT_BACKEND}, {0}, {"wait"}, print_drained},
+	{"backend delete", "no new connections; those that exist may finish for timeouts.drain",
+		{ARGUMENT_SERVICE, ARGUMENT_BACKEND}, {0}, {"now"}, print_change},
+	{"apply", "makes an owner's services exactly those of a file, or none of it", {0},
+		{"file"}, {"file", "owner", "dry-run"}, print_change},
+	{"export", "an owner's services as JSON, for apply", {0}, {0}, {"owner"}, NULL},
+	{"flows", "connections that are known", {0}, {0}, {"service", "limit"}, print_flows},
+	{"stats", "what was counted: packets, workers, services, backends", {0}, {0}, {"watch"}, print_stats},
+	{"drops", "packets that were dropped, why, and what to do about it", {0}, {0}, {0}, print_drops},
+	{0},
+};
+// clang-format on
