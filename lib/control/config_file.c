@@ -338,6 +338,37 @@ static int parse(config_t *config, const char *text, struct sg_error *error)
 	return sg_error_set_at(error, -EINVAL, line, "%s", complaint);
 }
 
+// Sentences of sg_validate_settings begin with the path of the setting that they are about, or with
+// the name of an object that has a line itself: finds the line of the former.
+static int find_line(const config_t *config, const char *sentence)
+{
+	const config_setting_t *setting;
+	char path[64];
+
+	snprintf(path, sizeof(path), "%.*s", (int)strspn(sentence, "abcdefghijklmnopqrstuvwxyz_."),
+		sentence);
+	setting = config_lookup(config, path);
+	return setting ? (int)config_setting_source_line(setting) : 0;
+}
+
+static int read_settings(const config_t *config, struct document *document, struct sg_error *error)
+{
+	struct sg_error problem = {0};
+	int err =
+		sg_config_read_group(&whole_document, config_root_setting(config), document, error);
+
+	if (err)
+		return err;
+	if (!document->settings.poll_given && !document->settings.hugepages)
+		document->settings.poll = SG_POLL_ADAPTIVE;
+	err = sg_validate_settings(&document->settings, &problem);
+	if (err)
+		return sg_error_set_at(error, err,
+			problem.line ? problem.line : find_line(config, problem.text), "%s",
+			problem.text);
+	return sg_validate_state(&document->state, NULL, &document->settings, error);
+}
+
 static int read_document(const char *text, struct document *document, struct sg_error *error)
 {
 	config_t config;
@@ -348,16 +379,19 @@ static int read_document(const char *text, struct document *document, struct sg_
 	config_init(&config);
 	err = parse(&config, text, error);
 	if (!err)
-		err = sg_config_read_group(
-			&whole_document, config_root_setting(&config), document, error);
+		err = read_settings(&config, document, error);
 	config_destroy(&config);
-	if (!err && !document->settings.poll_given && !document->settings.hugepages)
-		document->settings.poll = SG_POLL_ADAPTIVE;
-	if (!err)
-		err = sg_validate_settings(&document->settings, error);
-	if (!err)
-		err = sg_validate_state(&document->state, NULL, &document->settings, error);
 	return err;
+}
+
+// The line that the text ends in.
+static int count_lines(const char *text)
+{
+	int lines = 1;
+
+	for (; *text; text++)
+		lines += *text == '\n';
+	return lines;
 }
 
 int sg_config_file_read_text(const char *text, size_t length, struct sg_settings *ret_settings,
@@ -374,7 +408,8 @@ int sg_config_file_read_text(const char *text, size_t length, struct sg_settings
 	memcpy(copy, text, length);
 	copy[length] = '\0';
 	if (strlen(copy) != length) {
-		err = sg_error_set(error, -EINVAL, "it holds a NUL byte: this is no text file");
+		err = sg_error_set_at(
+			error, -EINVAL, count_lines(copy), "a NUL byte: this is no text file");
 		goto free_memory;
 	}
 	sg_settings_init(&document->settings);

@@ -31,13 +31,16 @@ int sg_config_refuse(
 	char path[PATH_BYTES] = "";
 	char sentence[300];
 	va_list args;
+	int line;
 
 	append_path(setting, path);
 	va_start(args, format);
 	vsnprintf(sentence, sizeof(sentence), format, args);
 	va_end(args);
-	return sg_error_set_at(error, -EINVAL, (int)config_setting_source_line(setting), "%s %s",
-		path[0] ? path : "the file", sentence);
+	// The whole file has no line of its own.
+	line = (int)config_setting_source_line(setting);
+	return sg_error_set_at(
+		error, -EINVAL, line ? line : 1, "%s %s", path[0] ? path : "the file", sentence);
 }
 
 const char *sg_config_kind(const config_setting_t *setting)

@@ -163,7 +163,7 @@ static int read_backend(
 		return -EINVAL;
 	if (sg_service_spec_find_backend(spec, &backend.address, backend.port))
 		return sg_config_refuse(setting, error,
-			"repeats the backend %s port %u of service \"%s\"",
+			"repeats the backend %s port %u of service '%s'",
 			sg_addr_format(&backend.address, text), backend.port, spec->name);
 	if (sg_service_spec_put_backend(spec, &backend) < 0)
 		return refuse_memory(error);

@@ -63,7 +63,7 @@ static int open_service(struct sg_edit *edit, const struct sg_json_member *membe
 	spec = sg_state_find(&edit->state, read.name.service);
 	if (!spec)
 		return sg_error_set(
-			error, -ENOENT, "no service is named \"%s\"", read.name.service);
+			error, -ENOENT, "no service is named '%s'", read.name.service);
 	spec = sg_service_spec_clone(spec);
 	if (!spec)
 		return refuse_memory(error);
@@ -97,7 +97,7 @@ static struct sg_backend_spec *find_backend(const struct sg_service_spec *spec,
 	char text[SG_ADDR_TEXT_BYTES + 8];
 
 	if (!backend)
-		sg_error_set(error, -ENOENT, "service \"%s\" has no backend %s", spec->name,
+		sg_error_set(error, -ENOENT, "service '%s' has no backend %s", spec->name,
 			format_backend(name, text));
 	return backend;
 }
@@ -113,7 +113,7 @@ int sg_edit_backend_add(struct sg_edit *edit, const json_t *params, struct sg_er
 		return err;
 	if (sg_service_spec_find_backend(spec, &read.name.address, read.name.port)) {
 		err = sg_error_set(error, -EEXIST,
-			"service \"%s\" has the backend %s already: change it with \"backend set\"",
+			"service '%s' has the backend %s already: change it with \"backend set\"",
 			spec->name, format_backend(&read.name, text));
 	} else {
 		struct sg_backend_spec backend = {.address = read.name.address,

@@ -32,7 +32,7 @@ int sg_edit_service_add(struct sg_edit *edit, const json_t *params, struct sg_er
 	other = err ? NULL : sg_state_find(&edit->state, spec->name);
 	if (other)
 		err = sg_error_set(error, -EEXIST,
-			"service \"%s\" exists already (owner %s): change it with \"service set\"",
+			"service '%s' exists already (owner %s): change it with \"service set\"",
 			spec->name, other->owner);
 	if (err) {
 		sg_service_spec_unref(spec);
@@ -46,7 +46,7 @@ static int find_service(const struct sg_edit *edit, const char *name,
 {
 	*ret_spec = sg_state_find(&edit->state, name);
 	if (!*ret_spec)
-		return sg_error_set(error, -ENOENT, "no service is named \"%s\"", name);
+		return sg_error_set(error, -ENOENT, "no service is named '%s'", name);
 	return 0;
 }
 
@@ -118,9 +118,9 @@ static int apply_service(struct sg_edit *edit, const struct sg_state *before, co
 	err = sg_spec_from_json(spec, object, true, error);
 	old = err ? NULL : sg_state_find(&edit->state, spec->name);
 	if (old && strcmp(old->owner, owner) == 0)
-		err = sg_error_set(error, -EEXIST, "service \"%s\" stands there twice", spec->name);
+		err = sg_error_set(error, -EEXIST, "service '%s' stands there twice", spec->name);
 	else if (old)
-		err = sg_error_set(error, -EPERM, "service \"%s\" belongs to owner %s, not to %s",
+		err = sg_error_set(error, -EPERM, "service '%s' belongs to owner %s, not to %s",
 			spec->name, old->owner, owner);
 	if (err) {
 		sg_service_spec_unref(spec);

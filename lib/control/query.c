@@ -89,7 +89,7 @@ int sg_query_service_show(const struct sg_control *control, const json_t *params
 		return err;
 	spec = sg_state_find(sg_rollout_state(control->rollout), name);
 	if (!spec)
-		return sg_error_set(error, -ENOENT, "no service is named \"%s\"", name);
+		return sg_error_set(error, -ENOENT, "no service is named '%s'", name);
 	*ret_result = service_to_json(spec);
 	return 0;
 }

@@ -106,19 +106,6 @@ void sg_request_fini(struct sg_request *request)
 	*request = (struct sg_request){0};
 }
 
-char *sg_request_format(int id, const char *method, json_t *params)
-{
-	json_t *request =
-		json_pack("{s:s, s:i, s:s}", "jsonrpc", "2.0", "id", id, "method", method);
-	char *text = NULL;
-
-	if (request && (!params || json_object_set(request, "params", params) == 0))
-		text = json_dumps(request, COMPACT);
-	json_decref(params);
-	json_decref(request);
-	return text;
-}
-
 char *sg_request_format_result_text(const json_t *id, const char *result_text)
 {
 	char *id_text = id ? json_dumps(id, COMPACT) : strdup("null");

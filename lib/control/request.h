@@ -36,10 +36,6 @@ int sg_request_parse(struct sg_request *ret_request, const char *line, size_t le
 	size_t size);
 void sg_request_fini(struct sg_request *request);
 
-// A request as the client writes it, without a newline: for stormctl and tests. malloc'ed; NULL
-// without memory. Takes over `params` (may be NULL).
-char *sg_request_format(int id, const char *method, json_t *params);
-
 // Answers, without a newline, malloc'ed; NULL without memory. `id` NULL stands for one that could
 // not be read. `result` is taken over; bytes in `message` that are no UTF-8 become "?".
 char *sg_request_format_result(const json_t *id, json_t *result);

@@ -148,7 +148,7 @@ static int read_backends(struct sg_service_spec *spec, const json_t *array, stru
 	for (size_t i = 0; i < json_array_size(array); i++) {
 		int err;
 
-		snprintf(where, sizeof(where), "service \"%.63s\": backends[%zu]", spec->name, i);
+		snprintf(where, sizeof(where), "service '%.63s': backends[%zu]", spec->name, i);
 		err = read_backend(spec, json_array_get(array, i), where, error);
 		if (err)
 			return err;
@@ -167,7 +167,7 @@ int sg_spec_from_json(
 	if (!json_is_object(object))
 		return sg_json_refuse(
 			"", "a service", error, "must be an object, not %s", sg_json_kind(object));
-	snprintf(where, sizeof(where), "service \"%.63s\"", name ? name : "?");
+	snprintf(where, sizeof(where), "service '%.63s'", name ? name : "?");
 	err = sg_json_read_members(service_members, object, whole, spec, where, error);
 	if (err)
 		return err;

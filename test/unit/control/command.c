@@ -1,0 +1,599 @@
+// Methods against a data plane that only the test drives: what they answer, what they change, and
+// that refused ones change nothing.
+#include "control/command.h"
+
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "fixture.h"
+
+static int set_up(void **state)
+{
+	*state = fixture_create(FIXTURE_CONFIG);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	fixture_destroy(*state);
+	return 0;
+}
+
+// The result of a request that must not be refused; the caller's.
+static json_t *ask(struct fixture *fixture, const char *method, const char *params)
+{
+	json_t *answer = fixture_ask(fixture, method, params);
+	json_t *result = json_incref(json_object_get(answer, "result"));
+
+	if (!result) {
+		char *text = json_dumps(answer, JSON_ENCODE_ANY);
+
+		fail_msg("%s %s: %s", method, params, text);
+	}
+	json_decref(answer);
+	return result;
+}
+
+// That a request is refused with this code and a sentence that begins like this, and leaves
+// everything as it was.
+static void expect_refusal(struct fixture *fixture, const char *method, const char *params,
+	int code, const char *sentence)
+{
+	uint64_t generation = sg_rollout_snapshot(fixture->control->rollout)->generation;
+	json_t *before = ask(fixture, "service list", "{}");
+	json_t *answer = fixture_ask(fixture, method, params);
+	json_t *error = json_object_get(answer, "error");
+	json_t *after;
+	const char *message = json_string_value(json_object_get(error, "message"));
+
+	if (!message || strncmp(message, sentence, strlen(sentence)) != 0)
+		fail_msg("%s %s: \"%s\" and not \"%s\"", method, params, message, sentence);
+	assert_int_equal(json_integer_value(json_object_get(error, "code")), code);
+	after = ask(fixture, "service list", "{}");
+	assert_true(json_equal(before, after));
+	assert_int_equal(sg_rollout_snapshot(fixture->control->rollout)->generation, generation);
+	json_decref(before);
+	json_decref(after);
+	json_decref(answer);
+}
+
+static void done(json_t *result)
+{
+	assert_true(json_is_true(json_object_get(result, "active")));
+	json_decref(result);
+}
+
+static const struct sg_service_spec *find(struct fixture *fixture, const char *name)
+{
+	return sg_state_find(sg_rollout_state(fixture->control->rollout), name);
+}
+
+static void hello_and_status_say_who_answers(void **state)
+{
+	struct fixture *fixture = *state;
+	json_t *result = ask(fixture, "hello", "{}");
+
+	assert_string_equal(json_string_value(json_object_get(result, "name")), "stormgate");
+	assert_int_equal(json_integer_value(json_object_get(result, "protocol")), 1);
+	json_decref(result);
+
+	fixture->fake.totals[0].flows = 3;
+	fixture->fake.totals[1].flows = 4;
+	result = ask(fixture, "status", "{}");
+	assert_string_equal(json_string_value(json_object_get(result, "version")), SG_VERSION);
+	assert_string_equal(json_string_value(json_object_get(result, "instance")), "stormgate");
+	assert_int_equal(json_integer_value(json_object_get(result, "workers")), FAKE_WORKERS);
+	assert_int_equal(json_integer_value(json_object_get(result, "services")), 1);
+	assert_int_equal(json_integer_value(json_object_get(result, "flows")), 7);
+	assert_non_null(json_object_get(result, "uptime_s"));
+	assert_int_equal(json_integer_value(json_object_get(result, "generation")), 1);
+	assert_int_equal(json_object_size(result), 7);
+	json_decref(result);
+}
+
+static void unknown_methods_and_params_are_refused(void **state)
+{
+	expect_refusal(
+		*state, "reboot", "{}", SG_REQUEST_UNKNOWN_METHOD, "there is no method \"reboot\"");
+	expect_refusal(*state, "service", "{}", SG_REQUEST_UNKNOWN_METHOD, "there is no method");
+	expect_refusal(
+		*state, "service addx", "{}", SG_REQUEST_UNKNOWN_METHOD, "there is no method");
+	expect_refusal(*state, "status", "{\"x\":1}", SG_REQUEST_BAD_PARAMS,
+		"status: x is an unknown member");
+	expect_refusal(*state, "service show", "{}", SG_REQUEST_BAD_PARAMS,
+		"service show: name is missing");
+	expect_refusal(*state, "service show", "{\"name\":\"x\"}", SG_REQUEST_REFUSED,
+		"no service is named 'x'");
+	expect_refusal(*state, "flows", "{\"limit\":0}", SG_REQUEST_BAD_PARAMS,
+		"flows: limit must be from 1");
+	expect_refusal(*state, "flows", "{\"service\":\"x\"}", SG_REQUEST_REFUSED,
+		"no service is named 'x'");
+}
+
+static void services_are_added_changed_and_deleted(void **state)
+{
+	struct fixture *fixture = *state;
+
+	done(ask(fixture, "service add",
+		"{\"name\":\"dns\",\"vip\":\"192.0.2.53\",\"protocol\":\"udp\",\"port\":53}"));
+	assert_string_equal(find(fixture, "dns")->owner, "operator");
+	assert_int_equal(find(fixture, "dns")->maglev_table_size, 4093);
+	done(ask(fixture, "service.set",
+		"{\"name\":\"dns\",\"scheduler\":\"rr\",\"allow\":[\"10.0.0.0/8\"]}"));
+	assert_int_equal(find(fixture, "dns")->scheduler, SG_SCHEDULER_RR);
+	assert_int_equal(find(fixture, "dns")->port, 53);
+	assert_int_equal(find(fixture, "dns")->n_allow, 1);
+	done(ask(fixture, "service set", "{\"name\":\"dns\",\"allow\":null}"));
+	assert_true(find(fixture, "dns")->allow_everyone);
+	done(ask(fixture, "service delete", "{\"name\":\"dns\"}"));
+	assert_null(find(fixture, "dns"));
+	// A verb edits the service that it names, whoever owns it.
+	done(ask(fixture, "service set", "{\"name\":\"web\",\"scheduler\":\"rr\"}"));
+	assert_string_equal(find(fixture, "web")->owner, "config");
+}
+
+static void bad_services_are_refused(void **state)
+{
+	expect_refusal(*state, "service add", "{\"name\":\"a\"}", SG_REQUEST_BAD_PARAMS,
+		"service 'a': vip is missing");
+	expect_refusal(*state, "service add",
+		"{\"name\":\"web\",\"vip\":\"192.0.2.11\",\"protocol\":\"tcp\",\"port\":80}",
+		SG_REQUEST_REFUSED, "service 'web' exists already (owner config)");
+	expect_refusal(*state, "service add",
+		"{\"name\":\"a\",\"vip\":\"192.0.2.11\",\"protocol\":\"tcp\",\"port\":\"80\"}",
+		SG_REQUEST_BAD_PARAMS, "service 'a': port must be an integer, not a string");
+	expect_refusal(*state, "service add",
+		"{\"name\":\"a\",\"vip\":\"192.0.2.10\",\"protocol\":\"tcp\",\"port\":80}",
+		SG_REQUEST_REFUSED, "service 'web' (of owner 'config') has the VIP");
+	expect_refusal(*state, "service set", "{\"name\":\"web\",\"port\":70000}",
+		SG_REQUEST_BAD_PARAMS, "service 'web': port must be from 1 to 65535, not 70000");
+	expect_refusal(*state, "service set", "{\"name\":\"nope\"}", SG_REQUEST_REFUSED,
+		"no service is named 'nope'");
+	expect_refusal(*state, "service set", "{}", SG_REQUEST_BAD_PARAMS, "name is missing");
+	expect_refusal(*state, "service set", "{\"name\":\"web\",\"maglev_table_size\":1000}",
+		SG_REQUEST_REFUSED, "service 'web': maglev_table_size is 1000");
+	expect_refusal(*state, "service delete", "{\"name\":\"nope\"}", SG_REQUEST_REFUSED,
+		"no service is named");
+}
+
+static void backends_are_added_changed_drained_and_deleted(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct sg_backend_spec *backend;
+	struct sg_addr addr;
+	uint16_t port;
+
+	assert_int_equal(sg_addr_port_parse("10.0.0.4:80", &addr, &port), 0);
+	// The port defaults to the service's, as in the config file.
+	done(ask(fixture, "backend add", "{\"service\":\"web\",\"address\":\"10.0.0.4\"}"));
+	backend = sg_service_spec_find_backend(find(fixture, "web"), &addr, port);
+	assert_non_null(backend);
+	assert_int_equal(backend->weight, 1);
+	done(ask(fixture, "backend drain",
+		"{\"service\":\"web\",\"address\":\"10.0.0.4\",\"port\":80}"));
+	backend = sg_service_spec_find_backend(find(fixture, "web"), &addr, port);
+	assert_true(backend->draining);
+	assert_int_equal(backend->weight, 1); // remembered
+	done(ask(fixture, "backend set",
+		"{\"service\":\"web\",\"address\":\"10.0.0.4\",\"port\":80,\"weight\":0}"));
+	backend = sg_service_spec_find_backend(find(fixture, "web"), &addr, port);
+	assert_true(backend->draining);
+	done(ask(fixture, "backend set",
+		"{\"service\":\"web\",\"address\":\"10.0.0.4\",\"port\":80,\"weight\":7}"));
+	backend = sg_service_spec_find_backend(find(fixture, "web"), &addr, port);
+	assert_false(backend->draining);
+	assert_int_equal(backend->weight, 7);
+	done(ask(fixture, "backend delete",
+		"{\"service\":\"web\",\"address\":\"10.0.0.4\",\"port\":80,\"now\":true}"));
+	assert_null(sg_service_spec_find_backend(find(fixture, "web"), &addr, port));
+}
+
+static void draining_twice_changes_nothing_the_second_time(void **state)
+{
+	static const char backend[] =
+		"{\"service\":\"web\",\"address\":\"10.0.0.2\",\"port\":8080}";
+	struct fixture *fixture = *state;
+	uint64_t n_published;
+
+	done(ask(fixture, "backend drain", backend));
+	n_published = fixture->fake.n_published;
+	done(ask(fixture, "backend drain", backend));
+	assert_int_equal(fixture->fake.n_published, n_published);
+}
+
+static void bad_backends_are_refused(void **state)
+{
+	expect_refusal(*state, "backend add", "{\"service\":\"web\",\"address\":\"192.168.0.1\"}",
+		SG_REQUEST_REFUSED,
+		"backend 192.168.0.1:80 of service 'web' lies outside backend_cidrs");
+	expect_refusal(*state, "backend add",
+		"{\"service\":\"web\",\"address\":\"10.0.0.2\",\"port\":8080}", SG_REQUEST_REFUSED,
+		"service 'web' has the backend 10.0.0.2:8080 already");
+	expect_refusal(*state, "backend add", "{\"service\":\"nope\",\"address\":\"10.0.0.2\"}",
+		SG_REQUEST_REFUSED, "no service is named 'nope'");
+	expect_refusal(*state, "backend add", "{\"service\":\"web\"}", SG_REQUEST_BAD_PARAMS,
+		"backend: address is missing");
+	expect_refusal(*state, "backend set",
+		"{\"service\":\"web\",\"address\":\"10.0.0.9\",\"weight\":1}", SG_REQUEST_REFUSED,
+		"service 'web' has no backend 10.0.0.9:80");
+	expect_refusal(*state, "backend set",
+		"{\"service\":\"web\",\"address\":\"10.0.0.2\",\"port\":8080}",
+		SG_REQUEST_BAD_PARAMS, "backend: weight is missing");
+	expect_refusal(*state, "backend drain", "{\"service\":\"web\",\"address\":\"10.0.0.9\"}",
+		SG_REQUEST_REFUSED, "service 'web' has no backend");
+	expect_refusal(*state, "backend delete",
+		"{\"service\":\"web\",\"address\":\"fd00::1\",\"port\":1}", SG_REQUEST_REFUSED,
+		"service 'web' has no backend [fd00::1]:1");
+}
+
+#define APPLY_TWO                                                                  \
+	"{\"owner\":\"team\",\"services\":["                                       \
+	"{\"name\":\"a\",\"vip\":\"192.0.2.20\",\"protocol\":\"tcp\",\"port\":80," \
+	"\"backends\":[{\"address\":\"10.0.0.9\"}]},"                              \
+	"{\"name\":\"b\",\"vip\":\"192.0.2.21\",\"protocol\":\"udp\",\"port\":53}]%s}"
+
+static void apply_is_the_whole_state_of_one_owner(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct sg_service_spec *a;
+	uint64_t n_published;
+	char params[600];
+	json_t *result, *changes;
+
+	snprintf(params, sizeof(params), APPLY_TWO, "");
+	result = ask(fixture, "apply", params);
+	changes = json_object_get(result, "services");
+	assert_int_equal(json_integer_value(json_object_get(changes, "added")), 2);
+	json_decref(result);
+	a = find(fixture, "a");
+	assert_string_equal(a->owner, "team");
+	assert_int_equal(a->backends[0].port, 80);
+
+	// Again: nothing is new, so nothing is published, and the spec is shared further on.
+	n_published = fixture->fake.n_published;
+	done(ask(fixture, "apply", params));
+	assert_int_equal(fixture->fake.n_published, n_published);
+	assert_ptr_equal(find(fixture, "a"), a);
+
+	// Without b it is gone, and the other owner's service is not.
+	done(ask(fixture, "apply",
+		"{\"owner\":\"team\",\"services\":[{\"name\":\"a\",\"vip\":\"192.0.2.20\","
+		"\"protocol\":\"tcp\",\"port\":80,\"backends\":[{\"address\":\"10.0.0.9\"}]}]}"));
+	assert_ptr_equal(find(fixture, "a"), a);
+	assert_null(find(fixture, "b"));
+	assert_non_null(find(fixture, "web"));
+}
+
+static void a_dry_run_changes_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+	char params[600];
+	json_t *result;
+
+	snprintf(params, sizeof(params), APPLY_TWO, ",\"dry_run\":true");
+	result = ask(fixture, "apply", params);
+	assert_true(json_is_true(json_object_get(result, "dry_run")));
+	assert_int_equal(
+		json_integer_value(json_object_get(json_object_get(result, "services"), "added")),
+		2);
+	json_decref(result);
+	assert_null(find(fixture, "a"));
+	assert_int_equal(fixture->fake.n_published, 1);
+	// It finds what is wrong all the same.
+	expect_refusal(fixture, "apply",
+		"{\"dry_run\":true,\"services\":[{\"name\":\"a\",\"vip\":\"192.0.2.10\","
+		"\"protocol\":\"tcp\",\"port\":80}]}",
+		SG_REQUEST_REFUSED, "service 'web' (of owner 'config') has the VIP");
+}
+
+static void an_apply_with_one_mistake_changes_nothing(void **state)
+{
+	expect_refusal(*state, "apply", "{}", SG_REQUEST_BAD_PARAMS, "apply: services is missing");
+	expect_refusal(*state, "apply", "{\"services\":5}", SG_REQUEST_BAD_PARAMS,
+		"apply: services must be an array");
+	expect_refusal(*state, "apply", "{\"services\":[5]}", SG_REQUEST_BAD_PARAMS,
+		"a service must be an object");
+	expect_refusal(*state, "apply",
+		"{\"services\":[{\"name\":\"a\",\"vip\":\"192.0.2.20\",\"protocol\":\"tcp\",\"port\":80},"
+		"{\"name\":\"b\",\"vip\":\"192.0.2.21\",\"protocol\":\"tcp\",\"port\":80,"
+		"\"backends\":[{\"address\":\"10.0.0.1\"},{\"address\":\"10.0.0.2\",\"wieght\":1}]}]}",
+		SG_REQUEST_BAD_PARAMS, "service 'b': backends[1]: wieght is an unknown member");
+	expect_refusal(*state, "apply",
+		"{\"services\":[{\"name\":\"a\",\"vip\":\"192.0.2.20\",\"protocol\":\"tcp\",\"port\":80},"
+		"{\"name\":\"a\",\"vip\":\"192.0.2.21\",\"protocol\":\"tcp\",\"port\":80}]}",
+		SG_REQUEST_REFUSED, "service 'a' stands there twice");
+	expect_refusal(*state, "apply",
+		"{\"services\":[{\"name\":\"web\",\"vip\":\"192.0.2.20\",\"protocol\":\"tcp\",\"port\":80}]}",
+		SG_REQUEST_REFUSED, "service 'web' belongs to owner config, not to operator");
+}
+
+static void a_batch_is_one_generation_or_none(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t n_published = fixture->fake.n_published;
+
+	done(ask(fixture, "change",
+		"{\"changes\":[{\"method\":\"service add\",\"params\":{\"name\":\"a\",\"vip\":"
+		"\"192.0.2.20\",\"protocol\":\"tcp\",\"port\":80}},"
+		"{\"method\":\"backend.add\",\"params\":{\"service\":\"a\",\"address\":\"10.0.0.7\"}},"
+		"{\"method\":\"backend drain\",\"params\":{\"service\":\"web\",\"address\":\"10.0.0.2\","
+		"\"port\":8080}}]}"));
+	assert_int_equal(fixture->fake.n_published, n_published + 1);
+	assert_int_equal(find(fixture, "a")->n_backends, 1);
+	assert_true(find(fixture, "web")->backends[0].draining);
+
+	expect_refusal(fixture, "change",
+		"{\"changes\":[{\"method\":\"service delete\",\"params\":{\"name\":\"a\"}},"
+		"{\"method\":\"service delete\",\"params\":{\"name\":\"nope\"}}]}",
+		SG_REQUEST_REFUSED, "changes[1]: no service is named 'nope'");
+	expect_refusal(fixture, "change",
+		"{\"changes\":[{\"method\":\"apply\",\"params\":{\"services\":[]}}]}",
+		SG_REQUEST_BAD_PARAMS, "changes[0]: apply is no verb that changes");
+	expect_refusal(fixture, "change",
+		"{\"changes\":[{\"method\":\"backend drain\",\"params\":{\"service\":\"web\","
+		"\"address\":\"10.0.0.3\",\"port\":8080,\"wait\":true}}]}",
+		SG_REQUEST_BAD_PARAMS, "changes[0]: wait is not possible in a batch");
+	expect_refusal(fixture, "change", "{\"changes\":[5]}", SG_REQUEST_BAD_PARAMS,
+		"changes[0]: it must be an object");
+}
+
+// What an export is, `apply` takes and leaves everything as it is.
+static void an_export_applies(void **state)
+{
+	struct fixture *fixture = *state;
+	json_t *exported, *again;
+	uint64_t n_published;
+	char *params;
+
+	done(ask(fixture, "service add",
+		"{\"name\":\"full\",\"vip\":\"192.0.2.30\",\"protocol\":\"udp\",\"port\":5000,"
+		"\"scheduler\":\"wlc\",\"forward\":\"snat\",\"allow\":[\"10.1.0.0/16\",\"192.0.2.7/32\"],"
+		"\"affinity_timeout\":60,\"announce\":\"never\",\"maglev_table_size\":251,\"backends\":["
+		"{\"address\":\"10.0.0.8\",\"port\":1,\"weight\":0},"
+		"{\"address\":\"10.0.0.9\",\"weight\":65535,\"draining\":true}]}"));
+	exported = ask(fixture, "export", "{\"owner\":\"operator\"}");
+	assert_int_equal(json_array_size(json_object_get(exported, "other_owners")), 1);
+	json_object_del(exported, "other_owners");
+	params = json_dumps(exported, 0);
+	n_published = fixture->fake.n_published;
+	done(ask(fixture, "apply", params));
+	assert_int_equal(fixture->fake.n_published, n_published);
+	done(ask(fixture, "service delete", "{\"name\":\"full\"}"));
+	done(ask(fixture, "apply", params));
+	again = ask(fixture, "export", "{}");
+	json_object_del(again, "other_owners");
+	assert_true(json_equal(exported, again));
+	json_decref(exported);
+	json_decref(again);
+	free(params);
+}
+
+static void an_export_chooses_the_only_owner(void **state)
+{
+	json_t *exported = ask(*state, "export", "{}");
+
+	assert_string_equal(json_string_value(json_object_get(exported, "owner")), "config");
+	assert_int_equal(json_array_size(json_object_get(exported, "services")), 1);
+	json_decref(exported);
+}
+
+static void counters_start_at_zero_when_a_slot_is_reused(void **state)
+{
+	struct fixture *fixture = *state;
+	struct sg_traffic *traffic = fixture->fake.counters[0].services;
+	const struct sg_compiler *compiler = sg_rollout_compiler(fixture->control->rollout);
+	uint32_t slot = sg_compiler_find_service_slot(compiler, "web");
+	json_t *stats, *web;
+
+	traffic[slot].packets_to_backend = 100;
+	traffic[slot].flows_created = 5;
+	traffic[slot].flows_ended = 2;
+	fixture->fake.counters[1].services[slot].packets_to_backend = 11;
+	stats = ask(fixture, "stats", "{}");
+	web = json_array_get(json_object_get(stats, "services"), 0);
+	assert_int_equal(json_integer_value(json_object_get(web, "packets_to_backend")), 111);
+	assert_int_equal(json_integer_value(json_object_get(web, "flows")), 3);
+	assert_int_equal(json_integer_value(json_object_get(web, "new_flows")), 5);
+	json_decref(stats);
+
+	traffic[slot].flows_ended = 5;
+	done(ask(fixture, "service delete", "{\"name\":\"web\"}"));
+	done(ask(fixture, "service add",
+		"{\"name\":\"web\",\"vip\":\"192.0.2.10\",\"protocol\":\"tcp\",\"port\":80}"));
+	traffic[sg_compiler_find_service_slot(compiler, "web")].packets_to_backend += 1;
+	stats = ask(fixture, "stats", "{}");
+	web = json_array_get(json_object_get(stats, "services"), 0);
+	assert_int_equal(json_integer_value(json_object_get(web, "packets_to_backend")), 1);
+	assert_int_equal(json_integer_value(json_object_get(web, "new_flows")), 0);
+	json_decref(stats);
+}
+
+static void the_account_closes(void **state)
+{
+	struct fixture *fixture = *state;
+	struct sg_counters *totals = fixture->fake.totals;
+	json_t *stats, *drops, *drop;
+	size_t i;
+
+	// Two packets came in: one was handed from worker 0 to 1 and forwarded, one is on its way;
+	// one was dropped.
+	totals[0].received = 3;
+	totals[0].handed_out = 2;
+	totals[0].dropped[SG_DROP_NOT_LOCAL] = 1;
+	totals[1].handed_in = 1;
+	totals[1].forwarded = 1;
+	totals[2].generated = 4; // the twins'
+	totals[2].held = 4;
+	stats = ask(fixture, "stats", "{}");
+	assert_int_equal(json_integer_value(json_object_get(stats, "received")), 3);
+	assert_int_equal(json_integer_value(json_object_get(stats, "generated")), 4);
+	assert_int_equal(json_integer_value(json_object_get(stats, "forwarded")), 1);
+	assert_int_equal(json_integer_value(json_object_get(stats, "in_flight")), 5);
+	assert_int_equal(json_array_size(json_object_get(stats, "workers")), FAKE_WORKERS);
+	// Every name is there from the start.
+	assert_int_equal(json_object_size(json_object_get(stats, "dropped")), SG_DROP_COUNT - 1);
+	json_decref(stats);
+
+	drops = ask(fixture, "drops", "{}");
+	assert_int_equal(json_array_size(json_object_get(drops, "drops")), SG_DROP_COUNT - 1);
+	json_array_foreach(json_object_get(drops, "drops"), i, drop)
+	{
+		bool ours =
+			strcmp(json_string_value(json_object_get(drop, "name")), "not_local") == 0;
+
+		assert_int_equal(json_integer_value(json_object_get(drop, "count")), ours);
+		assert_true(json_string_length(json_object_get(drop, "meaning")) > 10);
+	}
+	json_decref(drops);
+}
+
+static void insert_flow(struct fixture *fixture, unsigned worker, uint16_t client_port)
+{
+	struct sg_flow_table *table = fixture->fake.tables[worker];
+	struct sg_flow flow = {.state = SG_FLOW_TCP_ESTABLISHED};
+	uint64_t hashes[2];
+
+	flow.client = (struct sg_tuple4){.src_be = htonl(0xc6336407),
+		.dst_be = htonl(0xc000020a),
+		.sport_be = htons(client_port),
+		.dport_be = htons(80),
+		.proto = 6};
+	flow.server = (struct sg_tuple4){.src_be = htonl(0x0a000002),
+		.dst_be = htonl(0x0a000064),
+		.sport_be = htons(8080),
+		.dport_be = htons(client_port),
+		.proto = 6};
+	sg_flow_table_hash(table, &flow.client, 1, &hashes[0]);
+	sg_flow_table_hash(table, &flow.server, 1, &hashes[1]);
+	assert_true(sg_flow_table_insert(table, &flow, hashes[0], hashes[1]) != 0);
+}
+
+static void flows_are_listed_up_to_the_limit(void **state)
+{
+	struct fixture *fixture = *state;
+	json_t *result, *flow;
+
+	for (unsigned i = 0; i < 150; i++)
+		insert_flow(fixture, i % FAKE_WORKERS, (uint16_t)(40000 + i));
+	result = ask(fixture, "flows", "{}");
+	assert_int_equal(json_array_size(json_object_get(result, "flows")), 100);
+	assert_true(json_is_true(json_object_get(result, "more")));
+	flow = json_array_get(json_object_get(result, "flows"), 0);
+	assert_string_equal(json_string_value(json_object_get(flow, "service")), "web");
+	assert_string_equal(json_string_value(json_object_get(flow, "vip")), "192.0.2.10:80");
+	assert_string_equal(json_string_value(json_object_get(flow, "backend")), "10.0.0.2:8080");
+	assert_string_equal(json_string_value(json_object_get(flow, "state")), "established");
+	json_decref(result);
+
+	result = ask(fixture, "flows", "{\"limit\":100000,\"service\":\"web\"}");
+	assert_int_equal(json_array_size(json_object_get(result, "flows")), 150);
+	assert_true(json_is_false(json_object_get(result, "more")));
+	json_decref(result);
+	result = ask(fixture, "flows", "{\"limit\":150}");
+	assert_true(json_is_false(json_object_get(result, "more")));
+	json_decref(result);
+}
+
+#define DRAIN_AND_WAIT                                                                        \
+	"{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"backend drain\",\"params\":{\"service\":" \
+	"\"web\",\"address\":\"10.0.0.2\",\"port\":8080,\"wait\":true}}"
+
+static void turn(struct fixture *fixture)
+{
+	fixture->control->next_tick_ms = 0; // as if the time had come
+	sg_control_turn(fixture->control);
+}
+
+static void a_drain_waits_for_the_last_flow(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->fake.backend_flows = 2;
+	fixture_send(fixture, 5, DRAIN_AND_WAIT);
+	for (unsigned i = 0; i < 10; i++)
+		turn(fixture);
+	assert_int_equal(fixture->n_answers, 0);
+	fixture->fake.backend_flows = 0;
+	turn(fixture);
+	assert_int_equal(fixture->n_answers, 1);
+	assert_non_null(strstr(fixture->answers[0], "\"id\":9,\"result\":{\"generation\":2,"));
+	assert_non_null(strstr(fixture->answers[0], "\"flows\":0"));
+}
+
+static void a_drain_stops_waiting_when_the_backend_is_taken_back(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->fake.backend_flows = 2;
+	fixture_send(fixture, 5, DRAIN_AND_WAIT);
+	turn(fixture);
+	fixture_send(fixture, 6,
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"backend set\",\"params\":{\"service\":"
+		"\"web\",\"address\":\"10.0.0.2\",\"port\":8080,\"weight\":1}}");
+	turn(fixture);
+	turn(fixture);
+	assert_int_equal(fixture->n_answers, 2);
+	assert_true(strstr(fixture->answers[0], "taken back into service") ||
+		    strstr(fixture->answers[1], "taken back into service"));
+}
+
+static void a_client_that_leaves_is_not_waited_for(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->fake.backend_flows = 2;
+	fixture_send(fixture, 5, DRAIN_AND_WAIT);
+	turn(fixture);
+	assert_non_null(fixture->control->drain_waits.first);
+	sg_drain_wait_forget(fixture->control, 5);
+	assert_null(fixture->control->drain_waits.first);
+}
+
+static void whoever_waits_is_answered_at_the_end(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->fake.backend_flows = 2;
+	fixture->fake.stuck = true;
+	fixture_send(fixture, 5, DRAIN_AND_WAIT);
+	fixture_send(fixture, 6, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"flows\"}");
+	sg_control_destroy(fixture->control);
+	fixture->control = NULL;
+	assert_int_equal(fixture->n_answers, 2);
+	assert_non_null(strstr(fixture->answers[0], "stormgate is stopping"));
+	assert_non_null(strstr(fixture->answers[1], "stormgate is stopping"));
+}
+
+#define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH_FIXTURE(hello_and_status_say_who_answers),
+		WITH_FIXTURE(unknown_methods_and_params_are_refused),
+		WITH_FIXTURE(services_are_added_changed_and_deleted),
+		WITH_FIXTURE(bad_services_are_refused),
+		WITH_FIXTURE(backends_are_added_changed_drained_and_deleted),
+		WITH_FIXTURE(draining_twice_changes_nothing_the_second_time),
+		WITH_FIXTURE(bad_backends_are_refused),
+		WITH_FIXTURE(apply_is_the_whole_state_of_one_owner),
+		WITH_FIXTURE(a_dry_run_changes_nothing),
+		WITH_FIXTURE(an_apply_with_one_mistake_changes_nothing),
+		WITH_FIXTURE(a_batch_is_one_generation_or_none),
+		WITH_FIXTURE(an_export_applies),
+		WITH_FIXTURE(an_export_chooses_the_only_owner),
+		WITH_FIXTURE(counters_start_at_zero_when_a_slot_is_reused),
+		WITH_FIXTURE(the_account_closes),
+		WITH_FIXTURE(flows_are_listed_up_to_the_limit),
+		WITH_FIXTURE(a_drain_waits_for_the_last_flow),
+		WITH_FIXTURE(a_drain_stops_waiting_when_the_backend_is_taken_back),
+		WITH_FIXTURE(a_client_that_leaves_is_not_waited_for),
+		WITH_FIXTURE(whoever_waits_is_answered_at_the_end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,114 @@
+// JSON-RPC 2.0 lines: requests in, answers out.
+#include "control/request.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+// clang-format off
+static const struct {
+	const char *line;
+	int code; // 0: good
+	const char *id; // that an answer would carry
+} rows[] = {
+	{"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"status\"}", 0, "1"},
+	{"{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"method\":\"status\",\"params\":{}}", 0, "\"a\""},
+	{" {\"params\":{\"x\":[1]},\"method\":\"m\",\"id\":-5,\"jsonrpc\":\"2.0\"} ", 0, "-5"},
+	{"", SG_REQUEST_NO_JSON, "null"},
+	{"{", SG_REQUEST_NO_JSON, "null"},
+	{"nonsense", SG_REQUEST_NO_JSON, "null"},
+	{"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"status\"} x", SG_REQUEST_NO_JSON, "null"},
+	{"{\"jsonrpc\":\"2.0\",\"id\":1,\"id\":2,\"method\":\"status\"}", SG_REQUEST_NO_JSON, "null"},
+	{"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\"}", SG_REQUEST_NO_JSON, "null"},
+	{"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"a\\u0000b\"}", SG_REQUEST_NO_JSON, "null"},
+	{"5", SG_REQUEST_INVALID, "null"},
+	{"\"status\"", SG_REQUEST_INVALID, "null"},
+	{"[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"status\"}]", SG_REQUEST_INVALID, "null"},
+	{"{}", SG_REQUEST_INVALID, "null"},
+	{"{\"jsonrpc\":\"2.0\",\"method\":\"status\"}", SG_REQUEST_INVALID, "null"},
+	{"{\"jsonrpc\":\"2.0\",\"id\":null,\"method\":\"status\"}", SG_REQUEST_INVALID, "null"},
+	{"{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":\"status\"}", SG_REQUEST_INVALID, "null"},
+	{"{\"jsonrpc\":\"2.0\",\"id\":1.5,\"method\":\"status\"}", SG_REQUEST_INVALID, "null"},
+	{"{\"jsonrpc\":\"1.0\",\"id\":7,\"method\":\"status\"}", SG_REQUEST_INVALID, "7"},
+	{"{\"id\":7,\"method\":\"status\"}", SG_REQUEST_INVALID, "7"},
+	{"{\"jsonrpc\":\"2.0\",\"id\":7}", SG_REQUEST_INVALID, "7"},
+	{"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":5}", SG_REQUEST_INVALID, "7"},
+	{"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"m\",\"extra\":1}", SG_REQUEST_INVALID, "7"},
+	{"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"m\",\"params\":[1]}", SG_REQUEST_BAD_PARAMS, "7"},
+	{"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"m\",\"params\":null}", SG_REQUEST_BAD_PARAMS, "7"},
+};
+// clang-format on
+
+static void lines_are_told_apart(void **unused)
+{
+	(void)unused;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct sg_request request;
+		char message[200] = "";
+		char *answer, *start;
+		int code = sg_request_parse(
+			&request, rows[i].line, strlen(rows[i].line), message, sizeof(message));
+
+		if (code != rows[i].code)
+			fail_msg("%s: %d (%s), not %d", rows[i].line, code, message, rows[i].code);
+		assert_true((code == 0) == (message[0] == '\0'));
+		if (!code)
+			assert_true(json_is_object(request.params));
+		answer = sg_request_format_error(request.id, -1, "x");
+		start = strstr(answer, "\"id\":") + 5;
+		assert_memory_equal(start, rows[i].id, strlen(rows[i].id));
+		free(answer);
+		sg_request_fini(&request);
+	}
+}
+
+static void nesting_is_bounded(void **unused)
+{
+	size_t n = 100000;
+	char *line = malloc(n + 1);
+	struct sg_request request;
+	char message[200];
+
+	(void)unused;
+	memset(line, '[', n);
+	line[n] = '\0';
+	assert_int_equal(
+		sg_request_parse(&request, line, n, message, sizeof(message)), SG_REQUEST_NO_JSON);
+	sg_request_fini(&request);
+	free(line);
+}
+
+static void answers_are_one_line_of_json(void **unused)
+{
+	json_t *id = json_string("a\nb");
+	char *text;
+
+	(void)unused;
+	text = sg_request_format_result(id, json_pack("{s:i}", "x", 1));
+	assert_string_equal(text, "{\"jsonrpc\":\"2.0\",\"id\":\"a\\nb\",\"result\":{\"x\":1}}");
+	free(text);
+	text = sg_request_format_result_text(id, "[1,2]");
+	assert_string_equal(text, "{\"jsonrpc\":\"2.0\",\"id\":\"a\\nb\",\"result\":[1,2]}");
+	free(text);
+	text = sg_request_format_error(NULL, -32000, "line\nbreak \"quoted\" \xff");
+	assert_string_equal(text, "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32000,"
+				  "\"message\":\"line\\nbreak \\\"quoted\\\" ?\"}}");
+	free(text);
+	assert_null(sg_request_format_result(id, NULL));
+	json_decref(id);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lines_are_told_apart),
+		cmocka_unit_test(nesting_is_bounded),
+		cmocka_unit_test(answers_are_one_line_of_json),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
