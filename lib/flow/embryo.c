@@ -42,9 +42,35 @@ static uint32_t share(const struct sg_flow_table *table)
 	return left < least ? least : left;
 }
 
+uint32_t sg_flow_table_embryos_over(const struct sg_flow_table *table, uint32_t n_more)
+{
+	uint32_t most = share(table);
+	uint64_t embryos = (uint64_t)table->embryos + n_more;
+	uint64_t flows = (uint64_t)table->count + n_more;
+	uint64_t over = embryos > most ? embryos - most : 0;
+
+	if (flows > table->max_flows && flows - table->max_flows > over)
+		over = flows - table->max_flows;
+	return over < table->embryos ? (uint32_t)over : table->embryos;
+}
+
 bool sg_flow_table_embryos_full(const struct sg_flow_table *table)
 {
 	return table->embryos >= share(table) || table->count == table->max_flows;
+}
+
+unsigned sg_flow_table_oldest_embryos(
+	const struct sg_flow_table *table, sg_flow_ref *ret_refs, unsigned max)
+{
+	const struct sg_flow_node *nodes = sg_flow_table_nodes(table);
+	uint32_t at = nodes[0].next;
+	unsigned n = 0;
+
+	for (; n < max && at != 0; at = nodes[at].next) {
+		__builtin_prefetch(&sg_flow_table_records(table)[at], 1);
+		ret_refs[n++] = at << 1;
+	}
+	return n;
 }
 
 sg_flow_ref sg_flow_table_oldest_embryo(struct sg_flow_table *table)

@@ -10,6 +10,7 @@
 
 #define GROUP       4  // candidates whose buckets are asked for together
 #define PER_ADDRESS 32 // candidates before the next address's turn
+#define ROUNDS      6  // of proposals for those of a burst whose port is taken
 
 struct sg_snat_pool {
 	const struct sg_home *home;
@@ -151,7 +152,7 @@ static struct span pick_span(
 
 // Fills a group's tuples: random ports of the span, or, when the span is so small that all may be
 // tried, one after the other.
-static void propose(const struct sg_snat_pool *pool, struct span span, unsigned tried,
+static void fill_group(const struct sg_snat_pool *pool, struct span span, unsigned tried,
 	uint64_t random, const struct sg_tuple4 *reply, struct group *ret_group)
 {
 	for (unsigned i = 0; i < GROUP; i++) {
@@ -166,7 +167,7 @@ static void propose(const struct sg_snat_pool *pool, struct span span, unsigned 
 
 // The first free candidate; failing that, the first whose flow is closed and may be replaced;
 // failing that, GROUP.
-static unsigned settle(
+static unsigned choose(
 	const struct sg_flow_table *table, const struct group *group, uint32_t syn_seq)
 {
 	unsigned reusable = GROUP;
@@ -181,7 +182,7 @@ static unsigned settle(
 	return reusable;
 }
 
-static bool pick_port(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
+static bool search_address(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
 	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply,
 	uint64_t *ret_hash, sg_flow_ref *ret_closed)
 {
@@ -193,10 +194,10 @@ static bool pick_port(const struct sg_snat_pool *pool, const struct sg_flow_tabl
 			pick_span(pool, worker, base, (uint32_t)(sg_random_next(random) >> 32));
 		unsigned i;
 
-		propose(pool, span, tried, sg_random_next(random), reply, &group);
+		fill_group(pool, span, tried, sg_random_next(random), reply, &group);
 		sg_flow_table_hash(table, group.tuples, GROUP, group.hashes);
 		sg_flow_table_find_bulk(table, group.tuples, group.hashes, GROUP, group.refs);
-		i = settle(table, &group, syn_seq);
+		i = choose(table, &group, syn_seq);
 		if (i == GROUP)
 			continue;
 		*reply = group.tuples[i];
@@ -207,19 +208,99 @@ static bool pick_port(const struct sg_snat_pool *pool, const struct sg_flow_tabl
 	return false;
 }
 
-bool sg_snat_pick(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
+static bool search(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
 	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply,
 	uint64_t *ret_hash, sg_flow_ref *ret_closed)
 {
 	uint32_t at = sg_reduce((uint32_t)(sg_random_next(random) >> 32), pool->n_addresses);
 
 	reply->dport_be = 0;
-	reply->hop = 0;
 	for (uint32_t i = 0; i < pool->n_addresses; i++) {
 		reply->dst_be = pool->addresses_be[at];
-		if (pick_port(pool, table, worker, random, syn_seq, reply, ret_hash, ret_closed))
+		if (search_address(
+			    pool, table, worker, random, syn_seq, reply, ret_hash, ret_closed))
 			return true;
 		at = at + 1 == pool->n_addresses ? 0 : at + 1;
 	}
 	return false;
+}
+
+// Gives a reply a random address, and a port whose reply comes home to `worker`.
+static void propose_one(
+	const struct sg_snat_pool *pool, unsigned worker, uint64_t *random, struct sg_tuple4 *reply)
+{
+	uint64_t bits = sg_random_next(random);
+	struct span span;
+	uint32_t at;
+
+	reply->dst_be = pool->addresses_be[sg_reduce((uint32_t)bits, pool->n_addresses)];
+	reply->dport_be = 0;
+	reply->hop = 0;
+	span = pick_span(pool, worker, sg_toeplitz_tuple4(&pool->home->toeplitz, reply),
+		(uint32_t)(bits >> 32));
+	at = sg_reduce((uint32_t)(sg_random_next(random) >> 32), span.n);
+	reply->dport_be = __builtin_bswap16(pool->ports[span.start + at]);
+}
+
+// Proposes for up to SG_FLOW_MAX_BURST replies; where the table knows the tuple, once more, all of
+// those together.
+static void propose_burst(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
+	unsigned worker, uint64_t *random, struct sg_tuple4 *replies, unsigned n,
+	uint64_t *ret_hashes)
+{
+	struct sg_tuple4 tuples[SG_FLOW_MAX_BURST];
+	uint64_t hashes[SG_FLOW_MAX_BURST];
+	sg_flow_ref refs[SG_FLOW_MAX_BURST];
+	uint8_t open[SG_FLOW_MAX_BURST]; // replies that have no free tuple yet
+	unsigned n_open = n;
+
+	for (unsigned i = 0; i < n; i++)
+		open[i] = (uint8_t)i;
+	for (unsigned round = 0; round < ROUNDS && n_open > 0; round++) {
+		unsigned n_taken = 0;
+
+		for (unsigned k = 0; k < n_open; k++) {
+			tuples[k] = replies[open[k]];
+			propose_one(pool, worker, random, &tuples[k]);
+		}
+		sg_flow_table_hash(table, tuples, n_open, hashes);
+		sg_flow_table_find_bulk(table, tuples, hashes, n_open, refs);
+		for (unsigned k = 0; k < n_open; k++) {
+			replies[open[k]] = tuples[k];
+			ret_hashes[open[k]] = hashes[k];
+			open[n_taken] = open[k];
+			n_taken += refs[k] != 0;
+		}
+		n_open = n_taken;
+	}
+}
+
+void sg_snat_propose(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
+	unsigned worker, uint64_t *random, struct sg_tuple4 *replies, unsigned n,
+	uint64_t *ret_hashes)
+{
+	for (unsigned at = 0; at < n; at += SG_FLOW_MAX_BURST)
+		propose_burst(pool, table, worker, random, replies + at,
+			n - at < SG_FLOW_MAX_BURST ? n - at : SG_FLOW_MAX_BURST, ret_hashes + at);
+}
+
+bool sg_snat_settle(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
+	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply,
+	uint64_t *hash, sg_flow_ref *ret_closed)
+{
+	// fast path: what was proposed is nearly always still free.
+	if (!sg_flow_table_find(table, reply, *hash)) {
+		*ret_closed = 0;
+		return true;
+	}
+	return search(pool, table, worker, random, syn_seq, reply, hash, ret_closed);
+}
+
+bool sg_snat_pick(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
+	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply,
+	uint64_t *ret_hash, sg_flow_ref *ret_closed)
+{
+	propose_one(pool, worker, random, reply);
+	sg_flow_table_hash(table, reply, 1, ret_hash);
+	return sg_snat_settle(pool, table, worker, random, syn_seq, reply, ret_hash, ret_closed);
 }

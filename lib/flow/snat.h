@@ -13,9 +13,9 @@
 // in the table of homes. With one worker every class is home.
 //
 // Which port is taken is random: an observer learns nothing, and neither does the order of
-// addresses wear one of them out. 32 candidates an address are tried, 4 at a time with prefetched
-// buckets; with a share p of ports in use they all miss a free one with a probability of p^32: 3 in
-// 100 at 90 %, where the next address is tried.
+// addresses wear one of them out. First one candidate is tried, which is nearly always free; then
+// 32 an address, 4 at a time with prefetched buckets. With a share p of ports in use they all miss
+// a free one with a probability of p^32: 3 in 100 at 90 %, where the next address is tried.
 //
 // The pool is immutable once created, and is shared by all workers.
 #pragma once
@@ -46,3 +46,14 @@ void sg_snat_pool_destroy(struct sg_snat_pool *pool); // NULL is fine
 bool sg_snat_pick(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
 	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply,
 	uint64_t *ret_hash, sg_flow_ref *ret_closed);
+
+// The same in two steps, for a burst of new flows, whose cache misses then overlap. `propose` takes
+// `replies` as sg_snat_pick does and gives each a destination that is free, if a few rounds find
+// one. `settle` then goes on with one at a time, just before it is inserted: it takes the proposal
+// if it is free indeed (a flow inserted meanwhile may have it) and searches as above otherwise.
+void sg_snat_propose(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
+	unsigned worker, uint64_t *random, struct sg_tuple4 *replies, unsigned n,
+	uint64_t *ret_hashes);
+bool sg_snat_settle(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
+	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply,
+	uint64_t *hash, sg_flow_ref *ret_closed);

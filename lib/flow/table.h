@@ -152,10 +152,15 @@ void sg_flow_table_remove_bulk(struct sg_flow_table *table, const sg_flow_ref *r
 void sg_flow_table_release_client(struct sg_flow_table *table, sg_flow_ref ref);
 
 // Embryos. `embryos_full`: one has to go before another comes, because their share is used up or
-// there is no record left; `oldest_embryo` names it (0: there is none). `confirm` takes a flow off
-// the queue; a confirmed one stays as it is.
+// there is no record left; `oldest_embryo` names it (0: there is none). For a burst of `n_more` new
+// embryos, `embryos_over` says how many have to go, and `oldest_embryos` names up to `max`, oldest
+// first: removed in bulk, their cache misses overlap. `confirm` takes a flow off the queue; a
+// confirmed one stays as it is.
 bool sg_flow_table_embryos_full(const struct sg_flow_table *table);
 sg_flow_ref sg_flow_table_oldest_embryo(struct sg_flow_table *table);
+uint32_t sg_flow_table_embryos_over(const struct sg_flow_table *table, uint32_t n_more);
+unsigned sg_flow_table_oldest_embryos(
+	const struct sg_flow_table *table, sg_flow_ref *ret_refs, unsigned max);
 void sg_flow_table_confirm(struct sg_flow_table *table, sg_flow_ref ref);
 
 struct sg_flow_timeouts {

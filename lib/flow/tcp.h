@@ -1,9 +1,13 @@
 // What a TCP segment or a UDP datagram does to a flow's state.
 //
-//     TCP_SYN --SYN+ACK of ISN+1--> TCP_SYN_ACK --client acknowledges the server's ISN+1-->
-//     TCP_ESTABLISHED TCP_ESTABLISHED --FIN--> TCP_HALF_CLOSED --the other FIN--> TCP_CLOSING
-//     --both acknowledged--> TCP_CLOSED any TCP state --RST--> TCP_CLOSED UDP_NEW --answer-->
-//     UDP_REPLIED --client sends again--> UDP
+//     TCP_SYN          SYN + ACK of the client's ISN + 1                -> TCP_SYN_ACK
+//     TCP_SYN_ACK      the client acknowledges the server's ISN + 1     -> TCP_ESTABLISHED
+//     TCP_ESTABLISHED  FIN of either side                               -> TCP_HALF_CLOSED
+//     TCP_HALF_CLOSED  FIN of the other side                            -> TCP_CLOSING
+//     TCP_CLOSING      both FINs acknowledged                           -> TCP_CLOSED
+//     any of TCP       RST                                              -> TCP_CLOSED
+//     UDP_NEW          the backend answers                              -> UDP_REPLIED
+//     UDP_REPLIED      the client sends again                           -> UDP
 //
 // A flow is confirmed only by who can have seen the backend's answer. The SYN + ACK has to
 // acknowledge the client's ISN + 1, and the client exactly the server's: somebody who guesses hits

@@ -128,6 +128,44 @@ static void the_share_is_what_established_flows_leave(void **unused)
 	}
 }
 
+// Bursts of new embryos with room made beforehand: the same order, and never one too many or too
+// few.
+static void a_burst_finds_the_room_it_asked_for(void **unused)
+{
+	enum {
+		MAX = 1000,
+		ESTABLISHED = 700
+	};
+	uint32_t oldest_number = ESTABLISHED;
+	uint64_t random = 9;
+
+	(void)unused;
+	open_table(MAX);
+	for (uint32_t n = 0; n < ESTABLISHED; n++)
+		insert(SG_FLOW_TCP_ESTABLISHED);
+	for (unsigned round = 0; round < 3000; round++) {
+		unsigned n_new = 1 + sg_reduce((uint32_t)sg_random_next(&random), 64);
+		uint32_t over = sg_flow_table_embryos_over(table, n_new);
+		sg_flow_ref refs[64];
+		unsigned n = sg_flow_table_oldest_embryos(table, refs, over);
+
+		assert_int_equal(n, over);
+		for (unsigned i = 0; i < n; i++)
+			assert_int_equal(
+				sg_flow_table_get(table, refs[i])->backend_slot, oldest_number++);
+		sg_flow_table_remove_bulk(table, refs, n);
+		assert_int_equal(sg_flow_table_embryos_over(table, n_new), 0);
+		assert_true(over == 0 || sg_flow_table_embryos_over(table, n_new + 1) == 1);
+		for (unsigned i = 0; i < n_new; i++) {
+			assert_false(sg_flow_table_embryos_full(table));
+			assert_int_not_equal(insert(SG_FLOW_TCP_SYN), 0);
+		}
+	}
+	assert_int_equal(sg_flow_table_embryos_over(table, UINT32_MAX), 300);
+	fixture_assert_consistent(table);
+	free(table);
+}
+
 // As the pipeline does it: when the share is used up, the oldest embryo makes room for the next.
 static void a_flood_recycles_embryos_and_nothing_else(void **unused)
 {
@@ -170,6 +208,7 @@ int main(void)
 		cmocka_unit_test(the_oldest_is_the_oldest),
 		cmocka_unit_test(a_confirmed_flow_has_left_and_stays),
 		cmocka_unit_test(the_share_is_what_established_flows_leave),
+		cmocka_unit_test(a_burst_finds_the_room_it_asked_for),
 		cmocka_unit_test(a_flood_recycles_embryos_and_nothing_else),
 	};
 

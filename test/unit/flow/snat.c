@@ -161,6 +161,44 @@ static void a_closed_flows_port_is_reused_only_above_its_last_number(void **unus
 	sg_snat_pool_destroy(pool);
 }
 
+// A burst of proposals in a range so small that they collide: each must still end with a port of
+// its own.
+static void a_burst_of_proposals_never_shares_a_port(void **unused)
+{
+	enum {
+		N = 32
+	};
+	struct sg_snat_pool *pool = make_pool(1, "10.0.0.100", 2, 50001, 50020);
+	struct sg_flow_table *table = fixture_table(1000, SG_FLOW_HASH_SIPHASH);
+	struct sg_tuple4 replies[N];
+	uint64_t hashes[N];
+	unsigned n_moved = 0;
+
+	(void)unused;
+	for (unsigned i = 0; i < N; i++)
+		replies[i] = reply_of("10.1.2.3", 80);
+	sg_snat_propose(pool, table, 0, &random_state, replies, N, hashes);
+	for (uint32_t i = 0; i < N; i++) {
+		struct sg_flow flow = fixture_flow(i, SG_FLOW_TCP_SYN);
+		uint16_t proposed = replies[i].dport_be;
+		sg_flow_ref closed = 1;
+
+		assert_int_equal(hashes[i], fixture_hash(table, &replies[i]));
+		assert_in_range(ntohs(proposed), 50001, 50020);
+		assert_true(sg_snat_settle(
+			pool, table, 0, &random_state, 1, &replies[i], &hashes[i], &closed));
+		assert_int_equal(closed, 0);
+		n_moved += replies[i].dport_be != proposed;
+		flow.server = replies[i];
+		assert_int_equal(fixture_find(table, &flow, SG_FLOW_TO_CLIENT), 0);
+		assert_int_not_equal(fixture_insert(table, &flow), 0);
+	}
+	assert_true(n_moved > 0);
+	fixture_assert_consistent(table);
+	free(table);
+	sg_snat_pool_destroy(pool);
+}
+
 static void refuses_ranges_that_leave_a_worker_without_ports(void **unused)
 {
 	uint32_t address_be = inet_addr("10.0.0.100");
@@ -185,6 +223,7 @@ int main(void)
 		cmocka_unit_test(says_no_when_all_ports_are_taken),
 		cmocka_unit_test(fills_nine_tenths_of_all_ports),
 		cmocka_unit_test(a_closed_flows_port_is_reused_only_above_its_last_number),
+		cmocka_unit_test(a_burst_of_proposals_never_shares_a_port),
 		cmocka_unit_test(refuses_ranges_that_leave_a_worker_without_ports),
 	};
 
