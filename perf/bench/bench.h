@@ -56,6 +56,7 @@ struct sg_bench {
 // A suite: takes its samples and reports its rows. Ends the program with a sentence if it cannot.
 typedef void sg_bench_suite_fn(struct sg_bench *bench);
 sg_bench_suite_fn sg_bench_flow_table;
+sg_bench_suite_fn sg_bench_new_flows;
 
 // Calibrates the clock and prints the table's head. `hugetlb`: free 2 MB pages were found.
 void sg_bench_open(struct sg_bench *bench, const struct sg_bench_options *options, bool hugetlb);

@@ -25,6 +25,7 @@ static const struct {
 	sg_bench_suite_fn *run;
 } suites[] = {
 	{"flow_table", sg_bench_flow_table},
+	{"new_flows", sg_bench_new_flows},
 };
 
 static unsigned free_huge_mb(void)
