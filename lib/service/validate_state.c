@@ -324,6 +324,11 @@ static int refuse_vip_as_backend(struct check *check, const struct sg_service_sp
 	return refuse_backend(check, spec, backend, what);
 }
 
+static bool has_old_vips(const struct check *check)
+{
+	return check->previous && check->previous->n_services > 0;
+}
+
 // Enters what a fresh spec brings into the sets of new VIPs and new backends.
 static int enter_fresh(struct check *check, const struct fresh *fresh)
 {
@@ -342,7 +347,8 @@ static int enter_fresh(struct check *check, const struct fresh *fresh)
 		if (err == 0)
 			err = sg_endpoints_add(&check->vip_doors, &door, spec);
 	}
-	for (unsigned i = 0; i < spec->n_backends && err == 0; i++) {
+	// New backends are looked for among old VIPs only: among new VIPs, all backends are looked for anyway.
+	for (unsigned i = 0; has_old_vips(check) && i < spec->n_backends && err == 0; i++) {
 		const struct sg_backend_spec *backend = &spec->backends[i];
 		struct sg_endpoint endpoint = {.addr = backend->address, .port = backend->port};
 
@@ -420,6 +426,10 @@ static int find_fresh(struct check *check)
 			order = 1;
 		}
 		if (order == 0 && previous->services[old] == spec) {
+			old++;
+			continue;
+		}
+		if (order == 0 && sg_service_spec_equal(previous->services[old], spec)) {
 			old++;
 			continue;
 		}
