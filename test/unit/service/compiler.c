@@ -509,7 +509,9 @@ static void a_full_compiler_refuses_and_goes_on(void **unused)
 {
 	enum { FULL = SG_MAX_BACKENDS / SG_MAX_SERVICE_BACKENDS };
 	struct sg_service_spec *one_more = make_service("one-more", "192.0.3.1", 80);
+	struct sg_addr address = addr_of("10.0.0.1");
 	struct sg_snapshot *snapshot;
+	uint32_t slot;
 	struct sg_error error;
 	struct rig rig;
 
@@ -533,6 +535,7 @@ static void a_full_compiler_refuses_and_goes_on(void **unused)
 	}
 	compile(&rig);
 	snapshot = rig.snapshot;
+	sg_compiler_end_now(rig.compiler, "s0", &address, 1);
 	add_backend(one_more, "10.0.0.1", 1);
 	put(&rig, one_more);
 	assert_int_equal(sg_compiler_compile(rig.compiler, &rig.state, rig.routes, rig.now_ms,
@@ -542,7 +545,12 @@ static void a_full_compiler_refuses_and_goes_on(void **unused)
 	assert_ptr_equal(rig.snapshot, snapshot);
 	assert_int_equal(sg_compiler_find_service_slot(rig.compiler, "one-more"), UINT32_MAX);
 	assert_int_equal(sg_state_remove(&rig.state, "one-more"), 0);
+
+	// The end_now of the change that was refused is forgotten.
+	slot = sg_compiler_find_backend_slot(rig.compiler, "s0", &address, 1);
+	put(&rig, make_service("s0", "192.0.2.10", 1));
 	compile(&rig);
+	assert_int_equal(life_of(&rig, slot), SG_BACKEND_REMOVED);
 	assert_int_equal(rig.snapshot->generation, 2);
 	assert_int_equal(rig.snapshot->n_service_slots, FULL);
 	teardown(&rig);
