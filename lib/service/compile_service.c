@@ -1,4 +1,5 @@
-// Compiles one service: its usable backends, its scheduler's table, its allow trie. See compile_service.h.
+// Compiles one service: its usable backends, its scheduler's table, its allow trie. See
+// compile_service.h.
 #include "service/compile_service.h"
 
 #include <arpa/inet.h>
@@ -32,8 +33,8 @@ static struct sg_service *allocate(unsigned n_usable)
 	return service;
 }
 
-static void fill_backends(
-	struct sg_service *service, const struct sg_service_spec *spec, const uint32_t *backend_slots)
+static void fill_backends(struct sg_service *service, const struct sg_service_spec *spec,
+	const uint32_t *backend_slots)
 {
 	uint32_t *slots = (uint32_t *)service->backend_slots;
 	uint16_t *weights = (uint16_t *)service->weights;
@@ -82,7 +83,8 @@ static int make_table(struct sg_service *service, uint64_t seed)
 		return make_maglev(service, seed);
 	if (service->scheduler != SG_SCHEDULER_WRR)
 		return 0;
-	if (sg_wrr_build(service->weights, service->n_backends, &sequence, &service->table_size) < 0)
+	if (sg_wrr_build(service->weights, service->n_backends, &sequence, &service->table_size) <
+		0)
 		return -1;
 	service->table = sequence;
 	return 0;
@@ -133,8 +135,8 @@ struct sg_service *sg_service_compile(struct sg_service_spec *spec, uint32_t slo
 	service->scheduler = (uint8_t)spec->scheduler;
 	service->forward = (uint8_t)spec->forward;
 	service->affinity = (uint8_t)spec->affinity;
-	service->affinity_timeout_s =
-		spec->affinity_timeout_s > 0 ? spec->affinity_timeout_s : SG_DEFAULT_AFFINITY_TIMEOUT_S;
+	service->affinity_timeout_s = spec->affinity_timeout_s > 0 ? spec->affinity_timeout_s
+								   : SG_DEFAULT_AFFINITY_TIMEOUT_S;
 	service->port_be = htons(spec->port);
 	for (unsigned i = 0; i < spec->n_vips; i++)
 		if (spec->vips[i].family == SG_FAMILY_IPV4)

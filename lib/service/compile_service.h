@@ -3,8 +3,9 @@
 
 #include "service/snapshot.h"
 
-// `backend_slots[i]` is the slot of spec->backends[i]. `previous` (may be NULL) is what the service was before: a part
-// that did not change is shared with it. With one reference; holds one on the spec. NULL without memory.
+// `backend_slots[i]` is the slot of spec->backends[i]. `previous` (may be NULL) is what the service
+// was before: a part that did not change is shared with it. With one reference; holds one on the
+// spec. NULL without memory.
 struct sg_service *sg_service_compile(struct sg_service_spec *spec, uint32_t slot,
 	const uint32_t *backend_slots, uint64_t seed, const struct sg_service *previous);
 struct sg_service *sg_service_ref(struct sg_service *service);

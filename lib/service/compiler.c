@@ -25,7 +25,8 @@ struct sg_compiler *sg_compiler_create(const struct sg_settings *settings)
 	compiler->marked = malloc(SG_MAX_SERVICES * sizeof(compiler->marked[0]));
 	compiler->cleared = malloc(SG_MAX_SERVICES * sizeof(compiler->cleared[0]));
 	compiler->due = malloc(SG_MAX_SERVICES * sizeof(compiler->due[0]));
-	compiler->member_slots = malloc(SG_MAX_SERVICE_BACKENDS * sizeof(compiler->member_slots[0]));
+	compiler->member_slots =
+		malloc(SG_MAX_SERVICE_BACKENDS * sizeof(compiler->member_slots[0]));
 	if (!compiler->holders || !compiler->marked || !compiler->cleared || !compiler->due ||
 		!compiler->member_slots ||
 		sg_slots_init(&compiler->service_slots, SG_MAX_SERVICES) < 0 ||
@@ -88,7 +89,8 @@ static int build_backends(struct sg_snapshot *snapshot, const struct sg_visit *v
 	return 0;
 }
 
-// Compiles a service anew. Those of its members that are not leaving are its backends, in the same order.
+// Compiles a service anew. Those of its members that are not leaving are its backends, in the same
+// order.
 static int build_service(
 	struct sg_compiler *compiler, struct sg_snapshot *snapshot, const struct sg_visit *visit)
 {
@@ -168,7 +170,8 @@ static int build_addresses(struct sg_snapshot *snapshot, const struct sg_plan *p
 	}
 	for (unsigned i = 0; i < settings->n_snat_addresses; i++)
 		if (settings->snat_addresses[i].family == SG_FAMILY_IPV4)
-			add_address(snapshot->addresses4, sg_addr_ipv4_be(&settings->snat_addresses[i]),
+			add_address(snapshot->addresses4,
+				sg_addr_ipv4_be(&settings->snat_addresses[i]),
 				SG_ADDRESS_SNAT | SG_ADDRESS_ANNOUNCE);
 	return 0;
 }
@@ -193,7 +196,8 @@ static struct sg_snapshot *build(const struct sg_plan *plan, struct sg_routes *r
 {
 	const struct sg_compiler *compiler = plan->compiler;
 	const struct sg_snapshot *previous = compiler->current;
-	uint32_t n_pages = (compiler->backend_slots.n_ever + SG_BACKENDS_PER_PAGE - 1) / SG_BACKENDS_PER_PAGE;
+	uint32_t n_pages =
+		(compiler->backend_slots.n_ever + SG_BACKENDS_PER_PAGE - 1) / SG_BACKENDS_PER_PAGE;
 	struct sg_snapshot *snapshot =
 		sg_snapshot_derive(previous, compiler->service_slots.n_ever, n_pages);
 
@@ -227,7 +231,8 @@ static void forget_marks(struct sg_compiler *compiler)
 }
 
 int sg_compiler_compile(struct sg_compiler *compiler, const struct sg_state *state,
-	struct sg_routes *routes, uint64_t now_ms, struct sg_snapshot **ret_snapshot, struct sg_error *error)
+	struct sg_routes *routes, uint64_t now_ms, struct sg_snapshot **ret_snapshot,
+	struct sg_error *error)
 {
 	struct sg_snapshot *snapshot;
 	struct sg_plan plan;
@@ -274,7 +279,8 @@ static void give_up_holder(struct sg_compiler *compiler, uint32_t slot)
 	compiler->cleared[compiler->n_cleared++] = slot;
 }
 
-void sg_compiler_note_sweeps(struct sg_compiler *compiler, const uint64_t *sweeps, unsigned n_workers)
+void sg_compiler_note_sweeps(
+	struct sg_compiler *compiler, const uint64_t *sweeps, unsigned n_workers)
 {
 	struct sg_rest rest;
 
@@ -287,7 +293,8 @@ void sg_compiler_note_sweeps(struct sg_compiler *compiler, const uint64_t *sweep
 }
 
 // The slot of a service that is in the state, or of one that is only draining when `deleted_too`.
-static uint32_t find_service(const struct sg_compiler *compiler, const char *service, bool deleted_too)
+static uint32_t find_service(
+	const struct sg_compiler *compiler, const char *service, bool deleted_too)
 {
 	uint32_t at;
 
@@ -298,8 +305,8 @@ static uint32_t find_service(const struct sg_compiler *compiler, const char *ser
 	return compiler->holdings[at].slot;
 }
 
-void sg_compiler_end_now(struct sg_compiler *compiler, const char *service, const struct sg_addr *address,
-	uint16_t port)
+void sg_compiler_end_now(struct sg_compiler *compiler, const char *service,
+	const struct sg_addr *address, uint16_t port)
 {
 	uint32_t slot = find_service(compiler, service, true);
 	struct sg_holder *holder = slot == UINT32_MAX ? NULL : &compiler->holders[slot];
@@ -318,8 +325,8 @@ uint32_t sg_compiler_find_service_slot(const struct sg_compiler *compiler, const
 	return find_service(compiler, service, false);
 }
 
-uint32_t sg_compiler_find_backend_slot(
-	const struct sg_compiler *compiler, const char *service, const struct sg_addr *address, uint16_t port)
+uint32_t sg_compiler_find_backend_slot(const struct sg_compiler *compiler, const char *service,
+	const struct sg_addr *address, uint16_t port)
 {
 	uint32_t slot = find_service(compiler, service, false);
 	const struct sg_member *member;

@@ -23,14 +23,16 @@ bool sg_holdings_search(
 	return low < n && strcmp(holdings[low].spec->name, name) == 0;
 }
 
-static int compare_member(const struct sg_member *member, const struct sg_addr *address, uint16_t port)
+static int compare_member(
+	const struct sg_member *member, const struct sg_addr *address, uint16_t port)
 {
 	int order = sg_addr_compare(&member->address, address);
 
 	return order != 0 ? order : (int)member->port - (int)port;
 }
 
-struct sg_member *sg_holder_find(const struct sg_holder *holder, const struct sg_addr *address, uint16_t port)
+struct sg_member *sg_holder_find(
+	const struct sg_holder *holder, const struct sg_addr *address, uint16_t port)
 {
 	uint32_t low = 0, high = holder->n_members;
 
@@ -62,13 +64,14 @@ static uint16_t next_generation(const struct sg_compiler *compiler, uint32_t slo
 static void want(struct sg_member *member, const struct sg_backend_spec *spec)
 {
 	member->weight = spec->weight;
-	member->life = spec->draining || spec->weight == 0 ? SG_BACKEND_DRAINING : SG_BACKEND_ACTIVE;
+	member->life =
+		spec->draining || spec->weight == 0 ? SG_BACKEND_DRAINING : SG_BACKEND_ACTIVE;
 	member->end_now = false;
 	member->deadline_ms = 0;
 }
 
-static int add_member(struct sg_plan *plan, const struct sg_backend_spec *spec, struct sg_member *ret_member,
-	struct sg_error *error)
+static int add_member(struct sg_plan *plan, const struct sg_backend_spec *spec,
+	struct sg_member *ret_member, struct sg_error *error)
 {
 	struct sg_compiler *compiler = plan->compiler;
 	uint32_t slot = sg_slots_take(&compiler->backend_slots);
@@ -90,7 +93,8 @@ static int add_member(struct sg_plan *plan, const struct sg_backend_spec *spec, 
 // A member that the new state lacks: it leaves, goes on leaving, or dies.
 static void leave(const struct sg_plan *plan, struct sg_member *member)
 {
-	if (member->end_now || (member->life == SG_BACKEND_REMOVED && member->deadline_ms <= plan->now_ms)) {
+	if (member->end_now ||
+		(member->life == SG_BACKEND_REMOVED && member->deadline_ms <= plan->now_ms)) {
 		member->life = SG_BACKEND_DEAD;
 	} else if (member->life != SG_BACKEND_REMOVED) {
 		member->life = SG_BACKEND_REMOVED;
@@ -103,18 +107,19 @@ static int plan_members(struct sg_plan *plan, struct sg_visit *visit, struct sg_
 {
 	const struct sg_holder *holder = &plan->compiler->holders[visit->slot];
 	unsigned n_wanted = visit->spec ? visit->spec->n_backends : 0;
-	unsigned old = 0, new = 0;
+	unsigned at_old = 0, at_wanted = 0;
 
 	visit->members = malloc((holder->n_members + n_wanted + 1) * sizeof(visit->members[0]));
 	if (!visit->members)
 		return sg_error_set(error, -ENOMEM, "out of memory");
-	while (old < holder->n_members || new < n_wanted) {
-		const struct sg_member *member = &holder->members[old];
-		const struct sg_backend_spec *wanted = new < n_wanted ? &visit->spec->backends[new] : NULL;
+	while (at_old < holder->n_members || at_wanted < n_wanted) {
+		const struct sg_member *member = &holder->members[at_old];
+		const struct sg_backend_spec *wanted =
+			at_wanted < n_wanted ? &visit->spec->backends[at_wanted] : NULL;
 		struct sg_member *next = &visit->members[visit->n_members++];
 		int order;
 
-		if (old == holder->n_members)
+		if (at_old == holder->n_members)
 			order = 1;
 		else if (!wanted)
 			order = -1;
@@ -123,16 +128,16 @@ static int plan_members(struct sg_plan *plan, struct sg_visit *visit, struct sg_
 		if (order > 0) {
 			if (add_member(plan, wanted, next, error) < 0)
 				return -ENOSPC;
-			new++;
+			at_wanted++;
 			continue;
 		}
 		*next = *member;
-		old++;
+		at_old++;
 		if (order < 0) {
 			leave(plan, next);
 		} else {
 			want(next, wanted);
-			new++;
+			at_wanted++;
 		}
 	}
 	return 0;
@@ -162,8 +167,8 @@ static struct sg_visit *add_visit(struct sg_plan *plan)
 }
 
 // Plans what becomes of one holding. `spec` is its service in the new state (NULL: none).
-static int visit(struct sg_plan *plan, struct sg_holding *holding, struct sg_service_spec *spec, bool recompile,
-	struct sg_error *error)
+static int visit(struct sg_plan *plan, struct sg_holding *holding, struct sg_service_spec *spec,
+	bool recompile, struct sg_error *error)
 {
 	struct sg_holder *holder = &plan->compiler->holders[holding->slot];
 	struct sg_visit *visit = add_visit(plan);
@@ -193,7 +198,8 @@ static struct sg_holding *add_holding(struct sg_plan *plan, const struct sg_hold
 	return &plan->holdings[plan->n_holdings++];
 }
 
-static void replace_spec(struct sg_plan *plan, struct sg_holding *holding, struct sg_service_spec *spec)
+static void replace_spec(
+	struct sg_plan *plan, struct sg_holding *holding, struct sg_service_spec *spec)
 {
 	plan->stale[plan->n_stale++] = holding->spec;
 	plan->fresh[plan->n_fresh++] = sg_service_spec_ref(spec);
@@ -207,8 +213,8 @@ static bool same_place(const struct sg_service_spec *a, const struct sg_service_
 }
 
 // A name that had a slot and is in the new state as well.
-static int plan_kept(struct sg_plan *plan, const struct sg_holding *old, struct sg_service_spec *spec,
-	struct sg_error *error)
+static int plan_kept(struct sg_plan *plan, const struct sg_holding *old,
+	struct sg_service_spec *spec, struct sg_error *error)
 {
 	struct sg_holding *holding = add_holding(plan, old);
 
@@ -226,7 +232,8 @@ static int plan_kept(struct sg_plan *plan, const struct sg_holding *old, struct 
 
 static int plan_new(struct sg_plan *plan, struct sg_service_spec *spec, struct sg_error *error)
 {
-	struct sg_holding holding = {.spec = spec, .slot = sg_slots_take(&plan->compiler->service_slots)};
+	struct sg_holding holding = {
+		.spec = spec, .slot = sg_slots_take(&plan->compiler->service_slots)};
 
 	if (holding.slot == UINT32_MAX)
 		return sg_error_set(error, -ENOSPC,
@@ -258,20 +265,21 @@ static bool is_over(const struct sg_compiler *compiler, const struct sg_holding 
 static int compare(struct sg_plan *plan, const struct sg_state *state, struct sg_error *error)
 {
 	const struct sg_compiler *compiler = plan->compiler;
-	uint32_t old = 0, new = 0;
+	uint32_t at_old = 0, at_new = 0;
 	int err = 0;
 
-	while (err == 0 && (old < compiler->n_holdings || new < state->n_services)) {
-		const struct sg_holding *holding = &compiler->holdings[old];
-		struct sg_service_spec *spec = new < state->n_services ? state->services[new] : NULL;
+	while (err == 0 && (at_old < compiler->n_holdings || at_new < state->n_services)) {
+		const struct sg_holding *holding = &compiler->holdings[at_old];
+		struct sg_service_spec *spec =
+			at_new < state->n_services ? state->services[at_new] : NULL;
 		int order;
 
-		if (old < compiler->n_holdings && is_over(compiler, holding)) {
+		if (at_old < compiler->n_holdings && is_over(compiler, holding)) {
 			plan->stale[plan->n_stale++] = holding->spec;
-			old++;
+			at_old++;
 			continue;
 		}
-		if (old == compiler->n_holdings)
+		if (at_old == compiler->n_holdings)
 			order = 1;
 		else if (!spec)
 			order = -1;
@@ -283,8 +291,8 @@ static int compare(struct sg_plan *plan, const struct sg_state *state, struct sg
 			err = plan_absent(plan, holding, error);
 		else
 			err = plan_new(plan, spec, error);
-		old += order <= 0;
-		new += order >= 0;
+		at_old += order <= 0;
+		at_new += order >= 0;
 	}
 	return err;
 }
@@ -327,8 +335,8 @@ static bool allocate(struct sg_plan *plan, const struct sg_state *state)
 	return plan->holdings && plan->fresh && plan->stale;
 }
 
-int sg_plan_make(struct sg_plan *ret_plan, struct sg_compiler *compiler, const struct sg_state *state,
-	uint64_t now_ms, struct sg_error *error)
+int sg_plan_make(struct sg_plan *ret_plan, struct sg_compiler *compiler,
+	const struct sg_state *state, uint64_t now_ms, struct sg_error *error)
 {
 	struct sg_plan *plan = ret_plan;
 	int err;
@@ -371,7 +379,8 @@ void sg_plan_drop(struct sg_plan *plan)
 	free_plan(plan);
 }
 
-// Sends the dead among the visit's members to rest and closes the gaps. Returns the earliest deadline of the others.
+// Sends the dead among the visit's members to rest and closes the gaps. Returns the earliest
+// deadline of the others.
 static uint64_t settle_members(struct sg_compiler *compiler, struct sg_visit *visit)
 {
 	uint64_t earliest_ms = SG_DEADLINE_NONE;

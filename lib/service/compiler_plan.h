@@ -1,8 +1,8 @@
 // The compiler's books, and a plan: how they will look when a new state has become a snapshot.
 //
-// A compile first plans (who is new, changed, gone, due), then builds the snapshot that the plan asks for, and then
-// commits. Until the commit the books are as they were, except for slots that were taken: a plan
-// that fails is dropped, and rewinds them. Control thread only.
+// A compile first plans (who is new, changed, gone, due), then builds the snapshot that the plan
+// asks for, and then commits. Until the commit the books are as they were, except for slots that
+// were taken: a plan that fails is dropped, and rewinds them. Control thread only.
 #pragma once
 
 #include <stdbool.h>
@@ -31,7 +31,7 @@ struct sg_holder {
 	uint32_t n_resting; // backend slots that died and have not rested yet
 	uint64_t visited;   // the last plan that looked at it
 	bool in_use;
-	bool deleted;  // no service of this name is in the state; the slot waits for its backends'
+	bool deleted;   // no service of this name is in the state; the slot waits for its backends'
 	bool has_marks; // some member has end_now, and the slot is in `marked`
 };
 
@@ -58,8 +58,8 @@ struct sg_compiler {
 	uint32_t n_marked;
 	uint32_t *cleared; // service slots given back since the last compile
 	uint32_t n_cleared;
-	uint32_t *due;           // scratch: SG_MAX_SERVICES
-	uint32_t *member_slots;  // scratch: SG_MAX_SERVICE_BACKENDS
+	uint32_t *due;          // scratch: SG_MAX_SERVICES
+	uint32_t *member_slots; // scratch: SG_MAX_SERVICE_BACKENDS
 	uint64_t n_plans;
 };
 
@@ -80,9 +80,11 @@ struct sg_plan {
 	uint32_t n_visits, max_visits;
 	struct sg_holding *holdings;
 	uint32_t n_holdings;
-	struct sg_service_spec **fresh; // references taken for `holdings`, given back when the plan is dropped
+	// References taken for `holdings`, given back when the plan is dropped.
+	struct sg_service_spec **fresh;
 	uint32_t n_fresh;
-	struct sg_service_spec **stale; // references of the old holdings, given back at the commit
+	// References of the old holdings, given back at the commit.
+	struct sg_service_spec **stale;
 	uint32_t n_stale;
 	bool vips_changed;
 	bool addresses_changed;
@@ -90,8 +92,8 @@ struct sg_plan {
 };
 
 // Errors: -ENOSPC with a sentence, -ENOMEM. The plan is then dropped already.
-int sg_plan_make(struct sg_plan *ret_plan, struct sg_compiler *compiler, const struct sg_state *state,
-	uint64_t now_ms, struct sg_error *error);
+int sg_plan_make(struct sg_plan *ret_plan, struct sg_compiler *compiler,
+	const struct sg_state *state, uint64_t now_ms, struct sg_error *error);
 // Makes the plan the books. Cannot fail.
 void sg_plan_commit(struct sg_plan *plan);
 void sg_plan_drop(struct sg_plan *plan);
@@ -100,4 +102,5 @@ void sg_plan_drop(struct sg_plan *plan);
 bool sg_holdings_search(
 	const struct sg_holding *holdings, uint32_t n, const char *name, uint32_t *ret_at);
 // NULL when the service has no such member.
-struct sg_member *sg_holder_find(const struct sg_holder *holder, const struct sg_addr *address, uint16_t port);
+struct sg_member *sg_holder_find(
+	const struct sg_holder *holder, const struct sg_addr *address, uint16_t port);

@@ -94,7 +94,8 @@ uint64_t sg_deadlines_next(const struct sg_deadlines *deadlines)
 	return deadlines->n > 0 ? deadlines->heap[0].at_ms : SG_DEADLINE_NONE;
 }
 
-uint32_t sg_deadlines_due(const struct sg_deadlines *deadlines, uint64_t now_ms, uint32_t *ret_slots)
+uint32_t sg_deadlines_due(
+	const struct sg_deadlines *deadlines, uint64_t now_ms, uint32_t *ret_slots)
 {
 	uint32_t n = 0;
 

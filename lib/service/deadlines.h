@@ -1,4 +1,5 @@
-// Which service is due next: a binary heap of deadlines, at most one for each service slot, movable and removable.
+// Which service is due next: a binary heap of deadlines, at most one for each service slot, movable
+// and removable.
 //
 // Control thread only; all memory is taken at init.
 #pragma once
@@ -29,5 +30,7 @@ void sg_deadlines_set(struct sg_deadlines *deadlines, uint32_t slot, uint64_t at
 // The earliest, or SG_DEADLINE_NONE.
 uint64_t sg_deadlines_next(const struct sg_deadlines *deadlines);
 
-// Writes the slots whose deadline has come (ret_slots has room for `max` of init) and returns how many. They stay.
-uint32_t sg_deadlines_due(const struct sg_deadlines *deadlines, uint64_t now_ms, uint32_t *ret_slots);
+// Writes the slots whose deadline has come (ret_slots has room for `max` of init) and returns how
+// many. They stay.
+uint32_t sg_deadlines_due(
+	const struct sg_deadlines *deadlines, uint64_t now_ms, uint32_t *ret_slots);

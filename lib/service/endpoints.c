@@ -18,18 +18,21 @@ void sg_endpoints_fini(struct sg_endpoints *endpoints)
 
 static bool equal(const struct sg_endpoint *a, const struct sg_endpoint *b)
 {
-	return a->port == b->port && a->protocol == b->protocol && sg_addr_equal(&a->addr, &b->addr);
+	return a->port == b->port && a->protocol == b->protocol &&
+	       sg_addr_equal(&a->addr, &b->addr);
 }
 
 // Where the endpoint is, or the empty entry in which it would be.
-static struct sg_endpoint_entry *search(const struct sg_endpoints *endpoints, const struct sg_endpoint *endpoint)
+static struct sg_endpoint_entry *search(
+	const struct sg_endpoints *endpoints, const struct sg_endpoint *endpoint)
 {
 	uint64_t words[2];
 	uint32_t mask = endpoints->n_entries - 1;
 	uint64_t hash;
 
 	memcpy(words, endpoint->addr.bytes, sizeof(words));
-	hash = sg_mix64(words[0] ^ (uint64_t)endpoint->port << 40 ^ (uint64_t)endpoint->protocol << 56);
+	hash = sg_mix64(
+		words[0] ^ (uint64_t)endpoint->port << 40 ^ (uint64_t)endpoint->protocol << 56);
 	hash = sg_mix64(hash ^ words[1]);
 	for (uint32_t at = (uint32_t)hash & mask;; at = (at + 1) & mask) {
 		struct sg_endpoint_entry *entry = &endpoints->entries[at];
@@ -39,7 +42,8 @@ static struct sg_endpoint_entry *search(const struct sg_endpoints *endpoints, co
 	}
 }
 
-const void *sg_endpoints_find(const struct sg_endpoints *endpoints, const struct sg_endpoint *endpoint)
+const void *sg_endpoints_find(
+	const struct sg_endpoints *endpoints, const struct sg_endpoint *endpoint)
 {
 	return endpoints->n_entries > 0 ? search(endpoints, endpoint)->owner : NULL;
 }
@@ -60,7 +64,8 @@ static int grow(struct sg_endpoints *endpoints)
 	return 0;
 }
 
-int sg_endpoints_add(struct sg_endpoints *endpoints, const struct sg_endpoint *endpoint, const void *owner)
+int sg_endpoints_add(
+	struct sg_endpoints *endpoints, const struct sg_endpoint *endpoint, const void *owner)
 {
 	struct sg_endpoint_entry *entry;
 

@@ -1,6 +1,8 @@
-// A set of endpoints (address, port, protocol), each with a pointer: what validation looks for clashes in.
+// A set of endpoints (address, port, protocol), each with a pointer: what validation looks for
+// clashes in.
 //
-// Open addressing, at most half full, grows as needed. Lives for the length of one check; control thread only.
+// Open addressing, at most half full, grows as needed. Lives for the length of one check; control
+// thread only.
 #pragma once
 
 #include <stdint.h>
@@ -28,7 +30,10 @@ struct sg_endpoints {
 void sg_endpoints_fini(struct sg_endpoints *endpoints);
 
 // The owner of an endpoint, or NULL.
-const void *sg_endpoints_find(const struct sg_endpoints *endpoints, const struct sg_endpoint *endpoint);
+const void *sg_endpoints_find(
+	const struct sg_endpoints *endpoints, const struct sg_endpoint *endpoint);
 
-// Adds an endpoint that is not there; one that is there keeps its owner. `owner` is not NULL. Returns 0 or -ENOMEM.
-int sg_endpoints_add(struct sg_endpoints *endpoints, const struct sg_endpoint *endpoint, const void *owner);
+// Adds an endpoint that is not there; one that is there keeps its owner. `owner` is not NULL.
+// Returns 0 or -ENOMEM.
+int sg_endpoints_add(
+	struct sg_endpoints *endpoints, const struct sg_endpoint *endpoint, const void *owner);

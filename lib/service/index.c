@@ -4,7 +4,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
-// The smallest power of two that leaves at least half of the entries empty, so that every miss ends.
+// The smallest power of two that leaves at least half of the entries empty, so that every miss
+// ends.
 static uint32_t entries_for(uint32_t n_keys)
 {
 	uint64_t n = 2;

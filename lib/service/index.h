@@ -1,8 +1,9 @@
-// An immutable map from 64-bit keys to 32-bit values: open addressing, at most half full, built once and
-// then only read (by any number of threads).
+// An immutable map from 64-bit keys to 32-bit values: open addressing, at most half full, built
+// once and then only read (by any number of threads).
 //
-// Keys are what an IPv4 packet can name: an address, or address + port + protocol. They come from the
-// configuration, so nobody hostile can make them collide; a hostile packet costs one miss of bounded length.
+// Keys are what an IPv4 packet can name: an address, or address + port + protocol. They come from
+// the configuration, so nobody hostile can make them collide; a hostile packet costs one miss of
+// bounded length.
 #pragma once
 
 #include <stdint.h>
@@ -28,7 +29,8 @@ struct sg_index {
 struct sg_index *sg_index_create(uint32_t n_keys);
 struct sg_index *sg_index_ref(struct sg_index *index);
 void sg_index_unref(struct sg_index *index); // NULL is fine
-// Before publication only. Replaces the value of a key that is there. More keys than `n_keys` is a bug.
+// Before publication only. Replaces the value of a key that is there. More keys than `n_keys` is a
+// bug.
 void sg_index_put(struct sg_index *index, uint64_t key, uint32_t value);
 
 static inline uint32_t sg_index_find(const struct sg_index *index, uint64_t key)

@@ -9,13 +9,15 @@
 
 #define FREE_PLACE UINT16_MAX // n is at most 65535, so no index
 
-// Where a backend is in its permutation: places offset, offset + skip, offset + 2 skip, ... modulo size.
+// Where a backend is in its permutation: places offset, offset + skip, offset + 2 skip, ... modulo
+// size.
 struct walk {
 	uint32_t place;
 	uint32_t skip;
 };
 
-// The rounds in which one backend has a turn: ceil(k x largest / weight) for k = 1, 2, ..., without a division a turn.
+// The rounds in which one backend has a turn: ceil(k x largest / weight) for k = 1, 2, ..., without
+// a division a turn.
 struct rounds {
 	uint32_t round;
 	uint32_t step, rest; // of largest / weight
@@ -40,7 +42,8 @@ static uint32_t next_round(struct rounds *rounds)
 	return rounds->round;
 }
 
-static uint32_t largest_weight(const struct sg_maglev_backend *backends, unsigned n, uint64_t *ret_total)
+static uint32_t largest_weight(
+	const struct sg_maglev_backend *backends, unsigned n, uint64_t *ret_total)
 {
 	uint32_t largest = 0;
 
@@ -66,8 +69,8 @@ static uint16_t *order_equal_turns(unsigned n, uint32_t size)
 	return turns;
 }
 
-// Writes who has a turn, round by round, until there are at least `size` turns (a counting sort by round).
-// Returns NULL without memory.
+// Writes who has a turn, round by round, until there are at least `size` turns (a counting sort by
+// round). Returns NULL without memory.
 static uint16_t *order_turns(const struct sg_maglev_backend *backends, unsigned n, uint32_t size)
 {
 	uint64_t total;
@@ -112,7 +115,8 @@ static struct walk start_walk(const struct sg_maglev_backend *backend, uint64_t 
 	identity[19] = (uint8_t)backend->port;
 	return (struct walk){
 		.place = (uint32_t)(sg_siphash(&offset_key, identity, sizeof(identity)) % size),
-		.skip = (uint32_t)(sg_siphash(&skip_key, identity, sizeof(identity)) % (size - 1) + 1),
+		.skip = (uint32_t)(sg_siphash(&skip_key, identity, sizeof(identity)) % (size - 1) +
+				   1),
 	};
 }
 
@@ -140,7 +144,8 @@ int sg_maglev_build(const struct sg_maglev_backend *backends, unsigned n, uint64
 		walks[i] = start_walk(&backends[i], seed, size);
 	memset(ret_table, 0xff, size * sizeof(*ret_table));
 	for (uint32_t turn = 0; turn < size; turn++) {
-		// A copy, because the compiler cannot know that the table is not the walk: a third faster.
+		// A copy, because the compiler cannot know that the table is not the walk: a third
+		// faster.
 		struct walk walk = walks[turns[turn]];
 		uint32_t place;
 

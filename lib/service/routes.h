@@ -1,8 +1,10 @@
-// Where packets go next: the kernel's routes and neighbours, mirrored by control into an immutable part of the snapshot.
+// Where packets go next: the kernel's routes and neighbours, mirrored by control into an immutable
+// part of the snapshot.
 //
-// A hop is an index. Control keeps an index's meaning stable: while one address is a neighbour, it has one index, and
-// a changed MAC is a new content at the same index. When an index may mean something else, or a route changed,
-// `generation` changes, and flows look their hops up again (they carry the generation they looked up with).
+// A hop is an index. Control keeps an index's meaning stable: while one address is a neighbour, it
+// has one index, and a changed MAC is a new content at the same index. When an index may mean
+// something else, or a route changed, `generation` changes, and flows look their hops up again
+// (they carry the generation they looked up with).
 #pragma once
 
 #include <assert.h>
@@ -48,11 +50,13 @@ struct sg_routes {
 	struct sg_hop *hops;
 	struct sg_trie *ipv4;         // values: SG_ROUTE_VALUE
 	struct sg_index *neighbours4; // SG_NEIGHBOUR_KEY -> hop
-	// An IPv4 address that the kernel has on each port's twin, for answers in our own name; 0: none.
+	// An IPv4 address that the kernel has on each port's twin, for answers in our own name; 0:
+	// none.
 	uint32_t port_addr4_be[SG_MAX_PORTS];
 };
 
-// What the trie holds: kind << 24 | port << 16 | hop. An on-link route has hop 0: the neighbour is looked up by address.
+// What the trie holds: kind << 24 | port << 16 | hop. An on-link route has hop 0: the neighbour is
+// looked up by address.
 #define SG_ROUTE_VALUE(kind, port, hop) ((uint32_t)(kind) << 24 | (uint32_t)(port) << 16 | (hop))
 #define SG_NEIGHBOUR_KEY(port, addr_be) ((uint64_t)(port) << 32 | (addr_be))
 
@@ -68,11 +72,13 @@ struct sg_routes *sg_routes_ref(struct sg_routes *routes);
 void sg_routes_unref(struct sg_routes *routes); // NULL is fine
 
 // Any thread that holds the snapshot. At most four dependent reads and one hash probe.
-static inline struct sg_route_answer sg_routes_find4(const struct sg_routes *routes, uint32_t addr_be)
+static inline struct sg_route_answer sg_routes_find4(
+	const struct sg_routes *routes, uint32_t addr_be)
 {
 	uint32_t value = sg_trie_find(routes->ipv4, &addr_be);
-	struct sg_route_answer answer = {
-		.kind = (uint8_t)(value >> 24), .port = (uint8_t)(value >> 16), .hop = (uint16_t)value};
+	struct sg_route_answer answer = {.kind = (uint8_t)(value >> 24),
+		.port = (uint8_t)(value >> 16),
+		.hop = (uint16_t)value};
 	uint32_t hop;
 
 	if (value == SG_TRIE_NONE)

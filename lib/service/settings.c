@@ -33,6 +33,7 @@ void sg_settings_init(struct sg_settings *settings)
 	settings->snat_port_min = 1024;
 	settings->snat_port_max = 65535;
 	sg_timeouts_fill(&settings->timeouts);
-	snprintf(settings->socket_path, sizeof(settings->socket_path), "/run/stormgate/stormgate.sock");
+	snprintf(settings->socket_path, sizeof(settings->socket_path),
+		"/run/stormgate/stormgate.sock");
 	settings->socket_mode = 0660;
 }

@@ -1,9 +1,10 @@
-// Numbers for services and backends, and the rest that a backend's number takes before it is given out again.
+// Numbers for services and backends, and the rest that a backend's number takes before it is given
+// out again.
 //
-// A slot is what a flow remembers, so it may not mean another backend while a flow can still name the old one. Workers
-// sweep their flow tables round and round; a slot whose backend died rests until every worker has completed two
-// sweeps since: the one under way at its death may have passed the flow already, the second cannot have.
-// Control thread only; all memory is taken at init.
+// A slot is what a flow remembers, so it may not mean another backend while a flow can still name
+// the old one. Workers sweep their flow tables round and round; a slot whose backend died rests
+// until every worker has completed two sweeps since: the one under way at its death may have passed
+// the flow already, the second cannot have. Control thread only; all memory is taken at init.
 #pragma once
 
 #include <stdbool.h>
@@ -26,7 +27,8 @@ void sg_slots_fini(struct sg_slots *slots);
 uint32_t sg_slots_take(struct sg_slots *slots);
 void sg_slots_give(struct sg_slots *slots, uint32_t slot);
 
-// Takes can be undone as long as nothing was given back in between: copy the two counts before, and rewind to them.
+// Takes can be undone as long as nothing was given back in between: copy the two counts before, and
+// rewind to them.
 struct sg_slots_mark {
 	uint32_t n_free;
 	uint32_t n_ever;
@@ -40,8 +42,8 @@ struct sg_rest {
 	uint32_t owner; // the service's slot
 };
 
-// A ring in the order of death: first those that have rested, then those that are being counted, then those that
-// died since the counting began.
+// A ring in the order of death: first those that have rested, then those that are being counted,
+// then those that died since the counting began.
 struct sg_resting {
 	struct sg_rest *ring;
 	uint32_t max;

@@ -1,9 +1,10 @@
-// The snapshot: the desired state compiled into what a packet needs, immutable from publication to reclaim.
+// The snapshot: the desired state compiled into what a packet needs, immutable from publication to
+// reclaim.
 //
-// Control builds one, publishes its pointer, and frees the parts that no newer snapshot shares once every worker has
-// passed a quiescent state. A worker reads the pointer once a turn and passes it to each stage as `const`.
-// Parts carry plain reference counts that only control touches. Services and backends are named by slot;
-// a flow keeps slot + generation, never a pointer.
+// Control builds one, publishes its pointer, and frees the parts that no newer snapshot shares once
+// every worker has passed a quiescent state. A worker reads the pointer once a turn and passes it
+// to each stage as `const`. Parts carry plain reference counts that only control touches. Services
+// and backends are named by slot; a flow keeps slot + generation, never a pointer.
 #pragma once
 
 #include <assert.h>
@@ -65,7 +66,8 @@ struct sg_service {
 	uint32_t affinity_timeout_s;
 	const uint32_t *backend_slots; // [n_backends], in the order of address and port
 	const uint16_t *weights;       // [n_backends]
-	// maglev: each entry is an index into backend_slots. wrr: the sequence to walk. Otherwise NULL.
+	// maglev: each entry is an index into backend_slots. wrr: the sequence to walk. Otherwise
+	// NULL.
 	const uint16_t *table;
 	uint32_t table_size;
 	uint32_t total_weight;
@@ -79,13 +81,13 @@ struct sg_service {
 #define SG_ADDRESS_SNAT     0x2u
 #define SG_ADDRESS_ANNOUNCE 0x4u // workers answer ARP / NDP for it
 
-#define SG_VIP_KEY(addr_be, port_be, protocol)                                                     \
+#define SG_VIP_KEY(addr_be, port_be, protocol) \
 	((uint64_t)(addr_be) << 32 | (uint64_t)(port_be) << 16 | (protocol))
 
 struct sg_snapshot {
 	uint64_t generation;
-	struct sg_index *vips4;      // SG_VIP_KEY -> service slot
-	struct sg_index *addresses4; // address -> SG_ADDRESS_ bits
+	struct sg_index *vips4;       // SG_VIP_KEY -> service slot
+	struct sg_index *addresses4;  // address -> SG_ADDRESS_ bits
 	struct sg_service **services; // by slot; NULL where free
 	uint32_t n_service_slots;
 	struct sg_backend_page **pages; // by slot / SG_BACKENDS_PER_PAGE; NULL where free
@@ -95,12 +97,14 @@ struct sg_snapshot {
 	enum sg_unserved unserved;
 };
 
-static inline const struct sg_backend *sg_snapshot_backend(const struct sg_snapshot *snapshot, uint32_t slot)
+static inline const struct sg_backend *sg_snapshot_backend(
+	const struct sg_snapshot *snapshot, uint32_t slot)
 {
 	return &snapshot->pages[slot / SG_BACKENDS_PER_PAGE]->backends[slot % SG_BACKENDS_PER_PAGE];
 }
 
-// The backend word of a slot that a flow remembers. Pages are never taken away while a flow may name them.
+// The backend word of a slot that a flow remembers. Pages are never taken away while a flow may
+// name them.
 static inline uint32_t sg_snapshot_backend_word(const struct sg_snapshot *snapshot, uint32_t slot)
 {
 	return snapshot->pages[slot / SG_BACKENDS_PER_PAGE]->words[slot % SG_BACKENDS_PER_PAGE];

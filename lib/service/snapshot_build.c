@@ -13,7 +13,8 @@ static void copy_references(struct sg_snapshot *snapshot, const struct sg_snapsh
 		memcpy(snapshot->services, previous->services,
 			previous->n_service_slots * sizeof(snapshot->services[0]));
 	if (previous->n_pages > 0)
-		memcpy(snapshot->pages, previous->pages, previous->n_pages * sizeof(snapshot->pages[0]));
+		memcpy(snapshot->pages, previous->pages,
+			previous->n_pages * sizeof(snapshot->pages[0]));
 	for (uint32_t i = 0; i < previous->n_service_slots; i++)
 		if (snapshot->services[i])
 			sg_service_ref(snapshot->services[i]);
@@ -66,13 +67,15 @@ void sg_snapshot_free(struct sg_snapshot *snapshot)
 	free(snapshot);
 }
 
-void sg_snapshot_put_service(struct sg_snapshot *snapshot, uint32_t slot, struct sg_service *service)
+void sg_snapshot_put_service(
+	struct sg_snapshot *snapshot, uint32_t slot, struct sg_service *service)
 {
 	sg_service_unref(snapshot->services[slot]);
 	snapshot->services[slot] = service;
 }
 
-// A page that only this snapshot has: the one that is there, or a copy in its place. NULL without memory.
+// A page that only this snapshot has: the one that is there, or a copy in its place. NULL without
+// memory.
 static struct sg_backend_page *own_page(struct sg_snapshot *snapshot, uint32_t number)
 {
 	struct sg_backend_page *shared = snapshot->pages[number];
@@ -93,7 +96,8 @@ static struct sg_backend_page *own_page(struct sg_snapshot *snapshot, uint32_t n
 	return page;
 }
 
-int sg_snapshot_put_backend(struct sg_snapshot *snapshot, uint32_t slot, const struct sg_backend *backend)
+int sg_snapshot_put_backend(
+	struct sg_snapshot *snapshot, uint32_t slot, const struct sg_backend *backend)
 {
 	struct sg_backend_page *page = snapshot->pages[slot / SG_BACKENDS_PER_PAGE];
 	uint32_t at = slot % SG_BACKENDS_PER_PAGE;
@@ -128,7 +132,8 @@ static int route_page(struct sg_snapshot *snapshot, uint32_t number)
 		if (backend.life == SG_BACKEND_FREE)
 			continue;
 		sg_snapshot_route_backend(snapshot, &backend);
-		if (sg_snapshot_put_backend(snapshot, number * SG_BACKENDS_PER_PAGE + at, &backend) < 0)
+		if (sg_snapshot_put_backend(
+			    snapshot, number * SG_BACKENDS_PER_PAGE + at, &backend) < 0)
 			return -ENOMEM;
 	}
 	return 0;

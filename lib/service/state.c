@@ -16,7 +16,8 @@ static int parse_name(const char *const *names, int n, const char *name)
 	return -EINVAL;
 }
 
-static const char *const scheduler_names[SG_SCHEDULER_COUNT] = {"maglev", "rr", "wrr", "lc", "wlc", "sh"};
+static const char *const scheduler_names[SG_SCHEDULER_COUNT] = {
+	"maglev", "rr", "wrr", "lc", "wlc", "sh"};
 static const char *const forward_names[SG_FORWARD_COUNT] = {"snat", "dnat", "dsr", "ipip"};
 static const char *const affinity_names[SG_AFFINITY_COUNT] = {"none", "client-ip"};
 static const char *const announce_names[SG_ANNOUNCE_COUNT] = {"always", "kernel", "never"};
@@ -140,8 +141,8 @@ void sg_service_spec_unref(struct sg_service_spec *spec)
 }
 
 // Where the backend is, or would have to be put. Returns whether it is there.
-static bool search_backend(const struct sg_service_spec *spec, const struct sg_addr *address, uint16_t port,
-	unsigned *ret_at)
+static bool search_backend(const struct sg_service_spec *spec, const struct sg_addr *address,
+	uint16_t port, unsigned *ret_at)
 {
 	unsigned low = 0, high = spec->n_backends;
 
@@ -224,8 +225,8 @@ static bool backends_equal(const struct sg_service_spec *a, const struct sg_serv
 	for (unsigned i = 0; i < a->n_backends; i++) {
 		const struct sg_backend_spec *x = &a->backends[i], *y = &b->backends[i];
 
-		if (!sg_addr_equal(&x->address, &y->address) || x->port != y->port || x->weight != y->weight ||
-			x->draining != y->draining)
+		if (!sg_addr_equal(&x->address, &y->address) || x->port != y->port ||
+			x->weight != y->weight || x->draining != y->draining)
 			return false;
 	}
 	return true;
@@ -255,10 +256,11 @@ static bool vips_equal(const struct sg_service_spec *a, const struct sg_service_
 bool sg_service_spec_equal(const struct sg_service_spec *a, const struct sg_service_spec *b)
 {
 	return a == b ||
-	       (strcmp(a->name, b->name) == 0 && strcmp(a->owner, b->owner) == 0 && vips_equal(a, b) &&
-		       a->protocol == b->protocol && a->port == b->port && a->scheduler == b->scheduler &&
-		       a->forward == b->forward && a->affinity == b->affinity &&
-		       a->announce == b->announce && a->affinity_timeout_s == b->affinity_timeout_s &&
+	       (strcmp(a->name, b->name) == 0 && strcmp(a->owner, b->owner) == 0 &&
+		       vips_equal(a, b) && a->protocol == b->protocol && a->port == b->port &&
+		       a->scheduler == b->scheduler && a->forward == b->forward &&
+		       a->affinity == b->affinity && a->announce == b->announce &&
+		       a->affinity_timeout_s == b->affinity_timeout_s &&
 		       a->maglev_table_size == b->maglev_table_size && allow_equal(a, b) &&
 		       backends_equal(a, b));
 }
@@ -321,7 +323,8 @@ struct sg_service_spec *sg_state_find(const struct sg_state *state, const char *
 static int grow(struct sg_state *state)
 {
 	unsigned capacity = state->capacity < 16 ? 16 : state->capacity * 2;
-	struct sg_service_spec **services = realloc(state->services, capacity * sizeof(services[0]));
+	struct sg_service_spec **services =
+		realloc(state->services, capacity * sizeof(services[0]));
 
 	if (!services)
 		return -ENOMEM;

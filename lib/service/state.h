@@ -1,9 +1,10 @@
-// The desired state: what the operator asked for, whole, whoever asked (config file, stormctl, Kubernetes).
+// The desired state: what the operator asked for, whole, whoever asked (config file, stormctl,
+// Kubernetes).
 //
-// A service is an immutable `struct sg_service_spec` with a reference count; a state is a sorted array of references.
-// An edit clones the state (an array of pointers), replaces the specs that it touches, is validated, and is committed
-// or thrown away as a whole. So a change costs what it changes, and an old state is kept for the price
-// of its array. Control thread only.
+// A service is an immutable `struct sg_service_spec` with a reference count; a state is a sorted
+// array of references. An edit clones the state (an array of pointers), replaces the specs that it
+// touches, is validated, and is committed or thrown away as a whole. So a change costs what it
+// changes, and an old state is kept for the price of its array. Control thread only.
 #pragma once
 
 #include <stdbool.h>
@@ -90,16 +91,18 @@ struct sg_service_spec {
 	int line;
 };
 
-// A spec with every default set and no VIP, port or backend. A name that is too long is cut so that validation
-// refuses it. NULL without memory.
+// A spec with every default set and no VIP, port or backend. A name that is too long is cut so that
+// validation refuses it. NULL without memory.
 struct sg_service_spec *sg_service_spec_create(const char *name, const char *owner);
 // A copy with one reference, free to edit until it is put into a state. NULL without memory.
 struct sg_service_spec *sg_service_spec_clone(const struct sg_service_spec *spec);
 struct sg_service_spec *sg_service_spec_ref(struct sg_service_spec *spec);
 void sg_service_spec_unref(struct sg_service_spec *spec); // NULL is fine
 
-// Adds a backend in its place, or replaces the one with the same address and port. Returns 0 or -ENOMEM.
-int sg_service_spec_put_backend(struct sg_service_spec *spec, const struct sg_backend_spec *backend);
+// Adds a backend in its place, or replaces the one with the same address and port. Returns 0 or
+// -ENOMEM.
+int sg_service_spec_put_backend(
+	struct sg_service_spec *spec, const struct sg_backend_spec *backend);
 // NULL when the service has none of that address and port.
 struct sg_backend_spec *sg_service_spec_find_backend(
 	const struct sg_service_spec *spec, const struct sg_addr *address, uint16_t port);
@@ -121,8 +124,8 @@ void sg_state_fini(struct sg_state *state);
 int sg_state_clone(struct sg_state *ret_state, const struct sg_state *state);
 
 struct sg_service_spec *sg_state_find(const struct sg_state *state, const char *name);
-// Adds the spec, or replaces the one of that name; takes over the caller's reference. Returns 0 or -ENOMEM
-// (the reference is then still the caller's).
+// Adds the spec, or replaces the one of that name; takes over the caller's reference. Returns 0 or
+// -ENOMEM (the reference is then still the caller's).
 int sg_state_put(struct sg_state *state, struct sg_service_spec *spec);
 int sg_state_remove(struct sg_state *state, const char *name); // 0 or -ENOENT
 // Removes every service of an owner: what an `apply` does before it puts the new ones.

@@ -1,4 +1,5 @@
-// Builds the trie of trie.h: shorter prefixes first, so that a longer one only ever writes over what is less specific.
+// Builds the trie of trie.h: shorter prefixes first, so that a longer one only ever writes over
+// what is less specific.
 #include "service/trie.h"
 
 #include <assert.h>
@@ -32,7 +33,8 @@ static uint32_t add_node(struct build *build, uint32_t value)
 	return number;
 }
 
-// Walks to the node in which the prefix ends, adding those that are missing on the way, and writes its range.
+// Walks to the node in which the prefix ends, adding those that are missing on the way, and writes
+// its range.
 static int insert(struct build *build, const struct sg_trie_entry *entry)
 {
 	const uint8_t *bytes = entry->prefix.addr.bytes;
@@ -60,10 +62,10 @@ static int insert(struct build *build, const struct sg_trie_entry *entry)
 	return 0;
 }
 
-// Numbers of the entries of this family by length, those of one length in their order (a counting sort).
-// Returns how many there are.
-static unsigned sort_by_length(const struct sg_trie_entry *entries, unsigned n, enum sg_family family,
-	unsigned *ret_order)
+// Numbers of the entries of this family by length, those of one length in their order (a counting
+// sort). Returns how many there are.
+static unsigned sort_by_length(
+	const struct sg_trie_entry *entries, unsigned n, enum sg_family family, unsigned *ret_order)
 {
 	unsigned starts[MAX_LENGTH + 2] = {0};
 
@@ -105,7 +107,8 @@ static void trim(struct sg_trie *trie)
 		trie->nodes = nodes;
 }
 
-struct sg_trie *sg_trie_create(const struct sg_trie_entry *entries, unsigned n, enum sg_family family)
+struct sg_trie *sg_trie_create(
+	const struct sg_trie_entry *entries, unsigned n, enum sg_family family)
 {
 	struct build build = {.trie = calloc(1, sizeof(*build.trie)), .capacity = 4};
 

@@ -1,4 +1,5 @@
-// Which names are good: services, owners, ports and instances. Used by the two halves of validation.
+// Which names are good: services, owners, ports and instances. Used by the two halves of
+// validation.
 #pragma once
 
 #include <stdbool.h>

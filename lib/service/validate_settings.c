@@ -18,17 +18,20 @@
 
 bool sg_name_is_valid(const char *name)
 {
-	size_t length = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._/-");
+	size_t length =
+		strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._/-");
 
 	return length >= 1 && length < SG_MAX_NAME_BYTES && name[length] == '\0';
 }
 
-// What Linux takes for an interface's name (dev_valid_name), and nothing that a terminal would choke on.
+// What Linux takes for an interface's name (dev_valid_name), and nothing that a terminal would
+// choke on.
 static bool is_interface_name(const char *name)
 {
 	size_t length = strlen(name);
 
-	if (length < 1 || length > MAX_INTERFACE_LEN || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+	if (length < 1 || length > MAX_INTERFACE_LEN || strcmp(name, ".") == 0 ||
+		strcmp(name, "..") == 0)
 		return false;
 	for (size_t i = 0; i < length; i++)
 		if (!isgraph((unsigned char)name[i]) || name[i] == '/' || name[i] == ':')
@@ -42,7 +45,8 @@ static int check_dataplane(const struct sg_settings *settings, struct sg_error *
 
 	if (!sg_name_is_valid(settings->instance) || strchr(settings->instance, '/'))
 		return sg_error_set_at(error, -EINVAL, line,
-			"dataplane.instance \"%s\" is not a name: use " SG_NAME_RULE ", without '/'",
+			"dataplane.instance \"%s\" is not a name: use " SG_NAME_RULE
+			", without '/'",
 			settings->instance);
 	if (settings->flows_per_worker < MIN_FLOWS || settings->flows_per_worker > MAX_FLOWS)
 		return sg_error_set_at(error, -EINVAL, line,
@@ -71,8 +75,8 @@ static const struct sg_port_settings *find_port_address(
 	return NULL;
 }
 
-static int check_port_addresses(
-	const struct sg_settings *settings, const struct sg_port_settings *port, struct sg_error *error)
+static int check_port_addresses(const struct sg_settings *settings,
+	const struct sg_port_settings *port, struct sg_error *error)
 {
 	unsigned number = (unsigned)(port - settings->ports);
 	char text[SG_ADDR_TEXT_BYTES];
@@ -88,12 +92,12 @@ static int check_port_addresses(
 		if (port->addresses[i].length == 0 ||
 			port->addresses[i].length > sg_family_bits(addr->family))
 			return sg_error_set_at(error, -EINVAL, port->line,
-				"port '%s': the prefix length of %s must be from 1 to %u", port->name, text,
-				sg_family_bits(addr->family));
+				"port '%s': the prefix length of %s must be from 1 to %u",
+				port->name, text, sg_family_bits(addr->family));
 		if (other)
 			return sg_error_set_at(error, -EINVAL, port->line,
-				"port '%s': port '%s' already has the address %s", port->name, other->name,
-				text);
+				"port '%s': port '%s' already has the address %s", port->name,
+				other->name, text);
 		for (unsigned j = 0; j < i; j++)
 			if (sg_addr_equal(&port->addresses[j].addr, addr))
 				return sg_error_set_at(error, -EINVAL, port->line,
@@ -102,8 +106,8 @@ static int check_port_addresses(
 	return 0;
 }
 
-static int check_against_earlier_ports(
-	const struct sg_settings *settings, const struct sg_port_settings *port, struct sg_error *error)
+static int check_against_earlier_ports(const struct sg_settings *settings,
+	const struct sg_port_settings *port, struct sg_error *error)
 {
 	for (const struct sg_port_settings *other = settings->ports; other < port; other++) {
 		if (strcmp(other->name, port->name) == 0)
@@ -111,24 +115,25 @@ static int check_against_earlier_ports(
 				error, -EINVAL, port->line, "two ports are named '%s'", port->name);
 		if (strcmp(other->device, port->device) == 0)
 			return sg_error_set_at(error, -EINVAL, port->line,
-				"ports '%s' and '%s' have the same device \"%s\"", other->name, port->name,
-				port->device);
+				"ports '%s' and '%s' have the same device \"%s\"", other->name,
+				port->name, port->device);
 		if (strcmp(other->twin, port->twin) == 0)
 			return sg_error_set_at(error, -EINVAL, port->line,
-				"ports '%s' and '%s' have the same twin \"%s\"", other->name, port->name,
-				port->twin);
+				"ports '%s' and '%s' have the same twin \"%s\"", other->name,
+				port->name, port->twin);
 	}
 	return 0;
 }
 
-static int check_port(
-	const struct sg_settings *settings, const struct sg_port_settings *port, struct sg_error *error)
+static int check_port(const struct sg_settings *settings, const struct sg_port_settings *port,
+	struct sg_error *error)
 {
 	int err;
 
 	if (!sg_name_is_valid(port->name) || strchr(port->name, '/'))
 		return sg_error_set_at(error, -EINVAL, port->line,
-			"\"%s\" is not a port's name: use " SG_NAME_RULE ", without '/'", port->name);
+			"\"%s\" is not a port's name: use " SG_NAME_RULE ", without '/'",
+			port->name);
 	if (port->device[0] == '\0')
 		return sg_error_set_at(error, -EINVAL, port->line,
 			"port '%s' has no device: name a PCI address or a DPDK vdev", port->name);
@@ -138,8 +143,9 @@ static int check_port(
 			"without blanks, '/' and ':'; set `twin`",
 			port->name, port->twin, MAX_INTERFACE_LEN);
 	if (port->mtu < MIN_MTU)
-		return sg_error_set_at(error, -EINVAL, port->line, "port '%s': mtu is %u; it must be at least %d",
-			port->name, port->mtu, MIN_MTU);
+		return sg_error_set_at(error, -EINVAL, port->line,
+			"port '%s': mtu is %u; it must be at least %d", port->name, port->mtu,
+			MIN_MTU);
 	err = check_against_earlier_ports(settings, port, error);
 	return err < 0 ? err : check_port_addresses(settings, port, error);
 }
@@ -147,7 +153,8 @@ static int check_port(
 static int check_ports(const struct sg_settings *settings, struct sg_error *error)
 {
 	if (settings->n_ports == 0)
-		return sg_error_set(error, -EINVAL, "no port is configured: `ports` needs at least one");
+		return sg_error_set(
+			error, -EINVAL, "no port is configured: `ports` needs at least one");
 	for (unsigned i = 0; i < settings->n_ports; i++) {
 		int err = check_port(settings, &settings->ports[i], error);
 
@@ -157,7 +164,8 @@ static int check_ports(const struct sg_settings *settings, struct sg_error *erro
 	return 0;
 }
 
-static int check_snat_address(const struct sg_settings *settings, unsigned number, struct sg_error *error)
+static int check_snat_address(
+	const struct sg_settings *settings, unsigned number, struct sg_error *error)
 {
 	const struct sg_addr *addr = &settings->snat_addresses[number];
 	const struct sg_port_settings *port = find_port_address(settings, settings->n_ports, addr);
@@ -188,8 +196,8 @@ static int check_snat(const struct sg_settings *settings, struct sg_error *error
 	if (settings->snat_port_min < 1 ||
 		settings->snat_port_max < settings->snat_port_min + MIN_SNAT_PORTS - 1)
 		return sg_error_set_at(error, -EINVAL, settings->snat_line,
-			"snat.ports is [%u, %u]; it must hold at least %d ports above 0", settings->snat_port_min,
-			settings->snat_port_max, MIN_SNAT_PORTS);
+			"snat.ports is [%u, %u]; it must hold at least %d ports above 0",
+			settings->snat_port_min, settings->snat_port_max, MIN_SNAT_PORTS);
 	for (unsigned i = 0; i < settings->n_snat_addresses; i++) {
 		int err = check_snat_address(settings, i, error);
 
@@ -229,7 +237,8 @@ static int check_control(const struct sg_settings *settings, struct sg_error *er
 			"control.socket \"%s\" must be an absolute path", settings->socket_path);
 	if (settings->socket_mode & ~(mode_t)0777)
 		return sg_error_set_at(error, -EINVAL, settings->control_line,
-			"control.mode \"%o\" must be from \"0\" to \"0777\"", (unsigned)settings->socket_mode);
+			"control.mode \"%o\" must be from \"0\" to \"0777\"",
+			(unsigned)settings->socket_mode);
 	return 0;
 }
 

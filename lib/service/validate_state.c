@@ -1,7 +1,7 @@
 // Checks a desired state: each service alone, then services against each other. See validate.h.
 //
-// What is shared with a state that passed is not looked into again; it is only searched for clashes with what is
-// fresh, and only when there is something fresh to clash: a new VIP, or a new backend.
+// What is shared with a state that passed is not looked into again; it is only searched for clashes
+// with what is fresh, and only when there is something fresh to clash: a new VIP, or a new backend.
 #include "service/validate.h"
 
 #include <errno.h>
@@ -16,7 +16,8 @@
 
 #define MAX_AFFINITY_TIMEOUT_S (365 * 24 * 3600)
 
-// A spec that the state before did not have, and what the service of its name was then (NULL: there was none).
+// A spec that the state before did not have, and what the service of its name was then (NULL: there
+// was none).
 struct fresh {
 	const struct sg_service_spec *spec;
 	const struct sg_service_spec *before;
@@ -32,9 +33,10 @@ struct check {
 	struct sg_endpoints port_addresses; // owner: the port's settings
 	struct sg_endpoints snat_addresses; // owner: the address
 	struct sg_trie *cidrs4, *cidrs6;
-	struct sg_endpoints new_vips;     // address, port, protocol of fresh services; owner: the spec
-	struct sg_endpoints vip_doors;    // address, port of VIPs that were not there before; owner: the spec
-	struct sg_endpoints new_backends; // address, port of backends that were not there before; owner: the spec
+	// What fresh services bring; owner: the spec.
+	struct sg_endpoints new_vips;     // address, port, protocol
+	struct sg_endpoints vip_doors;    // address, port of the same
+	struct sg_endpoints new_backends; // address, port
 };
 
 static int out_of_memory(struct check *check)
@@ -62,8 +64,8 @@ static int check_is_served(const struct sg_service_spec *spec, struct sg_error *
 {
 	if (spec->forward != SG_FORWARD_SNAT)
 		return sg_error_set_at(error, -EINVAL, spec->line,
-			"service '%s': this version does not serve forward \"%s\"; use \"snat\"", spec->name,
-			sg_forward_name(spec->forward));
+			"service '%s': this version does not serve forward \"%s\"; use \"snat\"",
+			spec->name, sg_forward_name(spec->forward));
 	if (spec->scheduler == SG_SCHEDULER_SH)
 		return sg_error_set_at(error, -EINVAL, spec->line,
 			"service '%s': this version does not serve scheduler \"sh\"; \"maglev\" also picks by the "
@@ -71,8 +73,8 @@ static int check_is_served(const struct sg_service_spec *spec, struct sg_error *
 			spec->name);
 	if (spec->affinity != SG_AFFINITY_NONE)
 		return sg_error_set_at(error, -EINVAL, spec->line,
-			"service '%s': this version does not serve affinity \"%s\"; use \"none\"", spec->name,
-			sg_affinity_name(spec->affinity));
+			"service '%s': this version does not serve affinity \"%s\"; use \"none\"",
+			spec->name, sg_affinity_name(spec->affinity));
 	if (spec->announce == SG_ANNOUNCE_KERNEL)
 		return sg_error_set_at(error, -EINVAL, spec->line,
 			"service '%s': this version does not serve announce \"kernel\"; use \"always\" or \"never\"",
@@ -92,7 +94,8 @@ static int check_is_served(const struct sg_service_spec *spec, struct sg_error *
 static bool is_maglev_size(uint32_t size)
 {
 	// Those that IPVS's mh scheduler offers: a table of either is of the same size.
-	static const uint32_t sizes[] = {251, 509, 1021, 2039, 4093, 8191, 16381, 32749, 65521, 131071};
+	static const uint32_t sizes[] = {
+		251, 509, 1021, 2039, 4093, 8191, 16381, 32749, 65521, 131071};
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 		if (sizes[i] == size)
@@ -115,29 +118,30 @@ static int check_numbers(struct check *check, const struct sg_service_spec *spec
 			spec->name, spec->maglev_table_size);
 	if (spec->affinity_timeout_s > MAX_AFFINITY_TIMEOUT_S)
 		return sg_error_set_at(check->error, -EINVAL, spec->line,
-			"service '%s': affinity_timeout is %u seconds; a year, %d, is the most", spec->name,
-			spec->affinity_timeout_s, MAX_AFFINITY_TIMEOUT_S);
+			"service '%s': affinity_timeout is %u seconds; a year, %d, is the most",
+			spec->name, spec->affinity_timeout_s, MAX_AFFINITY_TIMEOUT_S);
 	if (spec->n_allow > SG_MAX_SERVICE_PREFIXES)
 		return sg_error_set_at(check->error, -EINVAL, spec->line,
-			"service '%s' has %u allow prefixes; %d are the most", spec->name, spec->n_allow,
-			SG_MAX_SERVICE_PREFIXES);
+			"service '%s' has %u allow prefixes; %d are the most", spec->name,
+			spec->n_allow, SG_MAX_SERVICE_PREFIXES);
 	if (spec->n_backends > SG_MAX_SERVICE_BACKENDS)
 		return sg_error_set_at(check->error, -EINVAL, spec->line,
-			"service '%s' has %u backends; %d are the most", spec->name, spec->n_backends,
-			SG_MAX_SERVICE_BACKENDS);
+			"service '%s' has %u backends; %d are the most", spec->name,
+			spec->n_backends, SG_MAX_SERVICE_BACKENDS);
 	return 0;
 }
 
-static int refuse_vip(struct check *check, const struct sg_service_spec *spec, const struct sg_addr *vip,
-	const char *what)
+static int refuse_vip(struct check *check, const struct sg_service_spec *spec,
+	const struct sg_addr *vip, const char *what)
 {
 	char text[SG_ADDR_TEXT_BYTES];
 
-	return sg_error_set_at(check->error, -EINVAL, spec->line, "service '%s': VIP %s %s", spec->name,
-		sg_addr_format(vip, text), what);
+	return sg_error_set_at(check->error, -EINVAL, spec->line, "service '%s': VIP %s %s",
+		spec->name, sg_addr_format(vip, text), what);
 }
 
-static int check_vip(struct check *check, const struct sg_service_spec *spec, const struct sg_addr *vip)
+static int check_vip(
+	struct check *check, const struct sg_service_spec *spec, const struct sg_addr *vip)
 {
 	const struct sg_endpoint endpoint = {.addr = *vip};
 	const struct sg_port_settings *port = sg_endpoints_find(&check->port_addresses, &endpoint);
@@ -156,7 +160,8 @@ static int check_vip(struct check *check, const struct sg_service_spec *spec, co
 static int check_vips(struct check *check, const struct sg_service_spec *spec)
 {
 	if (spec->n_vips == 0)
-		return sg_error_set_at(check->error, -EINVAL, spec->line, "service '%s' has no VIP", spec->name);
+		return sg_error_set_at(
+			check->error, -EINVAL, spec->line, "service '%s' has no VIP", spec->name);
 	if (spec->n_vips > 2 || (spec->n_vips == 2 && spec->vips[0].family == spec->vips[1].family))
 		return sg_error_set_at(check->error, -EINVAL, spec->line,
 			"service '%s' has two VIPs of one family: it may have one IPv4 and one IPv6 address",
@@ -173,7 +178,8 @@ static int check_vips(struct check *check, const struct sg_service_spec *spec)
 // "10.0.0.0/8, 192.168.0.0/16, ...", cut where it gets long.
 static void format_cidrs(const struct sg_settings *settings, char *text, size_t size)
 {
-	size_t used = (size_t)snprintf(text, size, "%s", settings->n_backend_cidrs > 0 ? "" : "none is allowed");
+	size_t used = (size_t)snprintf(
+		text, size, "%s", settings->n_backend_cidrs > 0 ? "" : "none is allowed");
 
 	for (unsigned i = 0; i < settings->n_backend_cidrs; i++) {
 		char prefix[SG_PREFIX_TEXT_BYTES];
@@ -191,8 +197,8 @@ static int refuse_backend(struct check *check, const struct sg_service_spec *spe
 	const struct sg_backend_spec *backend, const char *what)
 {
 	return sg_error_set_at(check->error, -EINVAL, backend->line ? backend->line : spec->line,
-		"backend %s of service '%s' %s", format_endpoint(&backend->address, backend->port).text,
-		spec->name, what);
+		"backend %s of service '%s' %s",
+		format_endpoint(&backend->address, backend->port).text, spec->name, what);
 }
 
 static bool is_inside_cidrs(const struct check *check, const struct sg_addr *address)
@@ -203,8 +209,8 @@ static bool is_inside_cidrs(const struct check *check, const struct sg_addr *add
 		       address->bytes) != SG_TRIE_NONE;
 }
 
-static int refuse_outside_cidrs(
-	struct check *check, const struct sg_service_spec *spec, const struct sg_backend_spec *backend)
+static int refuse_outside_cidrs(struct check *check, const struct sg_service_spec *spec,
+	const struct sg_backend_spec *backend)
 {
 	char cidrs[200], what[300];
 
@@ -213,7 +219,8 @@ static int refuse_outside_cidrs(
 	return refuse_backend(check, spec, backend, what);
 }
 
-// The SNAT address may be one that the kernel has too, and its ports outside snat.ports are then the kernel's.
+// The SNAT address may be one that the kernel has too, and its ports outside snat.ports are then
+// the kernel's.
 static bool is_snat_endpoint(struct check *check, const struct sg_backend_spec *backend)
 {
 	const struct sg_endpoint endpoint = {.addr = backend->address};
@@ -241,8 +248,8 @@ static bool has_vip_of_family(const struct sg_service_spec *spec, uint8_t family
 	return false;
 }
 
-static int check_backend(
-	struct check *check, const struct sg_service_spec *spec, const struct sg_backend_spec *backend)
+static int check_backend(struct check *check, const struct sg_service_spec *spec,
+	const struct sg_backend_spec *backend)
 {
 	bool ipv6 = backend->address.family == SG_FAMILY_IPV6;
 
@@ -256,7 +263,8 @@ static int check_backend(
 		return refuse_backend(check, spec, backend,
 			ipv6 ? "is IPv6, but the service has no IPv6 VIP"
 			     : "is IPv4, but the service has no IPv4 VIP");
-	if (spec->forward == SG_FORWARD_SNAT && !has_snat_address(check->settings, backend->address.family))
+	if (spec->forward == SG_FORWARD_SNAT &&
+		!has_snat_address(check->settings, backend->address.family))
 		return refuse_backend(check, spec, backend,
 			ipv6 ? "needs an IPv6 SNAT address: add one to snat.addresses"
 			     : "needs an IPv4 SNAT address: add one to snat.addresses");
@@ -274,7 +282,8 @@ static int check_service(struct check *check, const struct sg_service_spec *spec
 			"\"%s\" is not a service's name: use " SG_NAME_RULE, spec->name);
 	if (!sg_name_is_valid(spec->owner))
 		return sg_error_set_at(check->error, -EINVAL, spec->line,
-			"service '%s': \"%s\" is not an owner's name: use " SG_NAME_RULE, spec->name, spec->owner);
+			"service '%s': \"%s\" is not an owner's name: use " SG_NAME_RULE,
+			spec->name, spec->owner);
 	err = check_numbers(check, spec);
 	if (err == 0)
 		err = check_is_served(spec, check->error);
@@ -285,14 +294,16 @@ static int check_service(struct check *check, const struct sg_service_spec *spec
 	return err;
 }
 
-static struct sg_endpoint vip_endpoint(const struct sg_service_spec *spec, unsigned i, bool with_protocol)
+static struct sg_endpoint vip_endpoint(
+	const struct sg_service_spec *spec, unsigned i, bool with_protocol)
 {
 	return (struct sg_endpoint){.addr = spec->vips[i],
 		.port = spec->port,
 		.protocol = with_protocol ? spec->protocol : 0};
 }
 
-static bool had_vip(const struct sg_service_spec *before, const struct sg_service_spec *spec, unsigned i)
+static bool had_vip(
+	const struct sg_service_spec *before, const struct sg_service_spec *spec, unsigned i)
 {
 	if (!before || before->port != spec->port || before->protocol != spec->protocol)
 		return false;
@@ -302,8 +313,8 @@ static bool had_vip(const struct sg_service_spec *before, const struct sg_servic
 	return false;
 }
 
-static int refuse_same_vip(struct check *check, const struct sg_service_spec *a, const struct sg_service_spec *b,
-	const struct sg_addr *vip)
+static int refuse_same_vip(struct check *check, const struct sg_service_spec *a,
+	const struct sg_service_spec *b, const struct sg_addr *vip)
 {
 	const struct sg_service_spec *later = b->line >= a->line ? b : a;
 	const struct sg_service_spec *earlier = later == a ? b : a;
@@ -319,7 +330,8 @@ static int refuse_vip_as_backend(struct check *check, const struct sg_service_sp
 {
 	char what[200];
 
-	snprintf(what, sizeof(what), "is the VIP and port of service '%s': a service cannot be a backend",
+	snprintf(what, sizeof(what),
+		"is the VIP and port of service '%s': a service cannot be a backend",
 		vip_owner->name);
 	return refuse_backend(check, spec, backend, what);
 }
@@ -336,7 +348,8 @@ static int enter_fresh(struct check *check, const struct fresh *fresh)
 	int err = 0;
 
 	for (unsigned i = 0; i < spec->n_vips && err == 0; i++) {
-		struct sg_endpoint vip = vip_endpoint(spec, i, true), door = vip_endpoint(spec, i, false);
+		struct sg_endpoint vip = vip_endpoint(spec, i, true),
+				   door = vip_endpoint(spec, i, false);
 		const struct sg_service_spec *other = sg_endpoints_find(&check->new_vips, &vip);
 
 		if (other)
@@ -347,13 +360,14 @@ static int enter_fresh(struct check *check, const struct fresh *fresh)
 		if (err == 0)
 			err = sg_endpoints_add(&check->vip_doors, &door, spec);
 	}
-	// New backends are looked for among old VIPs only: among new VIPs, all backends are looked for anyway.
+	// New backends are looked for among old VIPs only: among new VIPs, all backends are looked
+	// for anyway.
 	for (unsigned i = 0; has_old_vips(check) && i < spec->n_backends && err == 0; i++) {
 		const struct sg_backend_spec *backend = &spec->backends[i];
 		struct sg_endpoint endpoint = {.addr = backend->address, .port = backend->port};
 
-		if (!fresh->before ||
-			!sg_service_spec_find_backend(fresh->before, &backend->address, backend->port))
+		if (!fresh->before || !sg_service_spec_find_backend(
+					      fresh->before, &backend->address, backend->port))
 			err = sg_endpoints_add(&check->new_backends, &endpoint, spec);
 	}
 	return err < 0 ? out_of_memory(check) : 0;
@@ -363,7 +377,8 @@ static int enter_fresh(struct check *check, const struct fresh *fresh)
 static int check_vip_clashes(struct check *check, const struct sg_service_spec *spec)
 {
 	for (unsigned i = 0; i < spec->n_vips; i++) {
-		struct sg_endpoint vip = vip_endpoint(spec, i, true), door = vip_endpoint(spec, i, false);
+		struct sg_endpoint vip = vip_endpoint(spec, i, true),
+				   door = vip_endpoint(spec, i, false);
 		const struct sg_service_spec *other = sg_endpoints_find(&check->new_vips, &vip);
 
 		if (other && other != spec)
@@ -381,8 +396,10 @@ static int check_backend_clashes(struct check *check, const struct sg_service_sp
 {
 	for (unsigned i = 0; i < spec->n_backends; i++) {
 		const struct sg_backend_spec *backend = &spec->backends[i];
-		const struct sg_endpoint endpoint = {.addr = backend->address, .port = backend->port};
-		const struct sg_service_spec *other = sg_endpoints_find(&check->vip_doors, &endpoint);
+		const struct sg_endpoint endpoint = {
+			.addr = backend->address, .port = backend->port};
+		const struct sg_service_spec *other =
+			sg_endpoints_find(&check->vip_doors, &endpoint);
 
 		if (other)
 			return refuse_vip_as_backend(check, spec, backend, other);
@@ -403,7 +420,8 @@ static int check_clashes(struct check *check)
 	return err;
 }
 
-// Finds the specs that `previous` does not have, side by side by name, without reading those that it has.
+// Finds the specs that `previous` does not have, side by side by name, without reading those that
+// it has.
 static int find_fresh(struct check *check)
 {
 	const struct sg_state *previous = check->previous;
@@ -467,7 +485,8 @@ static int build_cidrs(struct check *check)
 	if (!entries)
 		return out_of_memory(check);
 	for (unsigned i = 0; i < settings->n_backend_cidrs; i++)
-		entries[i] = (struct sg_trie_entry){.prefix = settings->backend_cidrs[i], .value = 1};
+		entries[i] =
+			(struct sg_trie_entry){.prefix = settings->backend_cidrs[i], .value = 1};
 	check->cidrs4 = sg_trie_create(entries, settings->n_backend_cidrs, SG_FAMILY_IPV4);
 	check->cidrs6 = sg_trie_create(entries, settings->n_backend_cidrs, SG_FAMILY_IPV6);
 	free(entries);

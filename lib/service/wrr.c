@@ -32,8 +32,10 @@ static int compare_remainders(const void *left, const void *right)
 	return a->index < b->index ? -1 : 1;
 }
 
-// Shares `bound` entries out in proportion to the weights; those that would get none get one on top.
-static int apportion(const uint16_t *weights, unsigned n, uint64_t total, uint32_t bound, uint32_t *ret_counts)
+// Shares `bound` entries out in proportion to the weights; those that would get none get one on
+// top.
+static int apportion(
+	const uint16_t *weights, unsigned n, uint64_t total, uint32_t bound, uint32_t *ret_counts)
 {
 	struct remainder *remainders = malloc(n * sizeof(*remainders));
 	uint64_t given = 0;
@@ -81,14 +83,14 @@ static int compare_keys(const void *left, const void *right)
 	return *a < *b ? -1 : *a > *b;
 }
 
-// A turn's place in the sequence, (k + (index + 1/2) / n) / count, in 34 bits, and behind it the index.
+// A turn's place in the sequence, (k + (index + 1/2) / n) / count, in 34 bits, and behind it the
+// index.
 static uint64_t turn_key(uint64_t k, uint64_t count, uint64_t index, uint64_t n)
 {
 	return ((((2 * n * k + 2 * index + 1) << 34) / (2 * n * count)) << 16) | index;
 }
 
-int sg_wrr_build(
-	const uint16_t *weights, unsigned n, uint16_t **ret_sequence, uint32_t *ret_length)
+int sg_wrr_build(const uint16_t *weights, unsigned n, uint16_t **ret_sequence, uint32_t *ret_length)
 {
 	uint32_t *counts = malloc(n * sizeof(*counts));
 	uint16_t *sequence = NULL;

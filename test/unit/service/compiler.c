@@ -1,4 +1,5 @@
-// The compiler: what it shares, how slots live and die by a fake clock, and random changes against a naive twin.
+// The compiler: what it shares, how slots live and die by a fake clock, and random changes against
+// a naive twin.
 #include "service/compiler.h"
 
 #include <arpa/inet.h>
@@ -109,7 +110,8 @@ static struct sg_service_spec *make_service(const char *name, const char *vip, u
 
 static void add_backend(struct sg_service_spec *spec, const char *address, uint16_t weight)
 {
-	struct sg_backend_spec backend = {.address = addr_of(address), .port = 80, .weight = weight};
+	struct sg_backend_spec backend = {
+		.address = addr_of(address), .port = 80, .weight = weight};
 
 	assert_int_equal(sg_service_spec_put_backend(spec, &backend), 0);
 }
@@ -119,7 +121,8 @@ static void put(struct rig *rig, struct sg_service_spec *spec)
 	assert_int_equal(sg_state_put(&rig->state, spec), 0);
 }
 
-// A service "web" at 192.0.2.10:80 with the backends 10.0.0.1 to 10.0.0.n, in the place of the one before.
+// A service "web" at 192.0.2.10:80 with the backends 10.0.0.1 to 10.0.0.n, in the place of the one
+// before.
 static void put_web(struct rig *rig, unsigned n)
 {
 	struct sg_service_spec *spec = make_service("web", "192.0.2.10", 80);
@@ -203,7 +206,8 @@ static void a_service_is_compiled_whole(void **unused)
 	assert_int_equal(service->table_size, 251);
 	assert_false(service->allow_everyone);
 	assert_int_equal(sg_trie_find(service->allow4, addr_of("198.51.100.9").bytes), 1);
-	assert_int_equal(sg_trie_find(service->allow4, addr_of("198.51.101.9").bytes), SG_TRIE_NONE);
+	assert_int_equal(
+		sg_trie_find(service->allow4, addr_of("198.51.101.9").bytes), SG_TRIE_NONE);
 	assert_int_equal(life_of(&rig, slot_of(&rig, "web", "10.0.0.1")), SG_BACKEND_ACTIVE);
 	assert_int_equal(life_of(&rig, slot_of(&rig, "web", "10.0.0.2")), SG_BACKEND_DRAINING);
 	assert_int_equal(life_of(&rig, slot_of(&rig, "web", "10.0.0.4")), SG_BACKEND_DRAINING);
@@ -381,7 +385,8 @@ static void a_removed_backend_drains_dies_and_rests(void **unused)
 	assert_int_equal(life_of(&rig, slot), SG_BACKEND_DEAD);
 	assert_true(sg_compiler_next_deadline_ms(rig.compiler) == UINT64_MAX);
 
-	// While it rests, the same backend gets another slot; after that, the slot gets another generation.
+	// While it rests, the same backend gets another slot; after that, the slot gets another
+	// generation.
 	sweep(&rig, 2);
 	put_web(&rig, 2);
 	compile(&rig);
@@ -507,7 +512,9 @@ static void a_deleted_service_is_revived_with_its_backends(void **unused)
 
 static void a_full_compiler_refuses_and_goes_on(void **unused)
 {
-	enum { FULL = SG_MAX_BACKENDS / SG_MAX_SERVICE_BACKENDS };
+	enum {
+		FULL = SG_MAX_BACKENDS / SG_MAX_SERVICE_BACKENDS
+	};
 	struct sg_service_spec *one_more = make_service("one-more", "192.0.3.1", 80);
 	struct sg_addr address = addr_of("10.0.0.1");
 	struct sg_snapshot *snapshot;

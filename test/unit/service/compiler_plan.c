@@ -1,4 +1,5 @@
-// The compiler's books under random changes: against a naive twin that knows only the rules of compiler.h, and for leaks.
+// The compiler's books under random changes: against a naive twin that knows only the rules of
+// compiler.h, and for leaks.
 #include "service/compiler_plan.h"
 
 #include <arpa/inet.h>
@@ -16,7 +17,12 @@
 #include "net/headers.h"
 #include "service/maglev.h"
 
-enum { N_SERVICES = 6, N_BACKENDS = 10, N_WORKERS = 2, MAX_DEAD = 4000 };
+enum {
+	N_SERVICES = 6,
+	N_BACKENDS = 10,
+	N_WORKERS = 2,
+	MAX_DEAD = 4000
+};
 
 // What the twin knows of one backend of one service.
 struct twin_backend {
@@ -67,15 +73,15 @@ static const char *name_of(unsigned service)
 
 static struct sg_addr address_of(unsigned service, unsigned backend)
 {
-	return (struct sg_addr){
-		.family = SG_FAMILY_IPV4, .bytes = {10, 0, (uint8_t)service, (uint8_t)(backend + 1)}};
+	return (struct sg_addr){.family = SG_FAMILY_IPV4,
+		.bytes = {10, 0, (uint8_t)service, (uint8_t)(backend + 1)}};
 }
 
 // Each service has two addresses to choose from, and shares one of them with its neighbour.
 static struct sg_addr vip_of(unsigned service, unsigned variant)
 {
-	return (struct sg_addr){
-		.family = SG_FAMILY_IPV4, .bytes = {192, 0, 2, (uint8_t)(service / 2 + 10 * variant)}};
+	return (struct sg_addr){.family = SG_FAMILY_IPV4,
+		.bytes = {192, 0, 2, (uint8_t)(service / 2 + 10 * variant)}};
 }
 
 static struct sg_routes *make_routes(uint16_t hop)
@@ -191,8 +197,8 @@ static void compile(struct world *world)
 	struct sg_error error;
 
 	assert_int_equal(sg_compiler_compile(world->compiler, &world->state,
-				 world->routes[world->which_routes], world->now_ms, &world->snapshot,
-				 &error),
+				 world->routes[world->which_routes], world->now_ms,
+				 &world->snapshot, &error),
 		0);
 	if (before)
 		sg_compiler_reclaim(world->compiler, before);
@@ -220,7 +226,8 @@ static void check_new_slot(struct world *world, const struct twin_backend *twin)
 		for (unsigned backend = 0; backend < N_BACKENDS; backend++) {
 			const struct twin_backend *other = &world->backends[service][backend];
 
-			assert_false(other != twin && other->holds_slot && other->slot == twin->slot);
+			assert_false(
+				other != twin && other->holds_slot && other->slot == twin->slot);
 		}
 	for (unsigned i = 0; i < world->n_deaths; i++) {
 		const struct twin_death *death = &world->deaths[i];
@@ -305,7 +312,8 @@ static void check_backend(const struct world *world, unsigned service, unsigned 
 	if (!twin->holds_slot)
 		return;
 	if (wanted)
-		life = wanted->draining || wanted->weight == 0 ? SG_BACKEND_DRAINING : SG_BACKEND_ACTIVE;
+		life = wanted->draining || wanted->weight == 0 ? SG_BACKEND_DRAINING
+							       : SG_BACKEND_ACTIVE;
 	backend = sg_snapshot_backend(world->snapshot, twin->slot);
 	assert_int_equal(backend->life, life);
 	assert_int_equal(backend->generation, twin->generation);
@@ -375,7 +383,9 @@ static void check_service(const struct world *world, unsigned number)
 	}
 	if (!spec)
 		return;
-	service = world->snapshot->services[sg_compiler_find_service_slot(world->compiler, name_of(number))];
+	service =
+		world->snapshot
+			->services[sg_compiler_find_service_slot(world->compiler, name_of(number))];
 	assert_true(sg_service_spec_equal(service->spec, spec));
 	for (unsigned i = 0; i < spec->n_backends; i++) {
 		if (spec->backends[i].weight == 0 || spec->backends[i].draining)
@@ -454,7 +464,8 @@ static void random_changes_agree_with_twin(void **unused)
 	}
 }
 
-// Slots, books and memory must not creep: after 100,000 changes they are what they were after 20,000.
+// Slots, books and memory must not creep: after 100,000 changes they are what they were after
+// 20,000.
 static void nothing_grows_over_100000_changes(void **unused)
 {
 	struct world *world = create_world(99);

@@ -10,7 +10,9 @@
 
 #include "base/random.h"
 
-enum { MAX = 40 };
+enum {
+	MAX = 40
+};
 
 static uint64_t naive_next(const uint64_t *twin)
 {

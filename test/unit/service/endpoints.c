@@ -10,7 +10,9 @@
 
 #include "base/random.h"
 
-enum { MAX = 600 };
+enum {
+	MAX = 600
+};
 
 // Few addresses, ports and protocols, so that endpoints differ in one of them only.
 static struct sg_endpoint numbered(unsigned number)

@@ -1,4 +1,5 @@
-// Maglev's table: against the paper's own loop, for its shares, and for what moves when a backend leaves.
+// Maglev's table: against the paper's own loop, for its shares, and for what moves when a backend
+// leaves.
 #include "service/maglev.h"
 
 #include <setjmp.h>
@@ -22,12 +23,13 @@ static void make_backends(unsigned n, uint16_t weight)
 {
 	for (unsigned i = 0; i < n; i++) {
 		backends[i] = (struct sg_maglev_backend){.port = 80, .weight = weight};
-		backends[i].addr = (struct sg_addr){
-			.family = SG_FAMILY_IPV4, .bytes = {10, 0, (uint8_t)(i / 250), (uint8_t)(i % 250 + 1)}};
+		backends[i].addr = (struct sg_addr){.family = SG_FAMILY_IPV4,
+			.bytes = {10, 0, (uint8_t)(i / 250), (uint8_t)(i % 250 + 1)}};
 	}
 }
 
-static uint32_t naive_place(const struct sg_maglev_backend *backend, uint64_t seed, uint32_t size, uint32_t j)
+static uint32_t naive_place(
+	const struct sg_maglev_backend *backend, uint64_t seed, uint32_t size, uint32_t j)
 {
 	struct sg_hash_key offset_key = {{seed, 1}}, skip_key = {{seed, 2}};
 	uint8_t identity[20] = {0};
@@ -42,7 +44,8 @@ static uint32_t naive_place(const struct sg_maglev_backend *backend, uint64_t se
 	return (uint32_t)((offset + j * skip) % size);
 }
 
-// The loop of the paper's figure, with a turn for those whose r x weight / largest passed a whole number.
+// The loop of the paper's figure, with a turn for those whose r x weight / largest passed a whole
+// number.
 static void build_naively(unsigned n, uint64_t seed, uint16_t *ret_table, uint32_t size)
 {
 	uint32_t *next = calloc(n, sizeof(*next));
@@ -107,7 +110,10 @@ static void the_table_never_changes(void **unused)
 static void shares_follow_weights(void **unused)
 {
 	static const uint16_t weights[] = {1, 2, 3, 50, 100, 100, 7, 65};
-	enum { N = sizeof(weights) / sizeof(weights[0]), SIZE = 65521 };
+	enum {
+		N = sizeof(weights) / sizeof(weights[0]),
+		SIZE = 65521
+	};
 	uint32_t counts[N] = {0};
 	uint32_t total = 0;
 
@@ -146,7 +152,10 @@ static uint32_t moved_places(uint32_t size, unsigned gone, uint32_t *ret_others)
 
 static void a_leaving_backend_moves_at_most_1_percent_of_the_others(void **unused)
 {
-	enum { N = 100, SIZE = 65521 };
+	enum {
+		N = 100,
+		SIZE = 65521
+	};
 	static struct sg_maglev_backend all[N];
 	double worst = 0, sum = 0;
 
@@ -165,7 +174,8 @@ static void a_leaving_backend_moves_at_most_1_percent_of_the_others(void **unuse
 		sum += percent;
 		worst = percent > worst ? percent : worst;
 	}
-	print_message("of the others, %.2f %% moved on average, %.2f %% at worst\n", sum / N, worst);
+	print_message(
+		"of the others, %.2f %% moved on average, %.2f %% at worst\n", sum / N, worst);
 	assert_true(worst <= 1.0);
 }
 

@@ -63,7 +63,8 @@ static void routes_and_neighbours_are_followed(void **unused)
 	(void)unused;
 	assert_non_null(routes);
 	sg_trie_unref(routes->ipv4);
-	routes->ipv4 = sg_trie_create(entries, sizeof(entries) / sizeof(entries[0]), SG_FAMILY_IPV4);
+	routes->ipv4 =
+		sg_trie_create(entries, sizeof(entries) / sizeof(entries[0]), SG_FAMILY_IPV4);
 	sg_index_unref(routes->neighbours4);
 	routes->neighbours4 = sg_index_create(2);
 	assert_non_null(routes->ipv4);

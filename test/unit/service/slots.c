@@ -12,7 +12,9 @@
 
 #include "base/random.h"
 
-enum { MAX = 50 };
+enum {
+	MAX = 50
+};
 
 static void no_slot_is_out_twice(void **unused)
 {

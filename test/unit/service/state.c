@@ -1,4 +1,5 @@
-// Names, specs and states: against a naive twin where they are sets, by hand where they are contracts.
+// Names, specs and states: against a naive twin where they are sets, by hand where they are
+// contracts.
 #include "service/state.h"
 
 #include <errno.h>
@@ -77,12 +78,15 @@ static void a_name_that_is_too_long_does_not_pass_for_another(void **unused)
 }
 
 // Backends by number: which are there, and their weight.
-enum { N_NUMBERS = 60 };
+enum {
+	N_NUMBERS = 60
+};
 
 static struct sg_backend_spec numbered_backend(unsigned number, uint16_t weight)
 {
 	static const char *const addresses[] = {"10.0.0.2", "10.0.0.1", "fd00::1", "9.0.0.9"};
-	struct sg_backend_spec spec = backend(addresses[number % 4], (uint16_t)(1 + number / 4 * 1000));
+	struct sg_backend_spec spec =
+		backend(addresses[number % 4], (uint16_t)(1 + number / 4 * 1000));
 
 	spec.weight = weight;
 	return spec;
@@ -119,7 +123,8 @@ static void backends_agree_with_twin(void **unused)
 			assert_int_equal(sg_service_spec_put_backend(spec, &wanted), 0);
 			weights[number] = weight;
 		} else {
-			int err = sg_service_spec_remove_backend(spec, &wanted.address, wanted.port);
+			int err =
+				sg_service_spec_remove_backend(spec, &wanted.address, wanted.port);
 
 			assert_int_equal(err, weights[number] < 0 ? -ENOENT : 0);
 			weights[number] = -1;
@@ -235,7 +240,9 @@ static void equality_sees_every_difference(void **unused)
 	sg_service_spec_unref(spec);
 }
 
-enum { N_SERVICES = 40 };
+enum {
+	N_SERVICES = 40
+};
 
 static struct sg_service_spec *numbered_service(unsigned number, const char *owner)
 {

@@ -11,13 +11,15 @@
 
 #include "base/random.h"
 
-static uint32_t naive_find(const struct sg_trie_entry *entries, unsigned n, const struct sg_addr *addr)
+static uint32_t naive_find(
+	const struct sg_trie_entry *entries, unsigned n, const struct sg_addr *addr)
 {
 	uint32_t value = SG_TRIE_NONE;
 	int longest = -1;
 
 	for (unsigned i = 0; i < n; i++)
-		if (sg_prefix_contains(&entries[i].prefix, addr) && (int)entries[i].prefix.length >= longest) {
+		if (sg_prefix_contains(&entries[i].prefix, addr) &&
+			(int)entries[i].prefix.length >= longest) {
 			longest = entries[i].prefix.length;
 			value = entries[i].value;
 		}
@@ -43,19 +45,19 @@ static struct sg_prefix random_prefix(uint64_t *random, enum sg_family family)
 		.addr = addr, .length = (uint8_t)(sg_random_next(random) % (bits + 1))};
 
 	for (unsigned bit = prefix.length; bit < bits; bit++)
-		prefix.addr.bytes[bit / 8] &= (uint8_t)~(0x80u >> (bit % 8));
+		prefix.addr.bytes[bit / 8] &= (uint8_t) ~(0x80u >> (bit % 8));
 	return prefix;
 }
 
-static void assert_agrees(const struct sg_trie *trie, const struct sg_trie_entry *entries, unsigned n,
-	const struct sg_addr *addr)
+static void assert_agrees(const struct sg_trie *trie, const struct sg_trie_entry *entries,
+	unsigned n, const struct sg_addr *addr)
 {
 	assert_int_equal(sg_trie_find(trie, addr->bytes), naive_find(entries, n, addr));
 }
 
 // The addresses just outside of a prefix and at both its ends are where a wrong range shows.
-static void assert_agrees_at_edges(const struct sg_trie *trie, const struct sg_trie_entry *entries, unsigned n,
-	const struct sg_prefix *prefix)
+static void assert_agrees_at_edges(const struct sg_trie *trie, const struct sg_trie_entry *entries,
+	unsigned n, const struct sg_prefix *prefix)
 {
 	unsigned bits = sg_family_bits(prefix->addr.family);
 	struct sg_addr last = prefix->addr;
@@ -81,8 +83,9 @@ static void agrees_with_twin(enum sg_family family, unsigned n, uint64_t random)
 	assert_non_null(entries);
 	for (unsigned i = 0; i < n; i++) {
 		// A few of the other family, which the trie must leave out.
-		enum sg_family of = i % 17 == 16 ? (enum sg_family)(SG_FAMILY_IPV4 + SG_FAMILY_IPV6 - family)
-						 : family;
+		enum sg_family of =
+			i % 17 == 16 ? (enum sg_family)(SG_FAMILY_IPV4 + SG_FAMILY_IPV6 - family)
+				     : family;
 
 		entries[i] = (struct sg_trie_entry){
 			.prefix = random_prefix(&random, of), .value = (uint32_t)i};
@@ -139,7 +142,9 @@ static void of_two_equal_prefixes_the_later_counts(void **unused)
 // A node is 1 KiB: what 10,000 neighbouring hosts need is what the header promises.
 static void memory_is_as_described(void **unused)
 {
-	enum { N = 10000 };
+	enum {
+		N = 10000
+	};
 	struct sg_trie_entry *entries = calloc(N, sizeof(*entries));
 	struct sg_trie *trie;
 

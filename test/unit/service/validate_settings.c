@@ -22,7 +22,8 @@ static void add_port(struct sg_settings *settings, const char *name, const char 
 {
 	struct sg_port_settings *port = &settings->ports[settings->n_ports++];
 
-	*port = (struct sg_port_settings){.n_addresses = 1, .mtu = 1500, .line = (int)settings->n_ports * 10};
+	*port = (struct sg_port_settings){
+		.n_addresses = 1, .mtu = 1500, .line = (int)settings->n_ports * 10};
 	snprintf(port->name, sizeof(port->name), "%s", name);
 	snprintf(port->device, sizeof(port->device), "net_null_%s", name);
 	snprintf(port->twin, sizeof(port->twin), "sg-%s", name);

@@ -1,4 +1,5 @@
-// States that validation refuses, each with its sentence; and the short cut by a previous state against the whole check.
+// States that validation refuses, each with its sentence; and the short cut by a previous state
+// against the whole check.
 #include "service/validate.h"
 
 #include <errno.h>
@@ -55,7 +56,8 @@ static void set(struct sg_service_spec *spec, const char *key, const char *value
 	else if (strcmp(key, "port") == 0)
 		spec->port = (uint16_t)atoi(value);
 	else if (strcmp(key, "protocol") == 0)
-		spec->protocol = (uint8_t)(sg_protocol_parse(value) < 0 ? 1 : sg_protocol_parse(value));
+		spec->protocol =
+			(uint8_t)(sg_protocol_parse(value) < 0 ? 1 : sg_protocol_parse(value));
 	else if (strcmp(key, "owner") == 0)
 		snprintf(spec->owner, sizeof(spec->owner), "%s", value);
 	else if (strcmp(key, "scheduler") == 0)
@@ -87,7 +89,8 @@ static void parse(const char *text, struct sg_state *ret_state)
 	snprintf(copy, sizeof(copy), "%s", text);
 	sg_state_init(ret_state);
 	while ((line = strsep(&lines, "\n"))) {
-		struct sg_service_spec *spec = sg_service_spec_create(strsep(&line, " "), "operator");
+		struct sg_service_spec *spec =
+			sg_service_spec_create(strsep(&line, " "), "operator");
 		char *word;
 
 		assert_non_null(spec);
@@ -231,7 +234,8 @@ static void snat_needs_an_address(void **unused)
 	parse(WEB " b=10.0.0.2:80", &state);
 	settings.n_snat_addresses = 0;
 	assert_int_equal(sg_validate_state(&state, NULL, &settings, &error), -EINVAL);
-	assert_non_null(strstr(error.text, "backend 10.0.0.2:80 of service 'web' needs an IPv4 SNAT address"));
+	assert_non_null(strstr(
+		error.text, "backend 10.0.0.2:80 of service 'web' needs an IPv4 SNAT address"));
 	sg_state_fini(&state);
 	init_settings(NULL);
 }
@@ -260,7 +264,8 @@ static void limits_are_kept(void **unused)
 	assert_int_equal(sg_validate_state(&state, NULL, &settings, &error), 0);
 	assert_int_equal(sg_service_spec_add_allow(spec, &prefix), 0);
 	assert_int_equal(sg_validate_state(&state, NULL, &settings, &error), -EINVAL);
-	assert_string_equal(error.text, "service 'web' has 10001 allow prefixes; 10000 are the most");
+	assert_string_equal(
+		error.text, "service 'web' has 10001 allow prefixes; 10000 are the most");
 	sg_state_fini(&state);
 }
 
@@ -329,7 +334,8 @@ static void the_short_cut_agrees_with_the_whole_check(void **unused)
 static void count_warning(void *context, int line, const char *text)
 {
 	assert_int_equal(line, 1);
-	assert_non_null(strstr(text, "service 'web': a maglev_table_size of 251 is small for 3 backends"));
+	assert_non_null(
+		strstr(text, "service 'web': a maglev_table_size of 251 is small for 3 backends"));
 	++*(int *)context;
 }
 
@@ -339,7 +345,9 @@ static void a_small_table_is_warned_of_once(void **unused)
 	int n = 0;
 
 	(void)unused;
-	parse(WEB " size=251 b=10.0.0.2:80 b=10.0.0.3:80 b=10.0.0.4:80\nx vip=192.0.2.11 port=80 b=10.0.0.2:80", &state);
+	parse(WEB
+		" size=251 b=10.0.0.2:80 b=10.0.0.3:80 b=10.0.0.4:80\nx vip=192.0.2.11 port=80 b=10.0.0.2:80",
+		&state);
 	sg_validate_state_warnings(&state, NULL, count_warning, &n);
 	assert_int_equal(n, 1);
 	assert_int_equal(sg_state_clone(&next, &state), 0);

@@ -1,4 +1,5 @@
-// Weighted round robin's sequence: exact where it fits, close where it does not, and even all along.
+// Weighted round robin's sequence: exact where it fits, close where it does not, and even all
+// along.
 #include "service/wrr.h"
 
 #include <setjmp.h>
@@ -10,7 +11,9 @@
 
 #include "base/random.h"
 
-enum { MAX_N = 4096 };
+enum {
+	MAX_N = 4096
+};
 
 static uint16_t weights[MAX_N];
 static uint32_t counts[MAX_N];
@@ -54,7 +57,8 @@ static void large_weights_are_close(void **unused)
 
 	(void)unused;
 	for (int round = 0; round < 50; round++) {
-		unsigned n = (unsigned)(2 + sg_random_next(&random) % (round % 10 == 9 ? MAX_N - 2 : 50));
+		unsigned n = (unsigned)(2 + sg_random_next(&random) %
+						    (round % 10 == 9 ? MAX_N - 2 : 50));
 		uint64_t total = 0;
 		uint16_t *sequence;
 		uint32_t length;
@@ -90,7 +94,8 @@ static void nobody_goes_without(void **unused)
 	free(sequence);
 }
 
-// In the first k entries, each index has had its share of k, give or take one turn per index that competes.
+// In the first k entries, each index has had its share of k, give or take one turn per index that
+// competes.
 static void turns_are_spread_evenly(void **unused)
 {
 	static const uint16_t five_one_one[] = {5, 1, 1};
