@@ -337,8 +337,9 @@ static void bent_messages_do_no_harm(void **unused)
 			space[sizeof(*message) + sg_reduce((uint32_t)sg_random_next(&random),
 							 length - sizeof(*message))] =
 				(char)sg_random_next(&random);
-		copy = malloc(length);
-		memcpy(copy, space, length);
+		// libmnl takes it for granted that a message is padded to whole words, as sockets give them.
+		copy = malloc(MNL_ALIGN(length));
+		memcpy(copy, space, MNL_ALIGN(length));
 		message = (struct nlmsghdr *)copy;
 		if (sg_mirror_parse_route(message, ports, 2, &route) == 0)
 			assert_true(route.prefix.length <= 128);
