@@ -26,7 +26,7 @@
 
 #define EVENT_BUFFER_BYTES (4 << 20) // of the event socket: some 10,000 changes between two calls
 #define MIN_DUMP_PAUSE_MS  2
-#define DUMP_PAUSE_FACTOR  8 // a pause is this many times what the dump took
+#define DUMP_PAUSE_FACTOR  2 // a pause is this many times what the dump took
 #define MAX_DUMP_TRIES     5
 
 struct sg_mirror {
