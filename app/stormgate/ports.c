@@ -271,6 +271,7 @@ int sg_ports_open(struct sg_dataplane *dataplane, const struct sg_settings *sett
 		if (err)
 			return err;
 	}
+	sg_dpdk_log_speak(); // nobody is there any more to put its words into a sentence
 	return 0;
 }
 
