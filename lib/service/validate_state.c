@@ -407,16 +407,38 @@ static int check_backend_clashes(struct check *check, const struct sg_service_sp
 	return 0;
 }
 
+// fast path: specs and their backends lie anywhere in memory, so what the search comes to next is
+// asked for ahead.
+static void prefetch_ahead(const struct sg_state *state, unsigned i, bool backends)
+{
+	enum { AHEAD = 8, MAX_BYTES = 512, LINE_BYTES = 64 };
+	const struct sg_service_spec *spec;
+	size_t bytes;
+
+	if (i + 2 * AHEAD < state->n_services)
+		__builtin_prefetch(&state->services[i + 2 * AHEAD]->vips);
+	if (!backends || i + AHEAD >= state->n_services)
+		return;
+	spec = state->services[i + AHEAD];
+	bytes = spec->n_backends * sizeof(spec->backends[0]);
+	for (size_t at = 0; at < bytes && at < MAX_BYTES; at += LINE_BYTES)
+		__builtin_prefetch((const char *)spec->backends + at);
+}
+
 static int check_clashes(struct check *check)
 {
 	bool search_vips = check->new_vips.n > 0 || check->new_backends.n > 0;
 	bool search_backends = check->vip_doors.n > 0;
 	int err = 0;
 
-	for (unsigned i = 0; i < check->state->n_services && err == 0 && search_vips; i++)
+	for (unsigned i = 0; i < check->state->n_services && err == 0 && search_vips; i++) {
+		prefetch_ahead(check->state, i, false);
 		err = check_vip_clashes(check, check->state->services[i]);
-	for (unsigned i = 0; i < check->state->n_services && err == 0 && search_backends; i++)
+	}
+	for (unsigned i = 0; i < check->state->n_services && err == 0 && search_backends; i++) {
+		prefetch_ahead(check->state, i, true);
 		err = check_backend_clashes(check, check->state->services[i]);
+	}
 	return err;
 }
 
