@@ -100,10 +100,9 @@ static const char *check_records(const struct sg_flow_table *table)
 	return embryos == table->embryos ? NULL : "the count of embryos is wrong";
 }
 
-static const char *check_lists(const struct sg_flow_table *table)
+static const char *check_queue(const struct sg_flow_table *table)
 {
 	const struct sg_flow_node *nodes = sg_flow_table_nodes(table);
-	uint32_t n_free = table->n_free + table->max_flows + 1 - table->first_unused;
 	uint32_t embryos = 0;
 
 	for (uint32_t at = nodes[0].next; at != 0 && embryos <= table->max_flows;
@@ -112,14 +111,18 @@ static const char *check_lists(const struct sg_flow_table *table)
 			return "the queue of embryos is torn";
 		embryos++;
 	}
-	if (embryos != table->embryos)
-		return "the queue of embryos has the wrong length";
-	for (uint32_t i = 0; i < table->n_free; i++) {
-		if (sg_flow_table_get(table, sg_flow_table_free(table)[i] << 1)->state !=
-			SG_FLOW_FREE)
-			return "a record is on the stack of free ones and in use";
+	return embryos == table->embryos ? NULL : "the queue of embryos has the wrong length";
+}
+
+static const char *check_free(const struct sg_flow_table *table)
+{
+	for (uint32_t record = 1; record <= table->max_flows; record++) {
+		bool in_use = sg_flow_table_get(table, record << 1)->state != SG_FLOW_FREE;
+
+		if (in_use == sg_flow_free_has(table, record))
+			return in_use ? "a record is in use and free" : "a free record is lost";
 	}
-	return n_free + table->count == table->max_flows ? NULL : "a free record is lost";
+	return NULL;
 }
 
 const char *sg_flow_table_check(const struct sg_flow_table *table)
@@ -136,5 +139,6 @@ const char *sg_flow_table_check(const struct sg_flow_table *table)
 		return "the index does not have an entry for each direction";
 	if (sum_of_overflows(table) != alternates)
 		return "the overflow counters do not add up";
-	return check_lists(table);
+	problem = check_queue(table);
+	return problem ? problem : check_free(table);
 }

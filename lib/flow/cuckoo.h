@@ -85,6 +85,28 @@ static inline unsigned sg_cuckoo_match(const struct sg_cuckoo_bucket *bucket, ui
 #endif
 }
 
+// Asks for the other bucket too where the primary, which should be cached by now, is full (before
+// an insertion) or does not seem to have the entry (before a removal).
+static inline void sg_cuckoo_prefetch_room(const struct sg_cuckoo *cuckoo, uint64_t hash)
+{
+	uint32_t primary = sg_cuckoo_primary(cuckoo, hash);
+
+	if (!sg_cuckoo_match(&cuckoo->buckets[primary], 0))
+		__builtin_prefetch(&cuckoo->buckets[sg_cuckoo_other(
+					   cuckoo, primary, sg_cuckoo_signature(hash))],
+			1);
+}
+
+static inline void sg_cuckoo_prefetch_entry(const struct sg_cuckoo *cuckoo, uint64_t hash)
+{
+	uint16_t signature = sg_cuckoo_signature(hash);
+	uint32_t primary = sg_cuckoo_primary(cuckoo, hash);
+
+	if (!sg_cuckoo_match(&cuckoo->buckets[primary], signature))
+		__builtin_prefetch(
+			&cuckoo->buckets[sg_cuckoo_other(cuckoo, primary, signature)], 1);
+}
+
 // Enters `entry` (not 0, SG_CUCKOO_ALTERNATE clear). False: no room was found; nothing that a
 // look-up could notice has changed. The same entry may not be entered twice under one hash.
 bool sg_cuckoo_insert(const struct sg_cuckoo *cuckoo, uint64_t hash, uint32_t entry);

@@ -1,22 +1,26 @@
 // How a flow table lies in its memory: for the files that make it up, and for tests. Nobody else
 // includes this.
 //
-//     struct sg_flow_table | buckets | records 0 to max_flows | nodes 0 to max_flows | free
+//     struct sg_flow_table | buckets | records 0 to max_flows | nodes 0 to max_flows | free bits
 //
 // A node is an embryo's place in the queue, a circular list whose ends meet in node 0, next towards
 // the younger. Nodes stand apart from the records because eight of them share a line: leaving the
 // queue touches neighbours, and those are records of other flows.
 //
-// `free` is the stack of records that were in use and are not any more. It is an array rather than
-// a list through the free records, since the next few can then be prefetched: a list is as slow as
-// its chain of misses (181 ns an insertion at 1 M flows against 112, same machine).
+// Free bits are explained in free.c.
 #pragma once
 
 #include "flow/cuckoo.h"
 #include "flow/table.h"
 
-// The slots that a full table has for its 2 * max_flows entries: 8 for every 7.
-#define SG_FLOW_ENTRIES_PER_BUCKET 7
+// A full table has 16 slots for every 11 entries: 69 % of the slots are in use. The reason for that
+// much room is tables that have been full for long. Where flows come and go, 15 of 100 entries then
+// live in their alternate bucket, which is another cache miss for whoever inserts, finds or removes
+// one; at 86 % it would be 33, and insertions would often have to move others' entries.
+#define SG_FLOW_ENTRIES_PER_2_BUCKETS 11
+
+#define SG_FLOW_FREE_LEVELS 5  // 64 to the power of 5 is all that 30 bits can name
+#define SG_FLOW_POCKET      64 // records
 
 enum sg_flow_hash {
 	SG_FLOW_HASH_SIPHASH,
@@ -42,13 +46,15 @@ struct sg_flow_table {
 	uint64_t records_at;
 	uint64_t nodes_at;
 	uint64_t free_at;
+	uint32_t free_starts[SG_FLOW_FREE_LEVELS]; // words from `free_at`
 
 	// Written by the worker that owns the table.
 	_Alignas(64) uint32_t count;
 	uint32_t embryos;
-	uint32_t n_free;       // on the stack
 	uint32_t first_unused; // this record and all behind it were never used
 	uint32_t sweep_at;     // the next record that the sweep looks at
+	uint32_t n_pocket;
+	uint32_t pocket[SG_FLOW_POCKET]; // free records, the one freed last on top
 };
 
 static inline struct sg_cuckoo sg_flow_table_cuckoo(const struct sg_flow_table *table)
@@ -69,9 +75,9 @@ static inline struct sg_flow_node *sg_flow_table_nodes(const struct sg_flow_tabl
 	return (struct sg_flow_node *)((uintptr_t)table + table->nodes_at);
 }
 
-static inline uint32_t *sg_flow_table_free(const struct sg_flow_table *table)
+static inline uint64_t *sg_flow_table_free_bits(const struct sg_flow_table *table)
 {
-	return (uint32_t *)((uintptr_t)table + table->free_at);
+	return (uint64_t *)((uintptr_t)table + table->free_at);
 }
 
 // An entry of the index has the direction in bit 31 and the record below bit 30; a ref is the same,
@@ -94,6 +100,14 @@ struct sg_flow_table *sg_flow_table_init_hashed(
 // The embryos' queue, see embryo.c.
 void sg_flow_embryo_join(struct sg_flow_table *table, uint32_t record);
 void sg_flow_embryo_leave(struct sg_flow_table *table, uint32_t record);
+
+// Free records, see free.c. `next` names the one that `take` will take; 0: all are in use.
+size_t sg_flow_free_bytes(uint32_t max_flows);
+void sg_flow_free_init(struct sg_flow_table *table);
+uint32_t sg_flow_free_next(struct sg_flow_table *table);
+void sg_flow_free_take(struct sg_flow_table *table);
+void sg_flow_free_give(struct sg_flow_table *table, uint32_t record);
+bool sg_flow_free_has(const struct sg_flow_table *table, uint32_t record);
 
 // Looks at every word of the table: is each flow found under both tuples, is each entry somebody's,
 // do the overflow counters, the queue and the counts agree? NULL when all is well, otherwise what

@@ -135,16 +135,19 @@ void sg_snat_pool_destroy(struct sg_snat_pool *pool)
 	free(pool);
 }
 
-// Ports whose replies come home to `worker`. `base` is what the rest of the reply adds to the hash:
-// of the worker's entries one is taken at random, and base ^ class = entry.
-static struct span pick_span(
-	const struct sg_snat_pool *pool, unsigned worker, uint32_t base, uint32_t random)
+// Ports whose replies come home to `worker`, given a reply whose port is 0. The rest of the reply
+// adds `base` to the hash; of the worker's entries one is taken at random, and base ^ class =
+// entry.
+static struct span pick_span(const struct sg_snat_pool *pool, unsigned worker,
+	const struct sg_tuple4 *reply, uint32_t random)
 {
 	unsigned n = n_entries_of(pool, worker);
 	unsigned class;
+	uint32_t base;
 
 	if (n == SG_HOME_ENTRIES)
 		return (struct span){.start = 0, .n = pool->n_ports};
+	base = sg_toeplitz_tuple4(&pool->home->toeplitz, reply);
 	class = (base ^ pool->entries[pool->starts[worker] + sg_reduce(random, n)]) & SG_HOME_MASK;
 	return (struct span){.start = pool->class_starts[class],
 		.n = pool->class_starts[class + 1] - pool->class_starts[class]};
@@ -186,12 +189,11 @@ static bool search_address(const struct sg_snat_pool *pool, const struct sg_flow
 	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply,
 	uint64_t *ret_hash, sg_flow_ref *ret_closed)
 {
-	uint32_t base = sg_toeplitz_tuple4(&pool->home->toeplitz, reply);
 	struct group group;
 
 	for (unsigned tried = 0; tried < PER_ADDRESS; tried += GROUP) {
 		struct span span =
-			pick_span(pool, worker, base, (uint32_t)(sg_random_next(random) >> 32));
+			pick_span(pool, worker, reply, (uint32_t)(sg_random_next(random) >> 32));
 		unsigned i;
 
 		fill_group(pool, span, tried, sg_random_next(random), reply, &group);
@@ -236,8 +238,7 @@ static void propose_one(
 	reply->dst_be = pool->addresses_be[sg_reduce((uint32_t)bits, pool->n_addresses)];
 	reply->dport_be = 0;
 	reply->hop = 0;
-	span = pick_span(pool, worker, sg_toeplitz_tuple4(&pool->home->toeplitz, reply),
-		(uint32_t)(bits >> 32));
+	span = pick_span(pool, worker, reply, (uint32_t)(bits >> 32));
 	at = sg_reduce((uint32_t)(sg_random_next(random) >> 32), span.n);
 	reply->dport_be = __builtin_bswap16(pool->ports[span.start + at]);
 }

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define REMOVE_BURST 32
-#define FREE_AHEAD   8 // records that are asked for before an insertion gets them
 
 static inline size_t align_up(size_t bytes)
 {
@@ -17,7 +16,7 @@ static uint32_t buckets_for(uint32_t max_flows)
 {
 	uint64_t entries = (uint64_t)max_flows * 2;
 
-	return (uint32_t)((entries + SG_FLOW_ENTRIES_PER_BUCKET - 1) / SG_FLOW_ENTRIES_PER_BUCKET);
+	return (uint32_t)(entries * 2 / SG_FLOW_ENTRIES_PER_2_BUCKETS + 1);
 }
 
 size_t sg_flow_table_bytes(uint32_t max_flows)
@@ -27,8 +26,7 @@ size_t sg_flow_table_bytes(uint32_t max_flows)
 	return sizeof(struct sg_flow_table) +
 	       buckets_for(max_flows) * sizeof(struct sg_cuckoo_bucket) +
 	       n_records * sizeof(struct sg_flow) +
-	       align_up(n_records * sizeof(struct sg_flow_node)) +
-	       align_up(max_flows * sizeof(uint32_t));
+	       align_up(n_records * sizeof(struct sg_flow_node)) + sg_flow_free_bytes(max_flows);
 }
 
 struct sg_flow_table *sg_flow_table_init_hashed(
@@ -45,7 +43,7 @@ struct sg_flow_table *sg_flow_table_init_hashed(
 	table->nodes_at = table->records_at + ((size_t)max_flows + 1) * sizeof(struct sg_flow);
 	table->free_at =
 		table->nodes_at + align_up(((size_t)max_flows + 1) * sizeof(struct sg_flow_node));
-	table->first_unused = 1;
+	sg_flow_free_init(table);
 	table->sweep_at = 1;
 	return table;
 }
@@ -132,6 +130,15 @@ void sg_flow_table_prefetch(const struct sg_flow_table *table, const uint64_t *h
 		__builtin_prefetch(&cuckoo.buckets[sg_cuckoo_primary(&cuckoo, hashes[i])]);
 }
 
+void sg_flow_table_prefetch_room(
+	const struct sg_flow_table *table, const uint64_t *hashes, unsigned n)
+{
+	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
+
+	for (unsigned i = 0; i < n; i++)
+		sg_cuckoo_prefetch_room(&cuckoo, hashes[i]);
+}
+
 // The first entry of a bucket that has the signature, as a ref; 0: none. The record is asked for
 // either way (record 0 is always cached), so that there is no branch that half the packets
 // mispredict.
@@ -189,58 +196,53 @@ void sg_flow_table_find_bulk(const struct sg_flow_table *table, const struct sg_
 	}
 }
 
-// The record that the next insertion will get; 0: all are in use. Free ones first: they were used,
-// so they are in memory, and with luck in the cache.
-static uint32_t next_record(const struct sg_flow_table *table)
-{
-	if (table->n_free > 0)
-		return sg_flow_table_free(table)[table->n_free - 1];
-	return table->first_unused <= table->max_flows ? table->first_unused : 0;
-}
-
-// Takes the record that next_record has named, and asks for one that comes later. Records that were
-// never used follow each other in memory: the hardware sees that by itself.
-static void take_record(struct sg_flow_table *table)
-{
-	table->count++;
-	if (table->n_free == 0) {
-		table->first_unused++;
-		return;
-	}
-	table->n_free--;
-	if (table->n_free >= FREE_AHEAD) {
-		uint32_t later = sg_flow_table_free(table)[table->n_free - FREE_AHEAD];
-
-		__builtin_prefetch(&sg_flow_table_records(table)[later], 1);
-	}
-}
-
 static void give_record(struct sg_flow_table *table, uint32_t record)
 {
 	// Alone, without touching `life`: a reader that copies before, during or after sees the old
 	// flow or a free record.
 	__atomic_store_n(
 		&sg_flow_table_records(table)[record].state, SG_FLOW_FREE, __ATOMIC_RELAXED);
-	sg_flow_table_free(table)[table->n_free++] = record;
+	sg_flow_free_give(table, record);
 	table->count--;
 }
 
-// Fills a record under the eyes of readers, as a sequence lock: `life` is odd while the words
-// change.
-static void write_record(struct sg_flow *record, const struct sg_flow *flow, bool embryo)
+// Words of a record, in which it is copied under the eyes of readers.
+#define N_WORDS   (sizeof(struct sg_flow) / 8)
+#define LIFE_WORD (offsetof(struct sg_flow, life) / 8)
+
+static inline uint64_t load_word(const struct sg_flow *flow, unsigned i)
 {
-	struct sg_flow copy = *flow;
-	uint64_t words[sizeof(copy) / 8];
+	uint64_t word;
+
+	memcpy(&word, (const uint8_t *)flow + 8 * i, 8);
+	return word;
+}
+
+// The word that has `life` in it, with another life.
+static inline uint64_t give_life(uint64_t word, uint16_t life)
+{
+	memcpy((uint8_t *)&word + offsetof(struct sg_flow, life) % 8, &life, sizeof(life));
+	return word;
+}
+
+// Fills a record as a sequence lock: `life` is odd while the words change.
+static inline void write_record(struct sg_flow *record, const struct sg_flow *flow, bool embryo)
+{
+	uint64_t *words = (uint64_t *)record;
 	uint16_t life = (uint16_t)(record->life | 1);
 
-	copy.life = life;
-	copy.embryo = embryo;
-	memcpy(words, &copy, sizeof(copy));
 	__atomic_store_n(&record->life, life, __ATOMIC_RELAXED);
 	// Odd before any word: partner of the acquire fence in sg_flow_table_read.
 	__atomic_thread_fence(__ATOMIC_RELEASE);
-	for (unsigned i = 0; i < sizeof(copy) / 8; i++)
-		__atomic_store_n((uint64_t *)record + i, words[i], __ATOMIC_RELAXED);
+#pragma GCC unroll 8
+	for (unsigned i = 0; i < N_WORDS; i++) {
+		uint64_t word = load_word(flow, i);
+
+		if (i == LIFE_WORD)
+			word = give_life(word, life);
+		__atomic_store_n(&words[i], word, __ATOMIC_RELAXED);
+	}
+	record->embryo = embryo;
 	// Every word before even: partner of the acquire load in sg_flow_table_read.
 	__atomic_store_n(&record->life, (uint16_t)(life + 1), __ATOMIC_RELEASE);
 }
@@ -249,7 +251,7 @@ sg_flow_ref sg_flow_table_insert(struct sg_flow_table *table, const struct sg_fl
 	uint64_t client_hash, uint64_t server_hash)
 {
 	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
-	uint32_t record = next_record(table);
+	uint32_t record = sg_flow_free_next(table);
 	sg_flow_ref ref = record << 1;
 	bool embryo = sg_flow_state_is_embryo(flow->state);
 
@@ -263,7 +265,8 @@ sg_flow_ref sg_flow_table_insert(struct sg_flow_table *table, const struct sg_fl
 			&cuckoo, client_hash, sg_flow_entry_of_ref(ref | SG_FLOW_TO_BACKEND));
 		return 0;
 	}
-	take_record(table);
+	sg_flow_free_take(table);
+	table->count++;
 	write_record(&sg_flow_table_records(table)[record], flow, embryo);
 	if (embryo)
 		sg_flow_embryo_join(table, record);
@@ -279,7 +282,8 @@ static void remove_hashed(struct sg_flow_table *table, uint32_t record, const ui
 	if (flow->state == SG_FLOW_FREE)
 		return;
 	if (flow->state != SG_FLOW_UDP_RELEASED)
-		sg_cuckoo_remove(&cuckoo, hashes[0], sg_flow_entry_of_ref(ref | SG_FLOW_TO_BACKEND));
+		sg_cuckoo_remove(
+			&cuckoo, hashes[0], sg_flow_entry_of_ref(ref | SG_FLOW_TO_BACKEND));
 	sg_cuckoo_remove(&cuckoo, hashes[1], sg_flow_entry_of_ref(ref | SG_FLOW_TO_CLIENT));
 	if (flow->embryo)
 		sg_flow_embryo_leave(table, record);
@@ -288,6 +292,7 @@ static void remove_hashed(struct sg_flow_table *table, uint32_t record, const ui
 
 static void remove_burst(struct sg_flow_table *table, const sg_flow_ref *refs, unsigned n)
 {
+	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
 	const struct sg_flow *records = sg_flow_table_records(table);
 	struct sg_tuple4 keys[2 * REMOVE_BURST];
 	uint64_t hashes[2 * REMOVE_BURST];
@@ -302,6 +307,8 @@ static void remove_burst(struct sg_flow_table *table, const sg_flow_ref *refs, u
 	sg_flow_table_hash(table, keys, 2 * n, hashes);
 	if (n > 1)
 		sg_flow_table_prefetch(table, hashes, 2 * n);
+	for (unsigned i = 0; n > 1 && i < 2 * n; i++)
+		sg_cuckoo_prefetch_entry(&cuckoo, hashes[i]);
 	for (unsigned i = 0; i < n; i++)
 		remove_hashed(table, refs[i] >> 1, &hashes[2 * i]);
 }
@@ -344,7 +351,7 @@ uint32_t sg_flow_table_max(const struct sg_flow_table *table)
 bool sg_flow_table_read(const struct sg_flow_table *table, uint32_t index, struct sg_flow *ret_flow)
 {
 	const struct sg_flow *record = &sg_flow_table_records(table)[index];
-	uint64_t words[sizeof(*record) / 8];
+	uint64_t words[N_WORDS];
 	struct sg_flow copy;
 	uint16_t life;
 
@@ -352,7 +359,7 @@ bool sg_flow_table_read(const struct sg_flow_table *table, uint32_t index, struc
 	life = __atomic_load_n(&record->life, __ATOMIC_ACQUIRE);
 	if (life & 1)
 		return false;
-	for (unsigned i = 0; i < sizeof(copy) / 8; i++)
+	for (unsigned i = 0; i < N_WORDS; i++)
 		words[i] = __atomic_load_n((const uint64_t *)record + i, __ATOMIC_RELAXED);
 	// Partner of the release fence in write_record: who has read a newer word also sees its odd
 	// life.

@@ -158,6 +158,19 @@ void *sg_bench_memory(struct sg_bench *bench, uint64_t bytes)
 	sg_bench_die("over %u tables at once", MAX_REGIONS);
 }
 
+void sg_bench_for_flows(
+	struct sg_bench *bench, void (*measure)(struct sg_bench *bench, uint32_t n_flows))
+{
+	static const uint32_t numbers[] = {10000, 1000000, 100000, 10000000};
+
+	if (bench->options.flows) {
+		measure(bench, bench->options.flows);
+		return;
+	}
+	for (unsigned i = 0; i < (bench->options.quick ? 2 : 4); i++)
+		measure(bench, numbers[i]);
+}
+
 void sg_bench_free(void *memory)
 {
 	for (unsigned i = 0; i < MAX_REGIONS; i++) {

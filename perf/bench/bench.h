@@ -22,6 +22,7 @@ struct sg_bench_options {
 	bool quick;       // 10 k and 1 M flows only, fewer samples
 	const char *json; // a file to write, or NULL
 	const char *only; // run only suites whose name starts like this, or NULL
+	uint32_t flows;   // measure only at this number of flows; 0: at all
 };
 
 struct sg_bench_samples {
@@ -82,6 +83,11 @@ void sg_bench_report(struct sg_bench *bench, const char *name, struct sg_bench_p
 // with a sentence if there is none.
 void *sg_bench_memory(struct sg_bench *bench, uint64_t bytes);
 void sg_bench_free(void *memory);
+
+// Calls `measure` for each number of flows that is to be measured: 10 k and 1 M first, then, unless
+// --quick, 100 k and 10 M; or only the one of --flows.
+void sg_bench_for_flows(
+	struct sg_bench *bench, void (*measure)(struct sg_bench *bench, uint32_t n_flows));
 
 // Ends the program: `format` is a sentence.
 void sg_bench_die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));

@@ -263,8 +263,5 @@ static void measure(struct sg_bench *bench, uint32_t n_flows)
 
 void sg_bench_flow_table(struct sg_bench *bench)
 {
-	static const uint32_t sizes[] = {10000, 1000000, 100000, 10000000};
-
-	for (unsigned i = 0; i < (bench->options.quick ? 2 : 4); i++)
-		measure(bench, sizes[i]);
+	sg_bench_for_flows(bench, measure);
 }

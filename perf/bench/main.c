@@ -1,6 +1,6 @@
 // The micro benchmarks: no NIC, no packets but those made here. perf/bench/run calls this.
 //
-//     bench [--quick] [--json FILE] [--only SUITE]
+//     bench [--quick] [--json FILE] [--only SUITE] [--flows N]
 //
 // Tables lie on explicit 2 MB pages when enough of them are free (root: echo 3000 >
 // /proc/sys/vm/nr_hugepages), and on transparent ones otherwise, those of DPDK's peers included, so
@@ -68,6 +68,7 @@ static struct sg_bench_options parse_options(int argc, char **argv)
 		{"quick", no_argument, NULL, 'q'},
 		{"json", required_argument, NULL, 'j'},
 		{"only", required_argument, NULL, 'o'},
+		{"flows", required_argument, NULL, 'f'},
 		{0},
 	};
 	struct sg_bench_options options = {0};
@@ -80,8 +81,11 @@ static struct sg_bench_options parse_options(int argc, char **argv)
 			options.json = optarg;
 		else if (key == 'o')
 			options.only = optarg;
+		else if (key == 'f')
+			options.flows = (uint32_t)strtoul(optarg, NULL, 10);
 		else
-			sg_bench_die("usage: bench [--quick] [--json FILE] [--only SUITE]");
+			sg_bench_die("usage: bench [--quick] [--json FILE] [--only SUITE] "
+				     "[--flows N]");
 	}
 	return options;
 }

@@ -10,10 +10,10 @@
 
 static void *open_table(struct sg_bench *bench, uint32_t n_flows)
 {
-	// 60 % of the slots, of which a full table has SG_CUCKOO_SLOTS for
-	// SG_FLOW_ENTRIES_PER_BUCKET entries.
+	// 60 % of the slots, where a full table has SG_FLOW_ENTRIES_PER_2_BUCKETS of 2 *
+	// SG_CUCKOO_SLOTS.
 	uint64_t max_flows =
-		(uint64_t)n_flows * SG_FLOW_ENTRIES_PER_BUCKET * 10 / (SG_CUCKOO_SLOTS * 6);
+		(uint64_t)n_flows * SG_FLOW_ENTRIES_PER_2_BUCKETS * 10 / (2 * SG_CUCKOO_SLOTS * 6);
 	struct sg_hash_key key;
 
 	sg_random_bytes(&key, sizeof(key));
@@ -29,6 +29,7 @@ static void insert(void *table, const uint32_t *slots, const struct sg_tuple4 *k
 	(void)slots;
 	sg_flow_table_hash(table, keys, 2 * n, hashes);
 	sg_flow_table_prefetch(table, hashes, 2 * n);
+	sg_flow_table_prefetch_room(table, hashes, 2 * n);
 	for (unsigned i = 0; i < n; i++) {
 		flow.client = keys[2 * i];
 		flow.server = keys[2 * i + 1];
