@@ -56,9 +56,12 @@ static struct baseline sum_slot(
 		const struct sg_worker_counters *counters = &publisher->counters[thread];
 		const struct sg_traffic *traffic =
 			is_service ? counters->services : counters->backends;
-		const sg_counter *slot_counters = (const sg_counter *)(traffic + slot);
+		const sg_counter *slot_counters;
 
-		for (unsigned i = 0; traffic && i < N_TRAFFIC; i++)
+		if (!traffic)
+			continue;
+		slot_counters = (const sg_counter *)(traffic + slot);
+		for (unsigned i = 0; i < N_TRAFFIC; i++)
 			sum.counters[i] += sg_counter_read(&slot_counters[i]);
 	}
 	return sum;

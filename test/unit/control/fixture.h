@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <jansson.h>
 
@@ -63,6 +64,19 @@ static uint32_t fake_backend_flows(void *context, uint32_t slot)
 	return ((struct fake_dataplane *)context)->backend_flows;
 }
 
+#define SERVICE_BYTES (SG_MAX_SERVICES * sizeof(struct sg_traffic))
+#define BACKEND_BYTES (SG_MAX_BACKENDS * sizeof(struct sg_traffic))
+
+// Large and hardly touched, so not from the heap: a sanitizer would make a fuzzer wait for it.
+static inline void *fake_map(size_t bytes)
+{
+	void *memory =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert(memory != MAP_FAILED);
+	return memory;
+}
+
 static inline void fake_open(struct fake_dataplane *fake)
 {
 	struct sg_hash_key key = {.words = {1, 2}};
@@ -74,8 +88,8 @@ static inline void fake_open(struct fake_dataplane *fake)
 		fake->counters[i].totals = &fake->totals[i];
 		if (i == FAKE_WORKERS)
 			break;
-		fake->counters[i].services = calloc(SG_MAX_SERVICES, sizeof(struct sg_traffic));
-		fake->counters[i].backends = calloc(SG_MAX_BACKENDS, sizeof(struct sg_traffic));
+		fake->counters[i].services = fake_map(SERVICE_BYTES);
+		fake->counters[i].backends = fake_map(BACKEND_BYTES);
 		memory = aligned_alloc(4096, bytes);
 		memset(memory, 0, bytes);
 		fake->tables[i] = sg_flow_table_init(memory, FAKE_MAX_FLOWS, &key);
@@ -93,8 +107,8 @@ static inline void fake_open(struct fake_dataplane *fake)
 static inline void fake_close(struct fake_dataplane *fake)
 {
 	for (unsigned i = 0; i < FAKE_WORKERS; i++) {
-		free(fake->counters[i].services);
-		free(fake->counters[i].backends);
+		munmap(fake->counters[i].services, SERVICE_BYTES);
+		munmap(fake->counters[i].backends, BACKEND_BYTES);
 		free(fake->tables[i]);
 	}
 }
