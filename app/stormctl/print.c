@@ -81,7 +81,8 @@ void print_change(const json_t *result)
 	json_int_t generation = integer(result, "generation");
 	bool dry_run = json_is_true(json_object_get(result, "dry_run"));
 
-	printf("%s %d services, change %d, remove %d\n", dry_run ? "would add" : "add",
+	printf(dry_run ? "would add %d services, change %d, remove %d\n"
+		       : "%d services added, %d changed, %d removed\n",
 		(int)integer(services, "added"), (int)integer(services, "changed"),
 		(int)integer(services, "removed"));
 	if (dry_run)

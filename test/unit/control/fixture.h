@@ -126,6 +126,7 @@ struct fixture {
 	struct fake_dataplane fake;
 	struct sg_settings settings;
 	struct sg_control *control;
+	void (*answer_socket)(void *context, uint64_t connection, const char *text); // the original
 	char *answers[FAKE_MAX_ANSWER]; // in the order of their arrival
 	unsigned n_answers;
 };
@@ -157,6 +158,7 @@ static inline struct fixture *fixture_create(const char *config)
 		fprintf(stderr, "fixture: %d: %s\n", error.line, error.text);
 		abort();
 	}
+	fixture->answer_socket = fixture->control->answer;
 	fixture->control->answer = fixture_take_answer;
 	fixture->control->answer_context = fixture;
 	sg_control_turn(fixture->control);

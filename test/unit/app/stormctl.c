@@ -1,0 +1,307 @@
+// stormctl as a program: a control thread over a fake data plane serves a real socket, and each row
+// is a command line with its exit status and what it prints.
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../control/fixture.h"
+
+#define OUTPUT_BYTES 65536
+
+struct rig {
+	char directory[32];
+	struct fixture *fixture;
+	pthread_t thread;
+	int stop_pipe[2];
+	char *out, *err; // of the last run
+};
+
+static void on_stop(void *context, int fd, uint32_t events)
+{
+	(void)fd;
+	(void)events;
+	sg_control_stop(context);
+}
+
+static void *serve(void *context)
+{
+	struct sg_error error;
+
+	assert_int_equal(sg_control_run(context, &error), 0);
+	return NULL;
+}
+
+static struct rig *open_rig(void)
+{
+	struct rig *rig = calloc(1, sizeof(*rig));
+	struct sg_control *control;
+	struct sg_error error;
+	char config[1500];
+
+	strcpy(rig->directory, "/tmp/sg-stormctl-XXXXXX");
+	assert_non_null(mkdtemp(rig->directory));
+	snprintf(config, sizeof(config), "control: { socket = \"%s/s\"; };" FIXTURE_CONFIG,
+		rig->directory);
+	rig->fixture = fixture_create(config);
+	control = rig->fixture->control;
+	// From here on answers go where they belong.
+	assert_int_equal(sg_control_open_socket(control, &error), 0);
+	control->answer = rig->fixture->answer_socket;
+	control->answer_context = control;
+	assert_int_equal(pipe(rig->stop_pipe), 0);
+	assert_int_equal(
+		sg_control_add_fd(control, rig->stop_pipe[0], on_stop, control, &error), 0);
+	assert_int_equal(pthread_create(&rig->thread, NULL, serve, control), 0);
+	rig->out = malloc(OUTPUT_BYTES);
+	rig->err = malloc(OUTPUT_BYTES);
+	return rig;
+}
+
+static void stop_serving(struct rig *rig)
+{
+	assert_int_equal(write(rig->stop_pipe[1], "x", 1), 1);
+	assert_int_equal(pthread_join(rig->thread, NULL), 0);
+	fixture_destroy(rig->fixture);
+	rig->fixture = NULL;
+}
+
+static int set_up(void **state)
+{
+	*state = open_rig();
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct rig *rig = *state;
+	char command[100];
+
+	if (rig->fixture)
+		stop_serving(rig);
+	snprintf(command, sizeof(command), "rm -r %s", rig->directory);
+	assert_int_equal(system(command), 0);
+	free(rig->out);
+	free(rig->err);
+	free(rig);
+	return 0;
+}
+
+static void slurp(const struct rig *rig, const char *name, char *ret_text)
+{
+	char path[64];
+	FILE *file;
+	size_t n;
+
+	snprintf(path, sizeof(path), "%s/%s", rig->directory, name);
+	file = fopen(path, "re");
+	assert_non_null(file);
+	n = fread(ret_text, 1, OUTPUT_BYTES - 1, file);
+	ret_text[n] = '\0';
+	fclose(file);
+}
+
+// Runs stormctl in the rig's directory, with its socket, by the shell. Returns the exit status.
+static int run(struct rig *rig, const char *arguments)
+{
+	const char *program = getenv("SG_STORMCTL");
+	char *command;
+	int status;
+
+	assert_non_null(program);
+	assert_true(asprintf(&command, "cd %s && { %s -s s %s; } >out 2>err", rig->directory,
+			    program, arguments) > 0);
+	status = system(command);
+	free(command);
+	slurp(rig, "out", rig->out);
+	slurp(rig, "err", rig->err);
+	return WEXITSTATUS(status);
+}
+
+static void expect(
+	struct rig *rig, const char *arguments, int exit_status, const char *out, const char *err)
+{
+	int status = run(rig, arguments);
+
+	if (status != exit_status || !strstr(rig->out, out) || !strstr(rig->err, err))
+		fail_msg(
+			"stormctl %s: exit %d (not %d)\n--- out, without \"%s\"?\n%s--- err, without \"%s\"?\n%s",
+			arguments, status, exit_status, out, rig->out, err, rig->err);
+}
+
+static void verbs_do_what_they_say(void **state)
+{
+	struct rig *rig = *state;
+
+	expect(rig, "status", 0, "instance    stormgate", "");
+	expect(rig, "service list", 0,
+		"web   config  192.0.2.10  tcp         80  maglev     snat            2", "");
+	expect(rig, "service add dns --vip 192.0.2.53 --protocol udp --port 53 --scheduler rr", 0,
+		"is active on all workers", "");
+	expect(rig, "service show dns", 0, "scheduler          rr", "");
+	expect(rig, "service set dns --allow 10.0.0.0/8,192.0.2.0/24", 0, "1 changed", "");
+	expect(rig, "service show dns", 0, "allow              10.0.0.0/8,192.0.2.0/24", "");
+	expect(rig, "service set dns --allow everyone", 0, "", "");
+	expect(rig, "backend add dns 10.0.0.7:53 --weight 3", 0, "active", "");
+	expect(rig, "backend set dns 10.0.0.7:53 --weight 4", 0, "active", "");
+	expect(rig, "backend drain dns 10.0.0.7:53", 0, "active", "");
+	expect(rig, "service show dns", 0, "10.0.0.7:53       4  yes", "");
+	expect(rig, "backend drain dns 10.0.0.7:53 --wait", 0, "drained: no flow is left", "");
+	expect(rig, "backend delete dns 10.0.0.7:53 --now", 0, "active", "");
+	expect(rig, "service delete dns", 0, "1 removed", "");
+	expect(rig, "flows --limit 5", 0, "SERVICE", "");
+	expect(rig, "stats", 0, "RECEIVED", "");
+	expect(rig, "drops", 0, "NAME", "no packet was dropped");
+}
+
+static void refusals_exit_with_1(void **state)
+{
+	struct rig *rig = *state;
+
+	expect(rig, "service show nope", 1, "", "stormctl: error: no service is named 'nope'");
+	expect(rig, "backend add web 192.168.0.1:80", 1, "", "lies outside backend_cidrs");
+	expect(rig, "service add x --vip 192.0.2.10 --protocol tcp --port 80", 1, "",
+		"has the VIP");
+	expect(rig, "service add x --vip nonsense --protocol tcp --port 80", 1, "",
+		"vip must be an IPv4 or IPv6 address");
+	expect(rig, "backend set web 10.0.0.2:8080 --weight 70000", 1, "",
+		"weight must be from 0 to 65535");
+}
+
+static void a_wrong_command_line_exits_with_2(void **state)
+{
+	struct rig *rig = *state;
+
+	expect(rig, "", 2, "", "See stormctl --help");
+	expect(rig, "reboot", 2, "", "there is no verb \"reboot\"");
+	expect(rig, "service", 2, "", "stormctl service add NAME");
+	expect(rig, "service frobnicate", 2, "", "needs one of the verbs above");
+	expect(rig, "service add", 2, "", "\"service add\" needs --vip A");
+	expect(rig, "service show", 2, "", "needs 1 argument");
+	expect(rig, "service show a b", 2, "", "has no place for \"b\"");
+	expect(rig, "status --weight 5", 2, "", "\"status\" has no option --weight");
+	expect(rig, "status --nonsense", 2, "", "nonsense");
+	expect(rig, "backend set web 10.0.0.2:8080 --weight five", 2, "",
+		"--weight takes a number, not \"five\"");
+	expect(rig, "backend add web 10.0.0.2", 2, "", "is no ADDR:PORT");
+	expect(rig, "-o xml status", 2, "", "-o takes table or json");
+	expect(rig, "apply", 2, "", "needs --file FILE");
+}
+
+static void without_a_daemon_it_exits_with_3(void **state)
+{
+	struct rig *rig = *state;
+
+	expect(rig, "-s nowhere status", 3, "", "no stormgate serves nowhere");
+	stop_serving(rig);
+	expect(rig, "status", 3, "", "no stormgate serves s: start it");
+}
+
+static void help_and_version_need_no_daemon(void **state)
+{
+	struct rig *rig = *state;
+
+	expect(rig, "-s nowhere --help", 0, "backend drain", "");
+	expect(rig, "--version", 0, "stormctl " SG_VERSION, "");
+	expect(rig, "backend drain --help", 0, "stormctl backend drain SERVICE ADDR:PORT [--wait]",
+		"");
+	expect(rig, "service --help", 0,
+		"stormctl service add NAME --vip A --protocol tcp|udp --port N", "");
+	expect(rig, "apply -h", 0, "stormctl apply --file FILE [--owner O] [--dry-run]", "");
+}
+
+// The answer of a run as JSON; the caller's.
+static json_t *run_json(struct rig *rig, const char *arguments)
+{
+	json_t *object;
+
+	expect(rig, arguments, 0, "", "");
+	object = json_loads(rig->out, 0, NULL);
+	if (!object)
+		fail_msg("stormctl %s: no JSON: %s", arguments, rig->out);
+	return object;
+}
+
+static void json_is_for_programs(void **state)
+{
+	// Options may stand before and after the verb.
+	static const char *const lines[] = {"-o json status", "status -o json",
+		"service list -o json", "service show web -o json", "-ojson stats",
+		"drops --output json", "flows --output=json",
+		"backend drain web 10.0.0.2:8080 -o json"};
+	struct rig *rig = *state;
+	json_t *object;
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		json_decref(run_json(rig, lines[i]));
+	object = run_json(rig, "stats -o json");
+	assert_non_null(json_object_get(json_object_get(object, "dropped"), "unserved_port"));
+	json_decref(object);
+}
+
+static void an_export_is_what_apply_takes(void **state)
+{
+	struct rig *rig = *state;
+	json_t *object;
+
+	expect(rig, "export > exported", 0, "", "");
+	expect(rig, "apply -f exported", 0, "0 changed", "");
+	expect(rig, "apply -f - < exported", 0, "0 changed", "");
+	expect(rig, "apply -f exported --owner config --dry-run", 0, "would add 0", "");
+	expect(rig, "apply -f exported --owner operator", 1, "",
+		"--owner operator differs from the file's owner config");
+	expect(rig, "service add dns --vip 192.0.2.53 --protocol udp --port 53", 0, "", "");
+	object = run_json(rig, "export");
+	assert_string_equal(json_string_value(json_object_get(object, "owner")), "operator");
+	assert_null(json_object_get(object, "other_owners"));
+	assert_non_null(strstr(rig->err, "owner config has services, too"));
+	json_decref(object);
+	object = run_json(rig, "export --owner config");
+	assert_string_equal(json_string_value(json_object_get(object, "owner")), "config");
+	json_decref(object);
+}
+
+static void a_bad_file_is_refused_before_anything_is_sent(void **state)
+{
+	struct rig *rig = *state;
+
+	expect(rig, "apply -f missing", 1, "", "missing: No such file or directory");
+	expect(rig, "--version; printf '{\\n \"services\": ]' > bad; printf '[]' > array", 0, "",
+		"");
+	expect(rig, "apply -f bad", 1, "", "bad:2:");
+	expect(rig, "apply -f - < /dev/null", 1, "", "-:");
+	expect(rig, "apply -f array", 1, "", "it must hold one object");
+}
+
+static void watching_ends_when_nobody_reads(void **state)
+{
+	struct rig *rig = *state;
+
+	// `head` closes the pipe after the first line.
+	expect(rig, "stats --watch | head -n 1", 0, "RECEIVED", "");
+	expect(rig, "stats --watch -o json | head -n 1", 0, "{", "");
+}
+
+#define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH_RIG(verbs_do_what_they_say),
+		WITH_RIG(refusals_exit_with_1),
+		WITH_RIG(a_wrong_command_line_exits_with_2),
+		WITH_RIG(without_a_daemon_it_exits_with_3),
+		WITH_RIG(help_and_version_need_no_daemon),
+		WITH_RIG(json_is_for_programs),
+		WITH_RIG(an_export_is_what_apply_takes),
+		WITH_RIG(a_bad_file_is_refused_before_anything_is_sent),
+		WITH_RIG(watching_ends_when_nobody_reads),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
