@@ -58,6 +58,7 @@ struct sg_bench {
 typedef void sg_bench_suite_fn(struct sg_bench *bench);
 sg_bench_suite_fn sg_bench_flow_table;
 sg_bench_suite_fn sg_bench_new_flows;
+sg_bench_suite_fn sg_bench_pipeline;
 
 // Calibrates the clock and prints the table's head. `hugetlb`: free 2 MB pages were found.
 void sg_bench_open(struct sg_bench *bench, const struct sg_bench_options *options, bool hugetlb);

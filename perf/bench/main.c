@@ -26,6 +26,7 @@ static const struct {
 } suites[] = {
 	{"flow_table", sg_bench_flow_table},
 	{"new_flows", sg_bench_new_flows},
+	{"pipeline", sg_bench_pipeline},
 };
 
 static unsigned free_huge_mb(void)

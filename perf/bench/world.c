@@ -1,0 +1,197 @@
+// Builds the gateway of world.h.
+#include "bench/world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "flow/snat.h"
+#include "net/headers.h"
+
+static const uint8_t port_macs[2][6] = {{2, 0, 0, 0, 0x57, 0}, {2, 0, 0, 0, 0x57, 1}};
+
+static uint32_t client_be(uint32_t flow)
+{
+	// An odd factor is a bijection on 30 bits; 11.0.0.0 upwards are hosts.
+	return __builtin_bswap32(0x0b000000 + (flow * UINT32_C(0x9e3779b1) & 0x3fffffff));
+}
+
+static uint16_t client_port_be(uint32_t flow)
+{
+	return (uint16_t)(sg_mix64(flow) | 1);
+}
+
+static uint32_t vip_be(unsigned service)
+{
+	return __builtin_bswap32(0xcb000000 + service);
+}
+
+static struct sg_service_spec *make_service(const struct sg_world_options *options, unsigned number)
+{
+	char name[32];
+	struct sg_service_spec *spec;
+
+	snprintf(name, sizeof(name), "service-%u", number);
+	spec = sg_service_spec_create(name, "bench");
+	if (!spec)
+		sg_bench_die("no memory");
+	spec->vips[0] = sg_addr_from_ipv4(vip_be(number));
+	spec->n_vips = 1;
+	spec->protocol = SG_PROTO_TCP;
+	spec->port = 80;
+	spec->scheduler = options->scheduler;
+	spec->maglev_table_size = 1021;
+	for (unsigned i = 0; i < options->backends; i++) {
+		struct sg_backend_spec backend = {.port = 8080, .weight = 1};
+
+		backend.address =
+			sg_addr_from_ipv4(__builtin_bswap32(0x0a000000 + number * options->backends + i + 1));
+		sg_service_spec_put_backend(spec, &backend);
+	}
+	return spec;
+}
+
+static struct sg_routes *make_routes(void)
+{
+	struct sg_routes *routes = sg_routes_create_empty();
+	struct sg_trie_entry entries[2] = {{.value = SG_ROUTE_VALUE(SG_ROUTE_HOP, 0, 1)},
+		{.value = SG_ROUTE_VALUE(SG_ROUTE_HOP, 1, 2)}};
+
+	sg_prefix_parse("0.0.0.0/0", &entries[0].prefix, NULL);
+	sg_prefix_parse("10.0.0.0/8", &entries[1].prefix, NULL);
+	free(routes->hops);
+	routes->hops = calloc(3, sizeof(routes->hops[0]));
+	routes->n_hops = 3;
+	routes->hops[1] = (struct sg_hop){.port = 0, .kind = SG_HOP_PORT, .dst_mac = {2, 1}, .src_mac = {2}};
+	routes->hops[2] = (struct sg_hop){.port = 1, .kind = SG_HOP_PORT, .dst_mac = {2, 2}, .src_mac = {2}};
+	sg_trie_unref(routes->ipv4);
+	routes->ipv4 = sg_trie_create(entries, 2, SG_FAMILY_IPV4);
+	return routes;
+}
+
+static void open_pipeline(struct sg_world *world)
+{
+	const struct sg_world_options *options = &world->options;
+	struct sg_pipeline_port ports[2] = {{.mtu = 1500}, {.mtu = 1500}};
+	uint32_t addresses_be[SG_MAX_SNAT_ADDRESSES];
+	size_t bytes = sg_pipeline_bytes(options->max_flows);
+
+	for (unsigned i = 0; i < options->snat_addresses; i++)
+		addresses_be[i] = __builtin_bswap32(0x0aff0001 + i);
+	sg_home_init(&world->home, sg_toeplitz_default_key, 1);
+	world->snat = sg_snat_pool_create(&world->home, addresses_be, options->snat_addresses, 1024, 65535, NULL);
+	memcpy(ports[0].mac, port_macs[0], 6);
+	memcpy(ports[1].mac, port_macs[1], 6);
+	world->counters = (struct sg_worker_counters){.totals = &world->totals,
+		.services = calloc(SG_MAX_SERVICES, sizeof(struct sg_traffic)),
+		.backends = calloc(SG_MAX_BACKENDS, sizeof(struct sg_traffic))};
+	world->memory = sg_bench_memory(world->bench, bytes);
+	memset(world->memory, 0, bytes);
+	world->pipeline = sg_pipeline_init(world->memory,
+		&(struct sg_pipeline_settings){.n_workers = 1, .ports = ports, .n_ports = 2,
+			.home = &world->home, .snat = world->snat, .snat_port_min = 1024,
+			.snat_port_max = 65535, .timeouts = world->settings.timeouts,
+			.max_flows = options->max_flows, .counters = &world->counters});
+}
+
+void sg_world_open(struct sg_world *world, struct sg_bench *bench, const struct sg_world_options *options)
+{
+	struct sg_error error;
+
+	memset(world, 0, sizeof(*world));
+	world->bench = bench;
+	world->options = *options;
+	sg_settings_init(&world->settings);
+	sg_state_init(&world->state);
+	for (unsigned i = 0; i < options->services; i++)
+		sg_state_put(&world->state, make_service(options, i));
+	world->routes = make_routes();
+	world->compiler = sg_compiler_create(&world->settings);
+	if (sg_compiler_compile(world->compiler, &world->state, world->routes, 0, &world->snapshot, &error) < 0)
+		sg_bench_die("%s", error.text);
+	open_pipeline(world);
+	world->now_ms = 1000000;
+	sg_world_pass_ms(world, 1);
+}
+
+void sg_world_close(struct sg_world *world)
+{
+	sg_bench_free(world->memory);
+	free(world->counters.services);
+	free(world->counters.backends);
+	free(world->replies);
+	sg_snat_pool_destroy(world->snat);
+	sg_compiler_destroy(world->compiler);
+	sg_state_fini(&world->state);
+	sg_routes_unref(world->routes);
+}
+
+void sg_world_pass_ms(struct sg_world *world, uint64_t ms)
+{
+	world->now_ms += ms;
+	sg_pipeline_set_time(world->pipeline, world->now_ms);
+}
+
+// A 54-byte TCP segment without payload; the device vouches for its checksums.
+static void put(struct sg_world *world, unsigned at, uint8_t *frame, uint8_t port, uint8_t flags,
+	const struct sg_tuple4 *tuple)
+{
+	struct sg_eth_hdr *eth = (void *)frame;
+	struct sg_ipv4_hdr *ip = (void *)(frame + sizeof(*eth));
+	struct sg_tcp_hdr *tcp = (void *)(ip + 1);
+
+	memcpy(eth->dst, port_macs[port], 6);
+	eth->ethertype_be = __builtin_bswap16(SG_ETHERTYPE_IPV4);
+	*ip = (struct sg_ipv4_hdr){.version_ihl = 0x45, .total_length_be = __builtin_bswap16(40), .ttl = 64,
+		.proto = SG_PROTO_TCP, .src_be = tuple->src_be, .dst_be = tuple->dst_be};
+	*tcp = (struct sg_tcp_hdr){.sport_be = tuple->sport_be, .dport_be = tuple->dport_be, .offset = 5 << 4,
+		.flags = flags};
+	world->burst.pkts[at] = (struct sg_pkt){.bytes = frame, .length = SG_WORLD_FRAME_BYTES,
+		.room = SG_WORLD_FRAME_BYTES, .port = port, .flags = SG_PKT_IP_GOOD | SG_PKT_L4_GOOD};
+}
+
+void sg_world_client(struct sg_world *world, unsigned at, uint8_t *frame, uint32_t flow, bool syn)
+{
+	const struct sg_tuple4 tuple = {.src_be = client_be(flow), .dst_be = vip_be(flow % world->options.services),
+		.sport_be = client_port_be(flow), .dport_be = __builtin_bswap16(80)};
+
+	put(world, at, frame, 0, syn ? SG_TCP_SYN : SG_TCP_ACK, &tuple);
+}
+
+void sg_world_backend(struct sg_world *world, unsigned at, uint8_t *frame, uint32_t flow)
+{
+	put(world, at, frame, 1, SG_TCP_ACK, &world->replies[flow]);
+}
+
+void sg_world_confirm_burst(struct sg_world *world)
+{
+	for (unsigned i = 0; i < world->burst.n; i++) {
+		sg_flow_ref ref = world->burst.pkts[i].ref;
+
+		if (world->burst.pkts[i].verdict != SG_VERDICT_FORWARD)
+			sg_bench_die("a flow was not made: %s", world->burst.pkts[i].drop
+									 ? sg_drop_name(world->burst.pkts[i].drop)
+									 : "no drop");
+		sg_flow_table_get(world->pipeline->flows, ref)->state = SG_FLOW_TCP_ESTABLISHED;
+		sg_flow_table_confirm(world->pipeline->flows, ref);
+	}
+}
+
+void sg_world_fill(struct sg_world *world, uint32_t n)
+{
+	world->replies = malloc((size_t)n * sizeof(world->replies[0]));
+	world->n_flows = n;
+	if (!world->replies)
+		sg_bench_die("no memory");
+	for (uint32_t flow = 0; flow < n; flow += world->burst.n) {
+		world->burst.n = n - flow < SG_BENCH_BURST ? n - flow : SG_BENCH_BURST;
+		for (unsigned i = 0; i < world->burst.n; i++)
+			sg_world_client(world, i, world->frames[i], flow + i, true);
+		sg_pipeline_run(world->pipeline, world->snapshot, &world->burst);
+		sg_world_confirm_burst(world);
+		for (unsigned i = 0; i < world->burst.n; i++)
+			world->replies[flow + i] =
+				sg_flow_table_get(world->pipeline->flows, world->burst.pkts[i].ref)->server;
+	}
+}
