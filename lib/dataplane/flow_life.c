@@ -19,10 +19,13 @@ void sg_flow_begin(struct sg_pipeline *pipeline, const struct sg_flow *flow)
 	count(pipeline, flow, true);
 }
 
-void sg_flow_end(struct sg_pipeline *pipeline, sg_flow_ref ref)
+void sg_flow_end_bulk(struct sg_pipeline *pipeline, const sg_flow_ref *refs, unsigned n)
 {
-	count(pipeline, sg_flow_table_get(pipeline->flows, ref), false);
-	sg_flow_table_remove(pipeline->flows, ref);
+	for (unsigned i = 0; i < n; i++)
+		__builtin_prefetch(sg_flow_table_get(pipeline->flows, refs[i]));
+	for (unsigned i = 0; i < n; i++)
+		count(pipeline, sg_flow_table_get(pipeline->flows, refs[i]), false);
+	sg_flow_table_remove_bulk(pipeline->flows, refs, n);
 }
 
 void sg_flow_release_client(struct sg_pipeline *pipeline, struct sg_pkt *pkt)

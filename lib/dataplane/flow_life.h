@@ -6,8 +6,8 @@
 
 // Counts a flow that was just inserted.
 void sg_flow_begin(struct sg_pipeline *pipeline, const struct sg_flow *flow);
-// Counts a flow out and removes it.
-void sg_flow_end(struct sg_pipeline *pipeline, sg_flow_ref ref);
+// Counts flows out and removes them. None is named twice.
+void sg_flow_end_bulk(struct sg_pipeline *pipeline, const sg_flow_ref *refs, unsigned n);
 // The client of this packet's UDP flow is free to pick another backend, and the packet belongs to no flow any more. What the
 // old backend still answers passes for SG_RELEASED_SECONDS.
 #define SG_RELEASED_SECONDS 5

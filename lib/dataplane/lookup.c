@@ -25,7 +25,7 @@ static bool starts_anew(const struct sg_flow *flow, const struct sg_pkt *pkt)
 
 static void forget(struct sg_pipeline *pipeline, struct sg_pkt *pkt)
 {
-	sg_flow_end(pipeline, pkt->ref);
+	sg_flow_end_bulk(pipeline, &pkt->ref, 1);
 	pkt->ref = 0;
 }
 

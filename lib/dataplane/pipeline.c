@@ -138,8 +138,7 @@ void sg_pipeline_sweep(struct sg_pipeline *pipeline)
 	pipeline->sweep_left -= n_records;
 	n = sg_flow_table_sweep(pipeline->flows, n_records, pipeline->now_ticks, &pipeline->timeouts, refs,
 		SG_SWEEP_PER_TURN, &wrapped);
-	for (unsigned i = 0; i < n; i++)
-		sg_flow_end(pipeline, refs[i]);
+	sg_flow_end_bulk(pipeline, refs, n);
 	if (wrapped)
 		sg_counter_add(&pipeline->counters.totals->sweeps, wrapped);
 }

@@ -1,4 +1,7 @@
 // schedule: gives each admitted packet a backend and creates its flow.
+//
+// In passes over the burst, so that its cache misses overlap: backends are picked and described, SNAT ports proposed and room
+// made for all, and only then is one flow after the other entered.
 #include "dataplane/pipeline.h"
 
 #include "dataplane/answer.h"
@@ -9,6 +12,16 @@
 #include "net/checksum.h"
 #include "net/headers.h"
 
+// The flows that a burst wants to start; the arrays go by the same index.
+struct starts {
+	unsigned n;
+	uint8_t at[SG_BURST]; // in the burst
+	uint16_t hops[SG_BURST]; // towards the backend; no part of a key, so kept apart
+	struct sg_flow flows[SG_BURST];
+	struct sg_tuple4 replies[SG_BURST];
+	uint64_t reply_hashes[SG_BURST];
+};
+
 static uint32_t sequence_of(const struct sg_pkt *pkt, const struct sg_tuple4 *tuple)
 {
 	const struct sg_tcp_hdr *tcp = (const void *)(pkt->bytes + pkt->l4_offset);
@@ -16,11 +29,21 @@ static uint32_t sequence_of(const struct sg_pkt *pkt, const struct sg_tuple4 *tu
 	return tuple->proto == SG_PROTO_TCP ? __builtin_bswap32(tcp->seq_be) : 0;
 }
 
-static struct sg_flow describe(const struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	const struct sg_pkt *pkt, const struct sg_tuple4 *client, uint32_t backend_slot)
+static void lose(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_drop drop)
+{
+	sg_counter_add(&pipeline->counters.services[pkt->service->slot].dropped, 1);
+	if (drop == SG_DROP_NO_BACKEND)
+		sg_answer_refusal(pipeline, pkt, drop);
+	else
+		sg_pkt_drop(pkt, drop);
+}
+
+static void describe(const struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, const struct sg_pkt *pkt,
+	const struct sg_tuple4 *client, uint32_t backend_slot, struct sg_flow *ret_flow)
 {
 	const struct sg_backend *backend = sg_snapshot_backend(snapshot, backend_slot);
-	struct sg_flow flow = {
+
+	*ret_flow = (struct sg_flow){
 		.client = *client,
 		.server = {.src_be = backend->addr4_be, .sport_be = backend->port_be, .proto = client->proto,
 			.domain = client->domain},
@@ -31,10 +54,35 @@ static struct sg_flow describe(const struct sg_pipeline *pipeline, const struct 
 		.state = SG_FLOW_UDP_NEW,
 		.mode = pkt->service->forward,
 	};
-
 	if (client->proto == SG_PROTO_TCP)
-		sg_flow_tcp_open(&flow, sequence_of(pkt, client));
-	return flow;
+		sg_flow_tcp_open(ret_flow, sequence_of(pkt, client));
+}
+
+// Picks a backend for a packet and adds its flow to those that want to start, or settles the packet.
+static void plan(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_burst *burst, unsigned at,
+	struct starts *starts)
+{
+	struct sg_pkt *pkt = &burst->pkts[at];
+	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+	struct sg_flow *flow = &starts->flows[starts->n];
+	uint32_t slot;
+
+	if (ip->ttl <= 1)
+		return sg_answer_ttl(pipeline, snapshot, pkt);
+	slot = sg_pick_backend(pipeline, snapshot, pkt->service, &burst->tuples[at]);
+	if (slot == SG_PICK_NONE)
+		return lose(pipeline, pkt, SG_DROP_NO_BACKEND);
+	describe(pipeline, snapshot, pkt, &burst->tuples[at], slot, flow);
+	if (!sg_nexthop_begin(pipeline, snapshot, pkt, flow))
+		return lose(pipeline, pkt, SG_DROP_NO_ROUTE);
+	if (!pipeline->snat)
+		return lose(pipeline, pkt, SG_DROP_SNAT_PORTS);
+
+	starts->at[starts->n] = (uint8_t)at;
+	starts->hops[starts->n] = flow->server.hop;
+	flow->server.hop = 0;
+	starts->replies[starts->n] = flow->server;
+	starts->n++;
 }
 
 // What the rewrite from client -> VIP to SNAT address -> backend adds to the checksums (RFC 1624).
@@ -50,85 +98,59 @@ static void note_deltas(struct sg_flow *flow)
 	flow->l4_delta = sg_checksum_delta_join(addresses, sg_checksum_delta32(old_ports, new_ports));
 }
 
-// The oldest embryo makes room. Established flows never do.
-static bool recycle_embryo(struct sg_pipeline *pipeline)
+// The oldest embryos make room for the burst's. Established flows never do.
+static void make_room(struct sg_pipeline *pipeline, unsigned n_more)
 {
-	sg_flow_ref oldest = sg_flow_table_oldest_embryo(pipeline->flows);
+	uint32_t over = sg_flow_table_embryos_over(pipeline->flows, n_more);
+	sg_flow_ref refs[SG_BURST];
+	unsigned n;
 
-	if (!oldest)
-		return false;
-	sg_counter_add(&pipeline->counters.totals->embryos_recycled, 1);
-	sg_flow_end(pipeline, oldest);
-	return true;
+	if (over == 0)
+		return;
+	n = sg_flow_table_oldest_embryos(pipeline->flows, refs, over < SG_BURST ? over : SG_BURST);
+	sg_counter_add(&pipeline->counters.totals->embryos_recycled, n);
+	sg_flow_end_bulk(pipeline, refs, n);
 }
 
-static sg_flow_ref insert(struct sg_pipeline *pipeline, const struct sg_flow *flow, uint64_t client_hash,
-	uint64_t server_hash)
+// Enters one flow that wants to start. Returns why it cannot.
+static enum sg_drop start(struct sg_pipeline *pipeline, struct starts *starts, unsigned i, struct sg_pkt *pkt,
+	const struct sg_tuple4 *tuple, uint64_t hash)
 {
-	sg_flow_ref ref;
+	struct sg_flow *flow = &starts->flows[i];
+	sg_flow_ref closed;
 
-	if (sg_flow_table_embryos_full(pipeline->flows))
-		recycle_embryo(pipeline);
-	ref = sg_flow_table_insert(pipeline->flows, flow, client_hash, server_hash);
-	if (!ref && recycle_embryo(pipeline))
-		ref = sg_flow_table_insert(pipeline->flows, flow, client_hash, server_hash);
-	return ref;
-}
-
-// Creates the flow of an admitted packet. Returns the reason when it cannot be.
-static enum sg_drop create_flow(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	struct sg_pkt *pkt, const struct sg_tuple4 *tuple, uint64_t hash)
-{
-	uint32_t slot = sg_pick_backend(pipeline, snapshot, pkt->service, tuple);
-	struct sg_flow flow;
-	uint64_t server_hash;
-	sg_flow_ref closed = 0;
-	uint16_t hop;
-
-	if (slot == SG_PICK_NONE)
-		return SG_DROP_NO_BACKEND;
-	flow = describe(pipeline, snapshot, pkt, tuple, slot);
-	if (!sg_nexthop_begin(pipeline, snapshot, pkt, &flow))
-		return SG_DROP_NO_ROUTE;
-
-	hop = flow.server.hop; // no part of the key that is looked for
-	flow.server.hop = 0;
-	if (!pipeline->snat || !sg_snat_pick(pipeline->snat, pipeline->flows, pipeline->worker, &pipeline->random,
-				       sequence_of(pkt, tuple), &flow.server, &server_hash, &closed))
+	// Another packet of this burst may have started it a moment ago.
+	pkt->ref = sg_flow_table_find(pipeline->flows, tuple, hash);
+	if (pkt->ref)
+		return SG_DROP_NONE;
+	if (!sg_snat_settle(pipeline->snat, pipeline->flows, pipeline->worker, &pipeline->random,
+		    sequence_of(pkt, tuple), &starts->replies[i], &starts->reply_hashes[i], &closed))
 		return SG_DROP_SNAT_PORTS;
-	flow.server.hop = hop;
 	if (closed)
-		sg_flow_end(pipeline, closed);
-	note_deltas(&flow);
-
-	pkt->ref = insert(pipeline, &flow, hash, server_hash);
+		sg_flow_end_bulk(pipeline, &closed, 1);
+	flow->server = starts->replies[i];
+	note_deltas(flow);
+	flow->server.hop = starts->hops[i];
+	pkt->ref = sg_flow_table_insert(pipeline->flows, flow, hash, starts->reply_hashes[i]);
 	if (!pkt->ref)
 		return SG_DROP_FLOW_TABLE_FULL;
-	sg_flow_begin(pipeline, &flow);
+	sg_flow_begin(pipeline, flow);
 	return SG_DROP_NONE;
 }
 
-static void schedule(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt,
-	const struct sg_tuple4 *tuple, uint64_t hash)
+static void start_all(struct sg_pipeline *pipeline, struct sg_burst *burst, struct starts *starts)
 {
-	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
-	enum sg_drop drop;
+	sg_snat_propose(pipeline->snat, pipeline->flows, pipeline->worker, &pipeline->random, starts->replies,
+		starts->n, starts->reply_hashes);
+	make_room(pipeline, starts->n);
+	for (unsigned i = 0; i < starts->n; i++) {
+		unsigned at = starts->at[i];
+		struct sg_pkt *pkt = &burst->pkts[at];
+		enum sg_drop drop = start(pipeline, starts, i, pkt, &burst->tuples[at], burst->hashes[at]);
 
-	// Another packet of this burst may have created the flow a moment ago.
-	pkt->ref = sg_flow_table_find(pipeline->flows, tuple, hash);
-	if (pkt->ref)
-		return;
-	if (ip->ttl <= 1)
-		return sg_answer_ttl(pipeline, snapshot, pkt);
-
-	drop = create_flow(pipeline, snapshot, pkt, tuple, hash);
-	if (drop == SG_DROP_NONE)
-		return;
-	sg_counter_add(&pipeline->counters.services[pkt->service->slot].dropped, 1);
-	if (drop == SG_DROP_NO_BACKEND)
-		sg_answer_refusal(pipeline, pkt, drop);
-	else
-		sg_pkt_drop(pkt, drop);
+		if (drop != SG_DROP_NONE)
+			lose(pipeline, pkt, drop);
+	}
 }
 
 // Flows that made room for new ones may have had packets in this very burst, whose refs now name nothing or another's.
@@ -137,13 +159,12 @@ static void check_refs(struct sg_pipeline *pipeline, struct sg_burst *burst)
 	for (unsigned i = 0; i < burst->n; i++) {
 		struct sg_pkt *pkt = &burst->pkts[i];
 		const struct sg_flow *flow;
-		const struct sg_tuple4 *tuple;
 
 		if (pkt->verdict || !pkt->ref)
 			continue;
 		flow = sg_flow_table_get(pipeline->flows, pkt->ref);
-		tuple = sg_flow_ref_direction(pkt->ref) == SG_FLOW_TO_BACKEND ? &flow->client : &flow->server;
-		if (flow->state == SG_FLOW_FREE || !sg_tuple4_equal(tuple, &burst->tuples[i]))
+		if (flow->state == SG_FLOW_FREE ||
+			!sg_tuple4_equal(sg_flow_tuple(flow, sg_flow_ref_direction(pkt->ref)), &burst->tuples[i]))
 			sg_pkt_drop(pkt, SG_DROP_NO_FLOW);
 	}
 }
@@ -152,14 +173,15 @@ void sg_stage_schedule(
 	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_burst *burst)
 {
 	uint64_t ended = pipeline->counters.totals->flows_ended;
+	struct starts starts;
 
+	starts.n = 0;
 	for (unsigned i = 0; i < burst->n; i++) {
-		struct sg_pkt *pkt = &burst->pkts[i];
-
-		if (pkt->verdict || pkt->ref)
-			continue;
-		schedule(pipeline, snapshot, pkt, &burst->tuples[i], burst->hashes[i]);
+		if (!burst->pkts[i].verdict && !burst->pkts[i].ref)
+			plan(pipeline, snapshot, burst, i, &starts);
 	}
+	if (starts.n > 0)
+		start_all(pipeline, burst, &starts);
 	if (pipeline->counters.totals->flows_ended != ended)
 		check_refs(pipeline, burst);
 }

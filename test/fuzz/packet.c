@@ -4,6 +4,7 @@
 // Input: packets one after the other, each a byte of flags (bit 0 from the kernel, bit 1 handed over, bit 2 checksums vouched
 // for, bits 4 to 7 seconds to pass first), a byte of port (bit 0), two bytes of length (big endian), then the frame.
 #include "rig.h"
+#include "target.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,8 +13,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct input {
 	const uint8_t *at;
