@@ -80,7 +80,11 @@ void print_change(const json_t *result)
 	const json_t *services = json_object_get(result, "services");
 	json_int_t generation = integer(result, "generation");
 	bool dry_run = json_is_true(json_object_get(result, "dry_run"));
+	size_t i;
+	json_t *warning;
 
+	json_array_foreach(json_object_get(result, "warnings"), i, warning)
+		sg_log_warning("%s", json_string_value(warning));
 	printf(dry_run ? "would add %d services, change %d, remove %d\n"
 		       : "%d services added, %d changed, %d removed\n",
 		(int)integer(services, "added"), (int)integer(services, "changed"),

@@ -11,6 +11,7 @@
 #include "control/json_reader.h"
 #include "control/query.h"
 #include "control/state_diff.h"
+#include "service/validate.h"
 
 struct command {
 	const char *method;
@@ -134,39 +135,78 @@ static int edit_change(struct sg_edit *edit, const json_t *params, struct sg_err
 	return err;
 }
 
+static void add_warning(void *warnings, int line, const char *text)
+{
+	(void)line; // of the config file, which is not what is being talked about
+	json_array_append_new(warnings, json_string(text));
+}
+
+// What a candidate would do and what is odd about it: the part of the answer that is known before
+// it is committed.
+static json_t *describe(const struct sg_state *before, const struct sg_state *after)
+{
+	struct sg_state_change change = sg_state_count_changes(before, after);
+	json_t *warnings = json_array();
+
+	sg_validate_state_warnings(after, before, add_warning, warnings);
+	return json_pack("{s:{s:i, s:i, s:i}, s:o}", "services", "added", (int)change.added,
+		"changed", (int)change.changed, "removed", (int)change.removed, "warnings",
+		warnings);
+}
+
+static void add_generation(json_t *answer, uint64_t generation)
+{
+	json_object_set_new(answer, "generation", json_integer((json_int_t)generation));
+}
+
 // A committed edit that is on its way to the workers.
 struct committed {
 	struct sg_call *call;
-	struct sg_state_change change;
+	json_t *answer; // as far as it is known
 	bool wait;
 	struct sg_backend_name waited;
 };
-
-static json_t *change_to_json(const struct sg_state_change *change)
-{
-	return json_pack("{s:i, s:i, s:i}", "added", (int)change->added, "changed",
-		(int)change->changed, "removed", (int)change->removed);
-}
 
 static void answer_commit(void *context, const struct sg_rollout_result *result)
 {
 	struct committed *committed = context;
 	struct sg_call *call = committed->call;
-	json_t *answer;
+	json_t *answer = committed->answer;
 
-	if (result->err) {
+	add_generation(answer, result->generation);
+	json_object_set_new(answer, "active", json_boolean(result->active));
+	if (!result->active)
+		json_object_set_new(answer, "late_worker", json_integer(result->late_worker));
+	if (result->err)
 		sg_call_refuse(call, code_of(result->err), "%s", result->error.text);
-	} else if (committed->wait) {
+	else if (committed->wait)
 		sg_drain_wait_add(call->control, call, &committed->waited);
-	} else {
-		answer = json_pack("{s:I, s:b, s:o}", "generation", (json_int_t)result->generation,
-			"active", result->active, "services", change_to_json(&committed->change));
-		if (answer && !result->active)
-			json_object_set_new(
-				answer, "late_worker", json_integer(result->late_worker));
-		sg_call_return(call, answer);
-	}
+	else
+		sg_call_return(call, json_incref(answer));
+	json_decref(answer);
 	free(committed);
+}
+
+// Takes over `answer` and, on success, the call.
+static int commit(struct sg_control *control, struct sg_call *call, struct sg_edit *edit,
+	json_t *answer, struct sg_error *error)
+{
+	struct committed *committed = calloc(1, sizeof(*committed));
+	int err;
+
+	if (!committed) {
+		json_decref(answer);
+		return sg_error_set(error, -ENOMEM, "no memory is left for the change");
+	}
+	*committed = (struct committed){
+		.call = call, .answer = answer, .wait = edit->wait, .waited = edit->waited};
+	err = sg_rollout_commit(control->rollout, &edit->state, edit->ends, edit->n_ends,
+		answer_commit, committed, sg_clock_ms(), error);
+	if (err) {
+		json_decref(answer);
+		free(committed);
+	}
+	return err;
 }
 
 // Answers a dry run, or commits and lets the rollout answer. On failure the call is still the
@@ -175,30 +215,22 @@ static int conclude(struct sg_control *control, struct sg_call *call, struct sg_
 	struct sg_error *error)
 {
 	struct sg_rollout *rollout = control->rollout;
-	struct sg_state_change change =
-		sg_state_count_changes(sg_rollout_state(rollout), &edit->state);
-	struct committed *committed;
+	json_t *answer = describe(sg_rollout_state(rollout), &edit->state);
 	int err;
 
-	if (edit->dry_run) {
-		err = sg_rollout_check(rollout, &edit->state, error);
-		if (!err)
-			sg_call_return(
-				call, json_pack("{s:b, s:I, s:o}", "dry_run", 1, "generation",
-					      (json_int_t)sg_rollout_snapshot(rollout)->generation,
-					      "services", change_to_json(&change)));
+	if (!answer)
+		return sg_error_set(error, -ENOMEM, "no memory is left for the answer");
+	if (!edit->dry_run)
+		return commit(control, call, edit, answer, error);
+	err = sg_rollout_check(rollout, &edit->state, error);
+	if (err) {
+		json_decref(answer);
 		return err;
 	}
-	committed = calloc(1, sizeof(*committed));
-	if (!committed)
-		return sg_error_set(error, -ENOMEM, "no memory is left for the change");
-	*committed = (struct committed){
-		.call = call, .change = change, .wait = edit->wait, .waited = edit->waited};
-	err = sg_rollout_commit(rollout, &edit->state, edit->ends, edit->n_ends, answer_commit,
-		committed, sg_clock_ms(), error);
-	if (err)
-		free(committed);
-	return err;
+	json_object_set_new(answer, "dry_run", json_true());
+	add_generation(answer, sg_rollout_snapshot(rollout)->generation);
+	sg_call_return(call, answer);
+	return 0;
 }
 
 static void run_edit(struct sg_control *control, struct sg_call *call, sg_edit_fn *function)

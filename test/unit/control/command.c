@@ -311,6 +311,31 @@ static void an_apply_with_one_mistake_changes_nothing(void **state)
 		SG_REQUEST_REFUSED, "service 'web' belongs to owner config, not to operator");
 }
 
+static void what_is_odd_is_said_and_done(void **state)
+{
+	struct fixture *fixture = *state;
+	json_t *result, *warnings;
+	char params[4000];
+	size_t used;
+
+	used = (size_t)snprintf(params, sizeof(params),
+		"{\"name\":\"a\",\"vip\":\"192.0.2.20\",\"protocol\":\"tcp\",\"port\":80,"
+		"\"maglev_table_size\":251,\"backends\":[");
+	for (unsigned i = 0; i < 40; i++)
+		used += (size_t)snprintf(params + used, sizeof(params) - used,
+			"%s{\"address\":\"10.0.1.%u\"}", i ? "," : "", i + 1);
+	snprintf(params + used, sizeof(params) - used, "]}");
+	result = ask(fixture, "service add", params);
+	warnings = json_object_get(result, "warnings");
+	assert_int_equal(json_array_size(warnings), 1);
+	assert_non_null(
+		strstr(json_string_value(json_array_get(warnings, 0)), "small for 40 backends"));
+	done(result);
+	result = ask(fixture, "service set", "{\"name\":\"web\",\"scheduler\":\"rr\"}");
+	assert_int_equal(json_array_size(json_object_get(result, "warnings")), 0);
+	done(result);
+}
+
 static void a_batch_is_one_generation_or_none(void **state)
 {
 	struct fixture *fixture = *state;
@@ -583,6 +608,7 @@ int main(void)
 		WITH_FIXTURE(apply_is_the_whole_state_of_one_owner),
 		WITH_FIXTURE(a_dry_run_changes_nothing),
 		WITH_FIXTURE(an_apply_with_one_mistake_changes_nothing),
+		WITH_FIXTURE(what_is_odd_is_said_and_done),
 		WITH_FIXTURE(a_batch_is_one_generation_or_none),
 		WITH_FIXTURE(an_export_applies),
 		WITH_FIXTURE(an_export_chooses_the_only_owner),
