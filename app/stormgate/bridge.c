@@ -40,11 +40,13 @@ static uint32_t backend_flows(void *context, uint32_t slot)
 
 	for (unsigned i = 0; i < bridge->dataplane->n_workers; i++)
 		sum += __atomic_load_n(
-			&bridge->dataplane->workers[i]->pipeline->backend_flows[slot], __ATOMIC_RELAXED);
+			&bridge->dataplane->workers[i]->pipeline->backend_flows[slot],
+			__ATOMIC_RELAXED);
 	return sum;
 }
 
-void sg_bridge_init(struct sg_bridge *bridge, struct sg_dataplane *dataplane, struct sg_publisher *ret_publisher)
+void sg_bridge_init(struct sg_bridge *bridge, struct sg_dataplane *dataplane,
+	struct sg_publisher *ret_publisher)
 {
 	*bridge = (struct sg_bridge){.dataplane = dataplane};
 	for (unsigned i = 0; i < dataplane->n_workers; i++)

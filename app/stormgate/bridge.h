@@ -10,6 +10,7 @@ struct sg_bridge {
 	unsigned next_wisher; // wishes are taken from one worker after the other
 };
 
-// Says in `ret_publisher` what control needs, in terms of `dataplane`; both it and `bridge` must outlive the publisher.
-// After the workers are open.
-void sg_bridge_init(struct sg_bridge *bridge, struct sg_dataplane *dataplane, struct sg_publisher *ret_publisher);
+// Says in `ret_publisher` what control needs, in terms of `dataplane`; both it and `bridge` must
+// outlive the publisher. After the workers are open.
+void sg_bridge_init(struct sg_bridge *bridge, struct sg_dataplane *dataplane,
+	struct sg_publisher *ret_publisher);

@@ -41,7 +41,8 @@ struct gateway {
 	int loads;   // timerfd; -1 with one worker
 };
 
-// Signals are read from a descriptor by the control thread; every thread started later inherits the mask.
+// Signals are read from a descriptor by the control thread; every thread started later inherits the
+// mask.
 static int start_signals(struct gateway *gateway, struct sg_error *error)
 {
 	sigset_t set;
@@ -54,7 +55,8 @@ static int start_signals(struct gateway *gateway, struct sg_error *error)
 	signal(SIGPIPE, SIG_IGN);
 	gateway->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (gateway->signals < 0)
-		return sg_error_set(error, -errno, "signals cannot be watched: %s", strerror(errno));
+		return sg_error_set(
+			error, -errno, "signals cannot be watched: %s", strerror(errno));
 	return 0;
 }
 
@@ -135,8 +137,8 @@ static void stop_ports(struct gateway *gateway)
 
 static int open_workers(struct gateway *gateway, struct sg_error *error)
 {
-	return sg_workers_open(&gateway->workers, &gateway->dataplane, gateway->settings, &gateway->lcores,
-		&gateway->home, error);
+	return sg_workers_open(&gateway->workers, &gateway->dataplane, gateway->settings,
+		&gateway->lcores, &gateway->home, error);
 }
 
 static void close_workers(struct gateway *gateway)
@@ -175,8 +177,8 @@ static int start_control(struct gateway *gateway, struct sg_error *error)
 	int err;
 
 	sg_bridge_init(&gateway->bridge, &gateway->dataplane, &gateway->publisher);
-	err = sg_control_create(&gateway->control, gateway->settings, gateway->state, &gateway->publisher,
-		gateway->mirror, error);
+	err = sg_control_create(&gateway->control, gateway->settings, gateway->state,
+		&gateway->publisher, gateway->mirror, error);
 	if (err)
 		return err;
 	gateway->state = NULL; // control's from here on
@@ -221,7 +223,8 @@ static void on_signal(void *context, int fd, uint32_t events)
 	(void)events;
 	while (read(fd, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGHUP) {
-			sg_log_warning("SIGHUP is ignored: change services with stormctl, or restart");
+			sg_log_warning(
+				"SIGHUP is ignored: change services with stormctl, or restart");
 			continue;
 		}
 		sg_log_info("%s: stopping", strsignal((int)info.ssi_signo));
@@ -241,7 +244,8 @@ static void on_loads(void *context, int fd, uint32_t events)
 
 static int watch_loads(struct gateway *gateway, struct sg_error *error)
 {
-	const struct itimerspec every_ms = {.it_interval.tv_nsec = 1000000, .it_value.tv_nsec = 1000000};
+	const struct itimerspec every_ms = {
+		.it_interval.tv_nsec = 1000000, .it_value.tv_nsec = 1000000};
 
 	gateway->loads = -1;
 	if (!sg_workers_share_loads(gateway->workers))
@@ -286,25 +290,18 @@ static const struct {
 	int (*start)(struct gateway *gateway, struct sg_error *error);
 	void (*stop)(struct gateway *gateway);
 } steps[] = {
-	{start_signals, stop_signals},
-	{start_instance, stop_instance},
-	{start_eal, stop_eal},
-	{start_guard, stop_guard},
-	{start_buffers, stop_buffers},
-	{start_ports, stop_ports},
-	{open_workers, close_workers},
-	{open_twins, close_twins},
-	{start_mirror, stop_mirror},
-	{start_control, stop_control},
-	{start_twins, stop_twins},
-	{start_workers, stop_workers},
+	{start_signals, stop_signals}, {start_instance, stop_instance}, {start_eal, stop_eal},
+	{start_guard, stop_guard}, {start_buffers, stop_buffers}, {start_ports, stop_ports},
+	{open_workers, close_workers}, {open_twins, close_twins}, {start_mirror, stop_mirror},
+	{start_control, stop_control}, {start_twins, stop_twins}, {start_workers, stop_workers},
 	{start_watching, stop_watching},
 	{start_socket, stop_nothing}, // the socket is control's to close
 };
 
 #define N_STEPS (sizeof(steps) / sizeof(steps[0]))
 
-int sg_gateway_run(const struct sg_settings *settings, struct sg_state *state, struct sg_error *error)
+int sg_gateway_run(
+	const struct sg_settings *settings, struct sg_state *state, struct sg_error *error)
 {
 	static struct gateway gateway;
 	size_t started = 0;

@@ -5,6 +5,7 @@
 #include "service/settings.h"
 #include "service/state.h"
 
-// Starts, serves until SIGTERM or SIGINT, and takes everything down again. `state` is taken over. Errors: what
-// could not be started, in one sentence, with nothing left behind.
-int sg_gateway_run(const struct sg_settings *settings, struct sg_state *state, struct sg_error *error);
+// Starts, serves until SIGTERM or SIGINT, and takes everything down again. `state` is taken over.
+// Errors: what could not be started, in one sentence, with nothing left behind.
+int sg_gateway_run(
+	const struct sg_settings *settings, struct sg_state *state, struct sg_error *error);

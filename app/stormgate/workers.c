@@ -29,7 +29,8 @@ struct sg_workers {
 	struct sg_worker workers[SG_MAX_WORKERS];
 };
 
-static int open_snat(struct sg_workers *workers, const struct sg_settings *settings, struct sg_error *error)
+static int open_snat(
+	struct sg_workers *workers, const struct sg_settings *settings, struct sg_error *error)
 {
 	uint32_t addresses_be[SG_MAX_SNAT_ADDRESSES];
 	unsigned n = 0;
@@ -45,14 +46,15 @@ static int open_snat(struct sg_workers *workers, const struct sg_settings *setti
 	return workers->snat ? 0 : -EINVAL;
 }
 
-// One mapping for all counters, filled page by page as slots are used; the last block is the twins' thread's.
+// One mapping for all counters, filled page by page as slots are used; the last block is the twins'
+// thread's.
 static int open_counters(struct sg_workers *workers, struct sg_error *error)
 {
 	const size_t totals = (sizeof(struct sg_counters) + 63) & ~(size_t)63;
 	const size_t services = SG_MAX_SERVICES * sizeof(struct sg_traffic);
 	const size_t backends = SG_MAX_BACKENDS * sizeof(struct sg_traffic);
-	int err = sg_region_open(
-		&workers->counters, (workers->n + 1) * (totals + services + backends), false, error);
+	int err = sg_region_open(&workers->counters,
+		(workers->n + 1) * (totals + services + backends), false, error);
 	uint8_t *at = workers->counters.bytes;
 
 	for (unsigned i = 0; i <= workers->n && err == 0; i++) {
@@ -109,12 +111,12 @@ static struct sg_pipeline *lay_out_pipeline(
 		});
 }
 
-static int open_worker(struct sg_workers *workers, unsigned number, const struct sg_settings *settings,
-	bool adaptive, struct sg_error *error)
+static int open_worker(struct sg_workers *workers, unsigned number,
+	const struct sg_settings *settings, bool adaptive, struct sg_error *error)
 {
 	struct sg_worker *worker = &workers->workers[number];
-	int err = sg_region_open(&workers->memories[number], sg_pipeline_bytes(settings->flows_per_worker),
-		settings->hugepages, error);
+	int err = sg_region_open(&workers->memories[number],
+		sg_pipeline_bytes(settings->flows_per_worker), settings->hugepages, error);
 
 	if (err)
 		return err;
@@ -148,8 +150,8 @@ static int open_all(struct sg_workers *workers, const struct sg_settings *settin
 }
 
 int sg_workers_open(struct sg_workers **ret_workers, struct sg_dataplane *dataplane,
-	const struct sg_settings *settings, const struct sg_lcores *lcores, const struct sg_home *home,
-	struct sg_error *error)
+	const struct sg_settings *settings, const struct sg_lcores *lcores,
+	const struct sg_home *home, struct sg_error *error)
 {
 	struct sg_workers *workers = aligned_alloc(64, (sizeof(*workers) + 63) & ~(size_t)63);
 	int err;

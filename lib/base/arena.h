@@ -1,4 +1,5 @@
-// Memory that is given back all at once: what one request or one config file needs while it is read.
+// Memory that is given back all at once: what one request or one config file needs while it is
+// read.
 //
 // Chunks grow as needed up to the bound given at init; beyond it, alloc answers NULL, so that a
 // hostile request cannot grow the process. One thread at a time. All memory is zeroed.

@@ -1,8 +1,8 @@
 // Time as stormgate counts it.
 //
-// Flows are timed in ticks of 64 ms of CLOCK_BOOTTIME, in 32 bits (8.7 years): they keep their meaning
-// across a restart of the process and a suspend of the machine. Everything else is milliseconds.
-// Any thread; a vDSO call, so a worker reads it once a turn, not once a packet.
+// Flows are timed in ticks of 64 ms of CLOCK_BOOTTIME, in 32 bits (8.7 years): they keep their
+// meaning across a restart of the process and a suspend of the machine. Everything else is
+// milliseconds. Any thread; a vDSO call, so a worker reads it once a turn, not once a packet.
 #pragma once
 
 #include <stdint.h>

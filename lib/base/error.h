@@ -9,8 +9,9 @@ struct sg_error {
 	char text[500];
 };
 
-// Writes the sentence (no full stop, no newline) and returns `err`, so that a failing function ends with
-// `return sg_error_set(error, -EINVAL, "...")`. `err` is a negative errno; `error` may be NULL.
+// Writes the sentence (no full stop, no newline) and returns `err`, so that a failing function ends
+// with `return sg_error_set(error, -EINVAL, "...")`. `err` is a negative errno; `error` may be
+// NULL.
 int sg_error_set(struct sg_error *error, int err, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -76,13 +76,14 @@ int sg_hash16_has_aes(void)
 	return __builtin_cpu_supports("aes") && __builtin_cpu_supports("sse4.1");
 }
 
-// Three rounds keyed twice: every output bit depends on every input bit after two, and the third hides the key
-// from differences between inputs that an attacker chose.
+// Three rounds keyed twice: every output bit depends on every input bit after two, and the third
+// hides the key from differences between inputs that an attacker chose.
 __attribute__((target("aes,sse4.1"))) void sg_hash16_bulk_aes(
 	const struct sg_hash_key *key, const void *keys16, unsigned n, uint64_t *ret_hashes)
 {
 	const __m128i k0 = _mm_load_si128((const __m128i *)key);
-	const __m128i k1 = _mm_xor_si128(k0, _mm_set_epi64x(0x243f6a8885a308d3, 0x13198a2e03707344));
+	const __m128i k1 =
+		_mm_xor_si128(k0, _mm_set_epi64x(0x243f6a8885a308d3, 0x13198a2e03707344));
 	const __m128i *at = keys16;
 
 	for (unsigned i = 0; i < n; i++) {

@@ -1,12 +1,12 @@
 // Keyed, non-linear hashes.
 //
-// sg_hash16: for the flow table. An attacker chooses tuples, so the hash has a random 128-bit key; CRC and the
-// NIC's Toeplitz hash are linear, and collide whatever their seed. AES rounds where the CPU has them (aesenc,
-// picked at start), SipHash-1-3 otherwise; the two give different values, which is fine: the key lives
-// as long as the process.
+// sg_hash16: for the flow table. An attacker chooses tuples, so the hash has a random 128-bit key;
+// CRC and the NIC's Toeplitz hash are linear, and collide whatever their seed. AES rounds where the
+// CPU has them (aesenc, picked at start), SipHash-1-3 otherwise; the two give different values,
+// which is fine: the key lives as long as the process.
 //
-// sg_siphash: SipHash-1-3 (Aumasson and Bernstein, 2012), the same on every machine: for choices on which
-// all nodes have to agree (Maglev).
+// sg_siphash: SipHash-1-3 (Aumasson and Bernstein, 2012), the same on every machine: for choices on
+// which all nodes have to agree (Maglev).
 //
 // All functions are pure and may be called from any thread.
 #pragma once
@@ -18,7 +18,8 @@ struct sg_hash_key {
 	_Alignas(16) uint64_t words[2];
 };
 
-// Hashes `n` keys of 16 bytes (16-byte aligned). One call per burst: the loop keeps several AES pipelines busy.
+// Hashes `n` keys of 16 bytes (16-byte aligned). One call per burst: the loop keeps several AES
+// pipelines busy.
 typedef void sg_hash16_bulk_fn(
 	const struct sg_hash_key *key, const void *keys16, unsigned n, uint64_t *ret_hashes);
 

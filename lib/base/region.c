@@ -11,7 +11,8 @@
 
 static void *map(size_t size, int flags)
 {
-	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+	void *at = mmap(
+		NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
 
 	return at == MAP_FAILED ? NULL : at;
 }
@@ -34,7 +35,8 @@ static void *map_aligned(size_t size)
 	return aligned;
 }
 
-int sg_region_open(struct sg_region *ret_region, size_t size_bytes, bool hugetlb, struct sg_error *error)
+int sg_region_open(
+	struct sg_region *ret_region, size_t size_bytes, bool hugetlb, struct sg_error *error)
 {
 	size_t size = (size_bytes + HUGE_BYTES - 1) & ~(HUGE_BYTES - 1);
 	void *at = hugetlb ? map(size, MAP_HUGETLB | MAP_POPULATE) : NULL;
@@ -43,8 +45,8 @@ int sg_region_open(struct sg_region *ret_region, size_t size_bytes, bool hugetlb
 	if (!at)
 		at = map_aligned(size);
 	if (!at)
-		return sg_error_set(error, -ENOMEM, "%zu MB of memory are not to be had: %s", size >> 20,
-			strerror(errno));
+		return sg_error_set(error, -ENOMEM, "%zu MB of memory are not to be had: %s",
+			size >> 20, strerror(errno));
 	*ret_region = (struct sg_region){.bytes = at, .size_bytes = size, .hugetlb = on_hugetlb};
 	return 0;
 }

@@ -1,8 +1,9 @@
-// A region of zeroed memory from mmap, on 2 MB pages where the machine has them: for tables whose every
-// look-up is a cache miss, and which must not be a TLB miss as well.
+// A region of zeroed memory from mmap, on 2 MB pages where the machine has them: for tables whose
+// every look-up is a cache miss, and which must not be a TLB miss as well.
 //
-// Pages are given by the kernel when first touched, so a generous bound costs nothing until it is used,
-// except on hugetlb pages, which are reserved at once. Called by the control thread at start and stop.
+// Pages are given by the kernel when first touched, so a generous bound costs nothing until it is
+// used, except on hugetlb pages, which are reserved at once. Called by the control thread at start
+// and stop.
 #pragma once
 
 #include <stdbool.h>
@@ -18,5 +19,6 @@ struct sg_region {
 
 // Tries hugetlb pages first when `hugetlb` is set, and falls back to transparent huge pages.
 // Errors: -ENOMEM.
-int sg_region_open(struct sg_region *ret_region, size_t size_bytes, bool hugetlb, struct sg_error *error);
+int sg_region_open(
+	struct sg_region *ret_region, size_t size_bytes, bool hugetlb, struct sg_error *error);
 void sg_region_close(struct sg_region *region);

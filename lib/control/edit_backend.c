@@ -62,8 +62,7 @@ static int open_service(struct sg_edit *edit, const struct sg_json_member *membe
 		return err;
 	spec = sg_state_find(&edit->state, read.name.service);
 	if (!spec)
-		return sg_error_set(
-			error, -ENOENT, "no service is named '%s'", read.name.service);
+		return sg_error_set(error, -ENOENT, "no service is named '%s'", read.name.service);
 	spec = sg_service_spec_clone(spec);
 	if (!spec)
 		return refuse_memory(error);

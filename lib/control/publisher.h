@@ -1,7 +1,7 @@
 // What control needs of a data plane: to publish to it, to wait for it, and to read what it counts.
 //
-// The daemon's main fills this in with functions of the dataplane library; tests fill it in with a fake. All functions
-// are called by the control thread and never block.
+// The daemon's main fills this in with functions of the dataplane library; tests fill it in with a
+// fake. All functions are called by the control thread and never block.
 #pragma once
 
 #include <stdbool.h>
@@ -20,7 +20,8 @@ struct sg_publisher {
 
 	// Makes workers use `snapshot` from their next turn on. Returns a token for `passed`.
 	uint64_t (*publish)(void *dataplane, const struct sg_snapshot *snapshot);
-	// Whether every worker has passed a quiescent state since. If not, names one that has not (may be NULL).
+	// Whether every worker has passed a quiescent state since. If not, names one that has not
+	// (may be NULL).
 	bool (*passed)(void *dataplane, uint64_t token, unsigned *ret_late_worker);
 	// Takes the next wish of any worker. False when there is none.
 	bool (*next_wish)(void *dataplane, struct sg_wish *ret_wish);

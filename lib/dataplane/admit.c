@@ -1,4 +1,5 @@
-// admit: decides whether a miss may start a flow: a declared service, an allowed source, a first segment.
+// admit: decides whether a miss may start a flow: a declared service, an allowed source, a first
+// segment.
 #include "dataplane/pipeline.h"
 
 #include "dataplane/answer.h"
@@ -19,7 +20,8 @@ static bool starts_connection(const struct sg_pkt *pkt)
 }
 
 // A segment or datagram without a flow: TCP gets a RST, so that its sender recovers at once.
-static void refuse_stray(struct sg_pipeline *pipeline, struct sg_pkt *pkt, uint8_t protocol, enum sg_drop drop)
+static void refuse_stray(
+	struct sg_pipeline *pipeline, struct sg_pkt *pkt, uint8_t protocol, enum sg_drop drop)
 {
 	if (protocol == SG_PROTO_TCP)
 		sg_answer_reset(pipeline, pkt, drop, SG_DROP_ANSWER_LIMIT);
@@ -32,8 +34,8 @@ static void count_service_drop(struct sg_pipeline *pipeline, const struct sg_ser
 	sg_counter_add(&pipeline->counters.services[service->slot].dropped, 1);
 }
 
-static void admit(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt,
-	const struct sg_tuple4 *tuple)
+static void admit(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_pkt *pkt, const struct sg_tuple4 *tuple)
 {
 	const struct sg_service *service =
 		sg_snapshot_find_service4(snapshot, tuple->dst_be, tuple->dport_be, tuple->proto);

@@ -5,7 +5,8 @@
 
 #include "net/headers.h"
 
-static void start_walk_if_due(struct sg_announcer *announcer, const struct sg_snapshot *snapshot, uint64_t now_ms)
+static void start_walk_if_due(
+	struct sg_announcer *announcer, const struct sg_snapshot *snapshot, uint64_t now_ms)
 {
 	if (announcer->addresses == snapshot->addresses4 && now_ms < announcer->next_walk_ms)
 		return;
@@ -23,7 +24,8 @@ static bool may_send(struct sg_announcer *announcer, uint64_t now_ms)
 	return announcer->left_this_ms > 0;
 }
 
-uint32_t sg_announcer_next(struct sg_announcer *announcer, const struct sg_snapshot *snapshot, uint64_t now_ms)
+uint32_t sg_announcer_next(
+	struct sg_announcer *announcer, const struct sg_snapshot *snapshot, uint64_t now_ms)
 {
 	const struct sg_index *addresses = snapshot->addresses4;
 
@@ -41,7 +43,8 @@ uint32_t sg_announcer_next(struct sg_announcer *announcer, const struct sg_snaps
 	return 0;
 }
 
-void sg_announce_write(uint8_t frame[SG_ANNOUNCE_FRAME_BYTES], const uint8_t mac[6], uint32_t addr_be)
+void sg_announce_write(
+	uint8_t frame[SG_ANNOUNCE_FRAME_BYTES], const uint8_t mac[6], uint32_t addr_be)
 {
 	struct sg_eth_hdr *eth = (void *)frame;
 	struct sg_arp_hdr *arp = (void *)(frame + sizeof(*eth));

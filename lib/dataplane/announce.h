@@ -1,7 +1,9 @@
-// Gratuitous ARP: tells the link which of its stations has our addresses now (RFC 5227 3, RFC 5944 4.6).
+// Gratuitous ARP: tells the link which of its stations has our addresses now (RFC 5227 3, RFC
+// 5944 4.6).
 //
-// One worker walks the snapshot's addresses: all of them when the set changes, and again every minute, so many
-// a second and no more. It knows no mbuf: the worker asks for the next address and sends the frame.
+// One worker walks the snapshot's addresses: all of them when the set changes, and again every
+// minute, so many a second and no more. It knows no mbuf: the worker asks for the next address and
+// sends the frame.
 #pragma once
 
 #include <stdbool.h>
@@ -22,7 +24,9 @@ struct sg_announcer {
 };
 
 // The next address to announce now, or 0. Called by one worker, any number of times a turn.
-uint32_t sg_announcer_next(struct sg_announcer *announcer, const struct sg_snapshot *snapshot, uint64_t now_ms);
+uint32_t sg_announcer_next(
+	struct sg_announcer *announcer, const struct sg_snapshot *snapshot, uint64_t now_ms);
 
 // An ARP announcement of `addr_be` at `mac`.
-void sg_announce_write(uint8_t frame[SG_ANNOUNCE_FRAME_BYTES], const uint8_t mac[6], uint32_t addr_be);
+void sg_announce_write(
+	uint8_t frame[SG_ANNOUNCE_FRAME_BYTES], const uint8_t mac[6], uint32_t addr_be);

@@ -57,12 +57,13 @@ void sg_answer_echo(struct sg_pkt *pkt)
 	ip->dst_be = asker_be;
 	icmp->type = SG_ICMP_ECHO_REPLY;
 	// Type and code are the first word; in memory order the type is its low byte.
-	icmp->checksum = sg_checksum_apply(icmp->checksum, sg_checksum_delta32(SG_ICMP_ECHO, SG_ICMP_ECHO_REPLY));
+	icmp->checksum = sg_checksum_apply(
+		icmp->checksum, sg_checksum_delta32(SG_ICMP_ECHO, SG_ICMP_ECHO_REPLY));
 	finish_ipv4(pkt, ip, __builtin_bswap16(ip->total_length_be));
 }
 
-void sg_answer_icmp_error(struct sg_pipeline *pipeline, struct sg_pkt *pkt, uint8_t type, uint8_t code,
-	uint32_t src_be, enum sg_drop over_limit)
+void sg_answer_icmp_error(struct sg_pipeline *pipeline, struct sg_pkt *pkt, uint8_t type,
+	uint8_t code, uint32_t src_be, enum sg_drop over_limit)
 {
 	struct sg_ipv4_hdr *ip = (void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 	struct sg_icmp_hdr *icmp = (void *)(ip + 1);
@@ -80,8 +81,11 @@ void sg_answer_icmp_error(struct sg_pipeline *pipeline, struct sg_pkt *pkt, uint
 	memmove(quote, ip, quoted);
 	*icmp = (struct sg_icmp_hdr){.type = type, .code = code};
 	icmp->checksum = sg_checksum_finish(sg_checksum_add(0, icmp, sizeof(*icmp) + quoted));
-	*ip = (struct sg_ipv4_hdr){.version_ihl = 0x45, .tos = 0xc0, .proto = SG_PROTO_ICMP,
-		.src_be = src_be, .dst_be = dst_be};
+	*ip = (struct sg_ipv4_hdr){.version_ihl = 0x45,
+		.tos = 0xc0,
+		.proto = SG_PROTO_ICMP,
+		.src_be = src_be,
+		.dst_be = dst_be};
 	finish_ipv4(pkt, ip, (uint16_t)(sizeof(*ip) + sizeof(*icmp) + quoted));
 }
 
@@ -93,7 +97,8 @@ static uint32_t sequence_length(const struct sg_pkt *pkt, const struct sg_tcp_hd
 	return payload + !!(tcp->flags & SG_TCP_SYN) + !!(tcp->flags & SG_TCP_FIN);
 }
 
-void sg_answer_reset(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_drop drop, enum sg_drop over_limit)
+void sg_answer_reset(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_drop drop,
+	enum sg_drop over_limit)
 {
 	struct sg_ipv4_hdr *ip = (void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 	struct sg_tcp_hdr *tcp = (void *)(pkt->bytes + pkt->l4_offset);
@@ -106,8 +111,11 @@ void sg_answer_reset(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_d
 	if (!sg_limiter_take(&pipeline->answers))
 		return sg_pkt_drop(pkt, over_limit);
 
-	// RFC 9293 3.10.7.1: where there is no acknowledgement to take the number from, it is zero and acknowledges.
-	*tcp = (struct sg_tcp_hdr){.sport_be = old.dport_be, .dport_be = old.sport_be, .offset = 5 << 4,
+	// RFC 9293 3.10.7.1: where there is no acknowledgement to take the number from, it is zero
+	// and acknowledges.
+	*tcp = (struct sg_tcp_hdr){.sport_be = old.dport_be,
+		.dport_be = old.sport_be,
+		.offset = 5 << 4,
 		.flags = SG_TCP_RST};
 	if (old.flags & SG_TCP_ACK) {
 		tcp->seq_be = old.ack_be;
@@ -118,18 +126,20 @@ void sg_answer_reset(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_d
 	ip->src_be = old_ip.dst_be;
 	ip->dst_be = old_ip.src_be;
 	tcp->checksum = sg_checksum_finish(sg_checksum_add(
-		sg_checksum_pseudo4(ip->src_be, ip->dst_be, SG_PROTO_TCP, sizeof(*tcp)), tcp, sizeof(*tcp)));
+		sg_checksum_pseudo4(ip->src_be, ip->dst_be, SG_PROTO_TCP, sizeof(*tcp)), tcp,
+		sizeof(*tcp)));
 	finish_ipv4(pkt, ip, (uint16_t)((ip->version_ihl & 15) * 4u + sizeof(*tcp)));
 }
 
-void sg_answer_ttl(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
+void sg_answer_ttl(
+	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
 {
 	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 	uint32_t ours_be = snapshot->routes->port_addr4_be[pkt->port];
 
 	// Without an address of our own on this port, the address that was spoken to answers.
-	sg_answer_icmp_error(pipeline, pkt, SG_ICMP_TIME_EXCEEDED, 0, ours_be ? ours_be : ip->dst_be,
-		SG_DROP_TTL_EXCEEDED);
+	sg_answer_icmp_error(pipeline, pkt, SG_ICMP_TIME_EXCEEDED, 0,
+		ours_be ? ours_be : ip->dst_be, SG_DROP_TTL_EXCEEDED);
 }
 
 void sg_answer_refusal(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_drop drop)
@@ -139,6 +149,6 @@ void sg_answer_refusal(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg
 	if (ip->proto == SG_PROTO_TCP)
 		sg_answer_reset(pipeline, pkt, drop, drop);
 	else
-		sg_answer_icmp_error(pipeline, pkt, SG_ICMP_UNREACHABLE, SG_ICMP_CODE_PORT_UNREACHABLE,
-			ip->dst_be, drop);
+		sg_answer_icmp_error(pipeline, pkt, SG_ICMP_UNREACHABLE,
+			SG_ICMP_CODE_PORT_UNREACHABLE, ip->dst_be, drop);
 }

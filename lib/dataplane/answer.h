@@ -1,4 +1,5 @@
-// Answers in our own name, made in place out of the packet that asks for one, and sent back to the station that it came from.
+// Answers in our own name, made in place out of the packet that asks for one, and sent back to the
+// station that it came from.
 //
 // Each function sets the verdict: SG_VERDICT_ANSWER, or the drop when the rate limit is used up.
 #pragma once
@@ -9,19 +10,25 @@
 // To an ARP request for one of our addresses (RFC 826).
 void sg_answer_arp(struct sg_pipeline *pipeline, struct sg_pkt *pkt);
 
-// To an ICMP echo request for one of our addresses (RFC 792). Not limited: it is no bigger than the question.
+// To an ICMP echo request for one of our addresses (RFC 792). Not limited: it is no bigger than the
+// question.
 void sg_answer_echo(struct sg_pkt *pkt);
 
-// An ICMP error about the packet (RFC 792, RFC 1812 4.3.2), from `src_be`. Rate-limited; the drop is then `over_limit`.
-void sg_answer_icmp_error(struct sg_pipeline *pipeline, struct sg_pkt *pkt, uint8_t type, uint8_t code,
-	uint32_t src_be, enum sg_drop over_limit);
+// An ICMP error about the packet (RFC 792, RFC 1812 4.3.2), from `src_be`. Rate-limited; the drop
+// is then `over_limit`.
+void sg_answer_icmp_error(struct sg_pipeline *pipeline, struct sg_pkt *pkt, uint8_t type,
+	uint8_t code, uint32_t src_be, enum sg_drop over_limit);
 
-// A RST to a TCP segment (RFC 9293 3.10.7.1): its sequence number is the segment's acknowledgement. A RST is never
-// answered: it is dropped as `drop`. What exceeds the rate limit is dropped as `over_limit`.
-void sg_answer_reset(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_drop drop, enum sg_drop over_limit);
+// A RST to a TCP segment (RFC 9293 3.10.7.1): its sequence number is the segment's acknowledgement.
+// A RST is never answered: it is dropped as `drop`. What exceeds the rate limit is dropped as
+// `over_limit`.
+void sg_answer_reset(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_drop drop,
+	enum sg_drop over_limit);
 
 // To a packet whose TTL does not last: time exceeded.
-void sg_answer_ttl(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt);
+void sg_answer_ttl(
+	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt);
 
-// To a packet that nobody serves: RST for TCP, port unreachable for UDP; `drop` where no answer is due or left.
+// To a packet that nobody serves: RST for TCP, port unreachable for UDP; `drop` where no answer is
+// due or left.
 void sg_answer_refusal(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_drop drop);

@@ -1,7 +1,7 @@
 // The data plane as a whole: its ports, its workers and what they share. Sees DPDK.
 //
-// Filled by app/stormgate at start (lcores, ports, twin), used by workers and the twins' thread, taken down by
-// app/stormgate at the end. Nothing here is allocated or freed while workers run.
+// Filled by app/stormgate at start (lcores, ports, twin), used by workers and the twins' thread,
+// taken down by app/stormgate at the end. Nothing here is allocated or freed while workers run.
 #pragma once
 
 #include <stdbool.h>
@@ -17,9 +17,9 @@
 struct sg_worker;
 struct sg_publish;
 
-// What a packet's buffer says about it on its way through a ring, in the private area of its mbuf. Whoever puts
-// a packet into an inbox fills it in whole; nobody else looks at it, so that a packet which stays with its worker does not
-// touch this cache line.
+// What a packet's buffer says about it on its way through a ring, in the private area of its mbuf.
+// Whoever puts a packet into an inbox fills it in whole; nobody else looks at it, so that a packet
+// which stays with its worker does not touch this cache line.
 struct sg_mbuf_meta {
 	uint8_t port;     // our number of the port that it came in on, or is to leave by
 	bool from_kernel; // read from the twin rather than received on the wire
@@ -37,19 +37,21 @@ struct sg_port {
 	uint16_t dpdk_id;
 	uint8_t number; // as in the config file, from 0
 	uint8_t mac[6];
-	uint16_t mtu;   // bytes of IP packet
+	uint16_t mtu; // bytes of IP packet
 	uint16_t n_rx_queues;
 	uint16_t n_tx_queues;
 	// What the device does for us; everything else is done in software.
-	bool rx_checksums;    // tells good and bad IP and L4 checksums of received packets
-	bool rss;             // our key and table are programmed
+	bool rx_checksums; // tells good and bad IP and L4 checksums of received packets
+	bool rss;          // our key and table are programmed
 	char name[SG_MAX_NAME_BYTES];
 	char driver[32];
-	// Workers (many) to the twins' thread (one). `urgent` carries ARP and routing protocols and is emptied first.
+	// Workers (many) to the twins' thread (one). `urgent` carries ARP and routing protocols and
+	// is emptied first.
 	struct rte_ring *punt_urgent;
 	struct rte_ring *punt;
 	bool opened;
-	unsigned below; // index of the kernel interface that the device sits on (af_packet, af_xdp); 0: none
+	unsigned below; // index of the kernel interface that the device sits on (af_packet,
+			// af_xdp); 0: none
 	// Written by the thread that watches the ports, read by workers (relaxed).
 	_Alignas(64) bool up;
 	bool gone;
@@ -61,8 +63,8 @@ struct sg_dataplane {
 	unsigned n_ports;
 	unsigned n_workers;
 	struct rte_mempool *mempool; // private area: struct sg_mbuf_meta
-	// Packets for a worker from other threads: hand-offs of other workers and what the kernel sends on a twin.
-	// Many producers, one consumer (the worker).
+	// Packets for a worker from other threads: hand-offs of other workers and what the kernel
+	// sends on a twin. Many producers, one consumer (the worker).
 	struct rte_ring *inboxes[SG_MAX_WORKERS];
 	struct sg_worker_counters counters[SG_MAX_WORKERS + 1]; // [n_workers]: the twins' thread
 	struct sg_worker *workers[SG_MAX_WORKERS];

@@ -1,4 +1,5 @@
-// How flows begin to be counted and stop to be: the counters of a flow's backend and service follow its record.
+// How flows begin to be counted and stop to be: the counters of a flow's backend and service follow
+// its record.
 #pragma once
 
 #include "dataplane/packet.h"
@@ -8,7 +9,7 @@
 void sg_flow_begin(struct sg_pipeline *pipeline, const struct sg_flow *flow);
 // Counts flows out and removes them. None is named twice.
 void sg_flow_end_bulk(struct sg_pipeline *pipeline, const sg_flow_ref *refs, unsigned n);
-// The client of this packet's UDP flow is free to pick another backend, and the packet belongs to no flow any more. What the
-// old backend still answers passes for SG_RELEASED_SECONDS.
+// The client of this packet's UDP flow is free to pick another backend, and the packet belongs to
+// no flow any more. What the old backend still answers passes for SG_RELEASED_SECONDS.
 #define SG_RELEASED_SECONDS 5
 void sg_flow_release_client(struct sg_pipeline *pipeline, struct sg_pkt *pkt);

@@ -1,7 +1,8 @@
 // Clients on the link, at the MAC address that their own first packet came from.
 //
-// A client that nobody has resolved yet would have its first reply wait for ARP. Until the kernel knows it, it is
-// answered where it spoke from. A direct-mapped cache of one worker: an entry that another client took is just learned again.
+// A client that nobody has resolved yet would have its first reply wait for ARP. Until the kernel
+// knows it, it is answered where it spoke from. A direct-mapped cache of one worker: an entry that
+// another client took is just learned again.
 #pragma once
 
 #include <stdbool.h>
@@ -25,7 +26,8 @@ struct sg_learned {
 	struct sg_learned_client *clients; // [SG_LEARNED_ENTRIES]
 };
 
-static inline struct sg_learned_client *sg_learned_slot(struct sg_learned *learned, uint32_t addr_be)
+static inline struct sg_learned_client *sg_learned_slot(
+	struct sg_learned *learned, uint32_t addr_be)
 {
 	return &learned->clients[sg_mix64(addr_be) % SG_LEARNED_ENTRIES];
 }

@@ -3,13 +3,14 @@
 
 #include "dataplane/pipeline.h"
 
-static void refresh_backend(
-	struct sg_loads *loads, struct sg_pipeline *const *pipelines, unsigned n_workers, uint32_t slot)
+static void refresh_backend(struct sg_loads *loads, struct sg_pipeline *const *pipelines,
+	unsigned n_workers, uint32_t slot)
 {
 	uint32_t sum = 0;
 
 	for (unsigned i = 0; i < n_workers; i++) {
-		uint32_t own = __atomic_load_n(&pipelines[i]->backend_flows[slot], __ATOMIC_RELAXED);
+		uint32_t own =
+			__atomic_load_n(&pipelines[i]->backend_flows[slot], __ATOMIC_RELAXED);
 
 		__atomic_store_n(&loads->seen[i][slot], own, __ATOMIC_RELAXED);
 		sum += own;
@@ -17,13 +18,14 @@ static void refresh_backend(
 	__atomic_store_n(&loads->view[slot], sum, __ATOMIC_RELAXED);
 }
 
-void sg_loads_refresh(struct sg_loads *loads, struct sg_pipeline *const *pipelines, unsigned n_workers,
-	const struct sg_snapshot *snapshot)
+void sg_loads_refresh(struct sg_loads *loads, struct sg_pipeline *const *pipelines,
+	unsigned n_workers, const struct sg_snapshot *snapshot)
 {
 	for (uint32_t i = 0; i < snapshot->n_service_slots; i++) {
 		const struct sg_service *service = snapshot->services[i];
 
-		if (!service || (service->scheduler != SG_SCHEDULER_LC && service->scheduler != SG_SCHEDULER_WLC))
+		if (!service || (service->scheduler != SG_SCHEDULER_LC &&
+					service->scheduler != SG_SCHEDULER_WLC))
 			continue;
 		for (uint32_t j = 0; j < service->n_backends; j++)
 			refresh_backend(loads, pipelines, n_workers, service->backend_slots[j]);

@@ -1,7 +1,8 @@
-// lookup: finds the flows that packets belong to, both directions at once, and counts what it does not know.
+// lookup: finds the flows that packets belong to, both directions at once, and counts what it does
+// not know.
 //
-// A flow that is over does not take new packets: a SYN over a closed connection and a datagram to a removed backend
-// start anew, and what else comes for a backend that is gone is refused.
+// A flow that is over does not take new packets: a SYN over a closed connection and a datagram to a
+// removed backend start anew, and what else comes for a backend that is gone is refused.
 #include "dataplane/pipeline.h"
 
 #include "dataplane/answer.h"
@@ -19,7 +20,8 @@ static bool starts_anew(const struct sg_flow *flow, const struct sg_pkt *pkt)
 {
 	const struct sg_tcp_hdr *tcp = tcp_of(pkt);
 
-	return flow->state == SG_FLOW_TCP_CLOSED && sg_flow_ref_direction(pkt->ref) == SG_FLOW_TO_BACKEND &&
+	return flow->state == SG_FLOW_TCP_CLOSED &&
+	       sg_flow_ref_direction(pkt->ref) == SG_FLOW_TO_BACKEND &&
 	       (tcp->flags & (SG_TCP_SYN | SG_TCP_ACK | SG_TCP_RST)) == SG_TCP_SYN;
 }
 
@@ -30,7 +32,8 @@ static void forget(struct sg_pipeline *pipeline, struct sg_pkt *pkt)
 }
 
 // The flow's backend is no longer what it was: REMOVED, DEAD, or its slot has another tenant.
-static void judge_orphan(struct sg_pipeline *pipeline, struct sg_pkt *pkt, const struct sg_flow *flow, uint32_t word)
+static void judge_orphan(
+	struct sg_pipeline *pipeline, struct sg_pkt *pkt, const struct sg_flow *flow, uint32_t word)
 {
 	bool same = word >> 8 == flow->backend_generation;
 
@@ -46,16 +49,19 @@ static void judge_orphan(struct sg_pipeline *pipeline, struct sg_pkt *pkt, const
 	sg_answer_reset(pipeline, pkt, SG_DROP_BACKEND_GONE, SG_DROP_ANSWER_LIMIT);
 }
 
-static void judge_hit(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
+static void judge_hit(
+	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
 {
 	const struct sg_flow *flow = sg_flow_table_get(pipeline->flows, pkt->ref);
 	uint32_t word = sg_snapshot_backend_word(snapshot, flow->backend_slot);
 
-	// A packet earlier in this burst may have ended the flow: its record stays free until schedule.
+	// A packet earlier in this burst may have ended the flow: its record stays free until
+	// schedule.
 	if (__builtin_expect(flow->state == SG_FLOW_FREE, 0))
 		pkt->ref = 0;
-	else if (__builtin_expect(
-			 word >> 8 != flow->backend_generation || (word & 0xff) > SG_BACKEND_DRAINING, 0))
+	else if (__builtin_expect(word >> 8 != flow->backend_generation ||
+					  (word & 0xff) > SG_BACKEND_DRAINING,
+			 0))
 		judge_orphan(pipeline, pkt, flow, word);
 	else if (__builtin_expect(flow->state == SG_FLOW_TCP_CLOSED, 0) && starts_anew(flow, pkt))
 		forget(pipeline, pkt);

@@ -29,9 +29,11 @@ bool sg_nexthop_begin(struct sg_pipeline *pipeline, const struct sg_snapshot *sn
 }
 
 // Control looks at wishes every few milliseconds; one a second for each neighbour is plenty.
-static void wish(struct sg_pipeline *pipeline, struct sg_learned_client *client, uint32_t addr_be, uint8_t port)
+static void wish(struct sg_pipeline *pipeline, struct sg_learned_client *client, uint32_t addr_be,
+	uint8_t port)
 {
-	if (client && client->asked_ms != 0 && pipeline->now_ms - client->asked_ms < SG_LEARNED_ASK_MS)
+	if (client && client->asked_ms != 0 &&
+		pipeline->now_ms - client->asked_ms < SG_LEARNED_ASK_MS)
 		return;
 	if (client)
 		client->asked_ms = pipeline->now_ms;
@@ -39,7 +41,8 @@ static void wish(struct sg_pipeline *pipeline, struct sg_learned_client *client,
 }
 
 // On the link, and the kernel does not know it yet: to the MAC that it spoke from, or not at all.
-static void apply_learned(struct sg_pipeline *pipeline, uint32_t addr_be, uint8_t port, struct sg_pkt *pkt)
+static void apply_learned(
+	struct sg_pipeline *pipeline, uint32_t addr_be, uint8_t port, struct sg_pkt *pkt)
 {
 	struct sg_learned_client *client = sg_learned_find(&pipeline->learned, addr_be, port);
 	struct sg_eth_hdr *eth = (void *)pkt->bytes;
@@ -53,11 +56,13 @@ static void apply_learned(struct sg_pipeline *pipeline, uint32_t addr_be, uint8_
 	pkt->out_port = port;
 }
 
-static void apply_hop(struct sg_pipeline *pipeline, const struct sg_routes *routes, uint16_t hop, struct sg_pkt *pkt)
+static void apply_hop(struct sg_pipeline *pipeline, const struct sg_routes *routes, uint16_t hop,
+	struct sg_pkt *pkt)
 {
 	const struct sg_hop *way = &routes->hops[hop];
 
-	if (__builtin_expect(pkt->length > pipeline->ports[way->port].mtu + sizeof(struct sg_eth_hdr), 0))
+	if (__builtin_expect(
+		    pkt->length > pipeline->ports[way->port].mtu + sizeof(struct sg_eth_hdr), 0))
 		return sg_pkt_drop(pkt, SG_DROP_TOO_BIG);
 	memcpy(pkt->bytes, way, 12); // destination and source MAC lie there as on the wire
 	pkt->verdict = SG_VERDICT_FORWARD;
@@ -65,8 +70,8 @@ static void apply_hop(struct sg_pipeline *pipeline, const struct sg_routes *rout
 }
 
 // Looks the way up again. Returns the hop, or 0 with a verdict set.
-static uint16_t find_again(struct sg_pipeline *pipeline, const struct sg_routes *routes, uint32_t addr_be,
-	struct sg_pkt *pkt)
+static uint16_t find_again(struct sg_pipeline *pipeline, const struct sg_routes *routes,
+	uint32_t addr_be, struct sg_pkt *pkt)
 {
 	struct sg_route_answer answer = sg_routes_find4(routes, addr_be);
 
@@ -77,8 +82,8 @@ static uint16_t find_again(struct sg_pipeline *pipeline, const struct sg_routes 
 	return answer.hop;
 }
 
-void sg_nexthop_apply(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_flow *flow,
-	enum sg_flow_direction direction, struct sg_pkt *pkt)
+void sg_nexthop_apply(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_flow *flow, enum sg_flow_direction direction, struct sg_pkt *pkt)
 {
 	const struct sg_routes *routes = snapshot->routes;
 	// Each tuple carries the hop towards its own source.

@@ -1,8 +1,8 @@
-// One packet on its way through the stages, and a burst of them. Knows no mbuf: rx.c fills it in, tx.c acts on it, and so can
-// a unit test, a pcap replayer or a fuzzer.
+// One packet on its way through the stages, and a burst of them. Knows no mbuf: rx.c fills it in,
+// tx.c acts on it, and so can a unit test, a pcap replayer or a fuzzer.
 //
-// A stage reads what the stages before it wrote and adds its own fields; the first that settles a packet writes the verdict, and
-// the rest pass it by.
+// A stage reads what the stages before it wrote and adds its own fields; the first that settles a
+// packet writes the verdict, and the rest pass it by.
 #pragma once
 
 #include <assert.h>
@@ -19,18 +19,19 @@
 enum sg_verdict {
 	SG_VERDICT_NONE = 0, // not settled yet
 	SG_VERDICT_FORWARD,  // to `hop`; its MACs are written unless the hop is still unresolved
-	SG_VERDICT_SEND,     // out of `out_port` as it stands: what the kernel sends, and a client met at its own MAC
-	SG_VERDICT_ANSWER,   // turned into our answer in place: back to where it came from
-	SG_VERDICT_PUNT,     // to the kernel, through the twin of the port it came in on
+	SG_VERDICT_SEND, // out of `out_port` as it stands: what the kernel sends, and a client met
+			 // at its own MAC
+	SG_VERDICT_ANSWER,      // turned into our answer in place: back to where it came from
+	SG_VERDICT_PUNT,        // to the kernel, through the twin of the port it came in on
 	SG_VERDICT_PUNT_URGENT, // the same, before all others: ARP, routing protocols
-	SG_VERDICT_HANDOFF,  // to the home worker, `target`
-	SG_VERDICT_DROP,     // lost, and `drop` says why
+	SG_VERDICT_HANDOFF,     // to the home worker, `target`
+	SG_VERDICT_DROP,        // lost, and `drop` says why
 };
 
 enum sg_pkt_class {
-	SG_CLASS_FLOW,  // IPv4 TCP or UDP: has a tuple
-	SG_CLASS_ICMP,  // IPv4
-	SG_CLASS_IPV4,  // any other IPv4, and what has a flaw
+	SG_CLASS_FLOW, // IPv4 TCP or UDP: has a tuple
+	SG_CLASS_ICMP, // IPv4
+	SG_CLASS_IPV4, // any other IPv4, and what has a flaw
 	SG_CLASS_ARP,
 	SG_CLASS_IPV6,
 };
@@ -53,12 +54,12 @@ struct sg_pkt {
 	uint8_t flags;                    // SG_PKT_
 	uint8_t verdict;                  // enum sg_verdict
 	uint8_t drop;                     // enum sg_drop, with SG_VERDICT_DROP
-	uint8_t flaw;                     // enum sg_drop: how it will be lost if it turns out to be for us
-	uint8_t class;                    // enum sg_pkt_class
-	uint8_t l4_offset;                // from `bytes`
-	uint8_t port;                     // that it came in on
-	uint8_t out_port;                 // with SG_VERDICT_SEND
-	uint8_t target;                   // worker, with SG_VERDICT_HANDOFF
+	uint8_t flaw;      // enum sg_drop: how it will be lost if it turns out to be for us
+	uint8_t class;     // enum sg_pkt_class
+	uint8_t l4_offset; // from `bytes`
+	uint8_t port;      // that it came in on
+	uint8_t out_port;  // with SG_VERDICT_SEND
+	uint8_t target;    // worker, with SG_VERDICT_HANDOFF
 };
 static_assert(sizeof(struct sg_pkt) <= 64, "a packet's notes fit one cache line");
 

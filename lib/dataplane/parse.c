@@ -1,7 +1,7 @@
 // parse: reads what the bytes are, and writes the tuple of what can be a flow's.
 //
-// What is broken below IP's addresses is lost here. What is broken above them is only noted as a flaw: it matters
-// when the packet turns out to be for us, and the kernel judges its own.
+// What is broken below IP's addresses is lost here. What is broken above them is only noted as a
+// flaw: it matters when the packet turns out to be for us, and the kernel judges its own.
 #include "dataplane/pipeline.h"
 
 #include <string.h>
@@ -46,7 +46,8 @@ static uint16_t sum_l4(const struct sg_ipv4_hdr *ip, const void *l4, uint16_t le
 	return sg_checksum_finish(sg_checksum_add(sum, l4, length));
 }
 
-static enum sg_drop check_tcp(const struct sg_pkt *pkt, const struct sg_ipv4_hdr *ip, uint16_t length)
+static enum sg_drop check_tcp(
+	const struct sg_pkt *pkt, const struct sg_ipv4_hdr *ip, uint16_t length)
 {
 	const struct sg_tcp_hdr *tcp = (const void *)(pkt->bytes + pkt->l4_offset);
 	unsigned header;
@@ -61,7 +62,8 @@ static enum sg_drop check_tcp(const struct sg_pkt *pkt, const struct sg_ipv4_hdr
 	return SG_DROP_NONE;
 }
 
-static enum sg_drop check_udp(const struct sg_pkt *pkt, const struct sg_ipv4_hdr *ip, uint16_t length)
+static enum sg_drop check_udp(
+	const struct sg_pkt *pkt, const struct sg_ipv4_hdr *ip, uint16_t length)
 {
 	const struct sg_udp_hdr *udp = (const void *)(pkt->bytes + pkt->l4_offset);
 	uint16_t claimed;
@@ -88,7 +90,8 @@ static enum sg_drop check_icmp(const struct sg_pkt *pkt, uint16_t length)
 }
 
 // What is wrong with it as a packet for one of our addresses.
-static enum sg_drop find_flaw(const struct sg_pkt *pkt, const struct sg_ipv4_hdr *ip, uint16_t l4_length)
+static enum sg_drop find_flaw(
+	const struct sg_pkt *pkt, const struct sg_ipv4_hdr *ip, uint16_t l4_length)
 {
 	if (!is_host(ip->src_be) || ip->src_be == ip->dst_be)
 		return SG_DROP_BAD_ADDRESS;
@@ -108,11 +111,13 @@ static enum sg_drop find_flaw(const struct sg_pkt *pkt, const struct sg_ipv4_hdr
 	}
 }
 
-static void read_tuple(const struct sg_pkt *pkt, const struct sg_ipv4_hdr *ip, struct sg_tuple4 *ret_tuple)
+static void read_tuple(
+	const struct sg_pkt *pkt, const struct sg_ipv4_hdr *ip, struct sg_tuple4 *ret_tuple)
 {
 	const uint8_t *l4 = pkt->bytes + pkt->l4_offset;
 
-	// Addresses lie side by side in the header, and so do ports in TCP and UDP: two loads, as in the tuple.
+	// Addresses lie side by side in the header, and so do ports in TCP and UDP: two loads, as
+	// in the tuple.
 	memcpy(&ret_tuple->src_be, &ip->src_be, 8);
 	memcpy(&ret_tuple->sport_be, l4, 4);
 	ret_tuple->proto = ip->proto;
@@ -134,7 +139,8 @@ static void parse_ipv4(struct sg_pkt *pkt, struct sg_tuple4 *ret_tuple)
 		return refuse(pkt, SG_DROP_BAD_IP_HEADER);
 	if (total > available)
 		return refuse(pkt, SG_DROP_TRUNCATED);
-	if (!(pkt->flags & SG_PKT_IP_GOOD) && sg_checksum_finish(sg_checksum_add(0, ip, header)) != 0)
+	if (!(pkt->flags & SG_PKT_IP_GOOD) &&
+		sg_checksum_finish(sg_checksum_add(0, ip, header)) != 0)
 		return refuse(pkt, SG_DROP_BAD_IP_CHECKSUM);
 
 	pkt->length = (uint16_t)(sizeof(struct sg_eth_hdr) + total);
@@ -158,19 +164,21 @@ static void parse_arp(struct sg_pkt *pkt)
 	if (pkt->length < sizeof(struct sg_eth_hdr) + sizeof(*arp))
 		return refuse(pkt, SG_DROP_TRUNCATED);
 	if (arp->hardware_be != __builtin_bswap16(1) ||
-		arp->protocol_be != __builtin_bswap16(SG_ETHERTYPE_IPV4) || arp->hardware_length != 6 ||
-		arp->protocol_length != 4)
+		arp->protocol_be != __builtin_bswap16(SG_ETHERTYPE_IPV4) ||
+		arp->hardware_length != 6 || arp->protocol_length != 4)
 		return refuse(pkt, SG_DROP_BAD_ARP);
 	pkt->class = SG_CLASS_ARP;
 }
 
-static void parse_frame(const struct sg_pipeline *pipeline, struct sg_pkt *pkt, struct sg_tuple4 *ret_tuple)
+static void parse_frame(
+	const struct sg_pipeline *pipeline, struct sg_pkt *pkt, struct sg_tuple4 *ret_tuple)
 {
 	const struct sg_eth_hdr *eth = (const void *)pkt->bytes;
 
 	if (pkt->length < sizeof(*eth))
 		return refuse(pkt, SG_DROP_TRUNCATED);
-	if (!(pkt->flags & SG_PKT_FROM_KERNEL) && !is_our_mac(pipeline, pkt) && !is_group_mac(eth->dst))
+	if (!(pkt->flags & SG_PKT_FROM_KERNEL) && !is_our_mac(pipeline, pkt) &&
+		!is_group_mac(eth->dst))
 		return refuse(pkt, SG_DROP_OTHER_MAC);
 	if (pkt->flags & SG_PKT_TAGGED)
 		return refuse(pkt, SG_DROP_VLAN_TAG);

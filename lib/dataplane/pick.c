@@ -14,7 +14,8 @@ static uint32_t pick_maglev(const struct sg_snapshot *snapshot, const struct sg_
 }
 
 // Workers start at different places, or each would send its first flow to the same backend.
-static uint32_t advance(struct sg_pipeline *pipeline, const struct sg_service *service, uint32_t length)
+static uint32_t advance(
+	struct sg_pipeline *pipeline, const struct sg_service *service, uint32_t length)
 {
 	uint32_t *cursor = &pipeline->cursors[service->slot];
 	uint32_t at = (*cursor + pipeline->worker * length / pipeline->n_workers) % length;
@@ -39,7 +40,8 @@ static uint64_t score(const struct sg_pipeline *pipeline, uint32_t slot)
 }
 
 // Whether backend `a` has fewer flows for its weight than `b`, counting the one to come.
-static bool is_lighter(const struct sg_pipeline *pipeline, const struct sg_service *service, uint32_t a, uint32_t b)
+static bool is_lighter(const struct sg_pipeline *pipeline, const struct sg_service *service,
+	uint32_t a, uint32_t b)
 {
 	uint64_t flows_a = score(pipeline, service->backend_slots[a]);
 	uint64_t flows_b = score(pipeline, service->backend_slots[b]);
@@ -74,13 +76,14 @@ static uint32_t sample(struct sg_pipeline *pipeline, const struct sg_service *se
 
 static uint32_t pick_least(struct sg_pipeline *pipeline, const struct sg_service *service)
 {
-	uint32_t limit = pipeline->n_workers == 1 ? SG_PICK_SAMPLE_ABOVE_SINGLE : SG_PICK_SAMPLE_ABOVE;
+	uint32_t limit =
+		pipeline->n_workers == 1 ? SG_PICK_SAMPLE_ABOVE_SINGLE : SG_PICK_SAMPLE_ABOVE;
 	uint32_t a, b;
 
 	// Equal backends take turns: the search starts one further each time.
 	if (service->n_backends <= limit)
-		return pick_lightest(pipeline, service, advance(pipeline, service, service->n_backends),
-			service->n_backends);
+		return pick_lightest(pipeline, service,
+			advance(pipeline, service, service->n_backends), service->n_backends);
 	a = sample(pipeline, service);
 	b = sample(pipeline, service);
 	return is_lighter(pipeline, service, b, a) ? b : a;

@@ -7,10 +7,10 @@
 #include "base/random.h"
 #include "dataplane/flow_life.h"
 
-#define ANSWERS_PER_SECOND       10000
-#define PUNTS_PER_SECOND         50000
-#define URGENT_PUNTS_PER_SECOND  20000
-#define LIMITER_BURST            1024
+#define ANSWERS_PER_SECOND      10000
+#define PUNTS_PER_SECOND        50000
+#define URGENT_PUNTS_PER_SECOND 20000
+#define LIMITER_BURST           1024
 
 void sg_pipeline_run(
 	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_burst *burst)
@@ -34,7 +34,8 @@ static size_t align(size_t bytes)
 size_t sg_pipeline_bytes(uint32_t max_flows)
 {
 	return align(sizeof(struct sg_pipeline)) + align(sizeof(struct sg_wishes)) +
-	       align(SG_MAX_BACKENDS * sizeof(uint32_t)) + align(SG_MAX_SERVICES * sizeof(uint32_t)) +
+	       align(SG_MAX_BACKENDS * sizeof(uint32_t)) +
+	       align(SG_MAX_SERVICES * sizeof(uint32_t)) +
 	       align(SG_LEARNED_ENTRIES * sizeof(struct sg_learned_client)) +
 	       align(sg_flow_table_bytes(max_flows));
 }
@@ -96,7 +97,8 @@ struct sg_pipeline *sg_pipeline_init(void *memory, const struct sg_pipeline_sett
 	pipeline->wishes = take(&at, sizeof(*pipeline->wishes));
 	pipeline->backend_flows = take(&at, SG_MAX_BACKENDS * sizeof(uint32_t));
 	pipeline->cursors = take(&at, SG_MAX_SERVICES * sizeof(uint32_t));
-	pipeline->learned.clients = take(&at, SG_LEARNED_ENTRIES * sizeof(struct sg_learned_client));
+	pipeline->learned.clients =
+		take(&at, SG_LEARNED_ENTRIES * sizeof(struct sg_learned_client));
 	pipeline->flows = sg_flow_table_init(at, settings->max_flows, &key);
 	return pipeline;
 }
@@ -118,7 +120,8 @@ static uint32_t sweep_share(struct sg_pipeline *pipeline)
 	uint64_t elapsed_ms = pipeline->now_ms - pipeline->swept_ms;
 
 	if (elapsed_ms > 0) {
-		uint64_t due = elapsed_ms * sg_flow_table_max(pipeline->flows) / SG_SWEEP_PASS_MS + 1;
+		uint64_t due =
+			elapsed_ms * sg_flow_table_max(pipeline->flows) / SG_SWEEP_PASS_MS + 1;
 
 		pipeline->swept_ms = pipeline->now_ms;
 		pipeline->sweep_left = due > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)due;
@@ -136,8 +139,8 @@ void sg_pipeline_sweep(struct sg_pipeline *pipeline)
 	if (n_records == 0)
 		return;
 	pipeline->sweep_left -= n_records;
-	n = sg_flow_table_sweep(pipeline->flows, n_records, pipeline->now_ticks, &pipeline->timeouts, refs,
-		SG_SWEEP_PER_TURN, &wrapped);
+	n = sg_flow_table_sweep(pipeline->flows, n_records, pipeline->now_ticks,
+		&pipeline->timeouts, refs, SG_SWEEP_PER_TURN, &wrapped);
 	sg_flow_end_bulk(pipeline, refs, n);
 	if (wrapped)
 		sg_counter_add(&pipeline->counters.totals->sweeps, wrapped);

@@ -1,7 +1,9 @@
-// The packet's walk: parse -> lookup -> steer -> admit -> schedule -> rewrite, and what one worker keeps for it.
+// The packet's walk: parse -> lookup -> steer -> admit -> schedule -> rewrite, and what one worker
+// keeps for it.
 //
-// Each stage is one function over a burst, in one file named after it. Nothing here allocates, locks, logs or calls the
-// kernel. A `struct sg_pipeline` belongs to one worker; only what is marked so is read by another thread.
+// Each stage is one function over a burst, in one file named after it. Nothing here allocates,
+// locks, logs or calls the kernel. A `struct sg_pipeline` belongs to one worker; only what is
+// marked so is read by another thread.
 #pragma once
 
 #include <stdint.h>
@@ -34,12 +36,12 @@ struct sg_pipeline {
 	struct sg_flow_timeouts timeouts;
 
 	// The worker's own.
-	struct sg_flow_table *flows; // control reads it with sg_flow_table_read
+	struct sg_flow_table *flows;        // control reads it with sg_flow_table_read
 	struct sg_worker_counters counters; // control reads them
 	uint32_t *backend_flows; // [SG_MAX_BACKENDS] live flows of this worker; control reads them
 	uint32_t *cursors;       // [SG_MAX_SERVICES] rr, wrr: where this worker stands
 	struct sg_learned learned;
-	struct sg_wishes *wishes; // control reads it
+	struct sg_wishes *wishes;  // control reads it
 	struct sg_limiter answers; // RST and ICMP errors that we originate
 	struct sg_limiter punts;
 	struct sg_limiter urgent_punts;
@@ -49,7 +51,8 @@ struct sg_pipeline {
 	uint64_t swept_ms;   // until when the sweep's share of records is counted
 	uint32_t sweep_left; // records due
 
-	// What all workers together have on each backend, for lc and wlc: written by control, see dataplane/loads.h.
+	// What all workers together have on each backend, for lc and wlc: written by control, see
+	// dataplane/loads.h.
 	const struct sg_loads *loads; // NULL with one worker: its own count is exact
 };
 
@@ -67,7 +70,8 @@ struct sg_pipeline_settings {
 	const struct sg_loads *loads;
 };
 
-// Lays out one worker's pipeline in memory of sg_pipeline_bytes(max_flows), zeroed and 64-byte aligned. Control thread, at start.
+// Lays out one worker's pipeline in memory of sg_pipeline_bytes(max_flows), zeroed and 64-byte
+// aligned. Control thread, at start.
 size_t sg_pipeline_bytes(uint32_t max_flows);
 struct sg_pipeline *sg_pipeline_init(void *memory, const struct sg_pipeline_settings *settings);
 
@@ -78,8 +82,9 @@ void sg_pipeline_set_time(struct sg_pipeline *pipeline, uint64_t now_ms);
 void sg_pipeline_run(
 	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_burst *burst);
 
-// Ages the next records of the flow table. Once a turn: at most SG_SWEEP_PER_TURN records, and no more than it takes
-// to pass the whole table every SG_SWEEP_PASS_MS, which is how late a flow may be aged out.
+// Ages the next records of the flow table. Once a turn: at most SG_SWEEP_PER_TURN records, and no
+// more than it takes to pass the whole table every SG_SWEEP_PASS_MS, which is how late a flow may
+// be aged out.
 void sg_pipeline_sweep(struct sg_pipeline *pipeline);
 
 #define SG_SWEEP_PER_TURN 64

@@ -22,7 +22,8 @@ struct sg_publish *sg_publish_create(unsigned n_workers, struct sg_error *error)
 		publish->qsbr = rte_zmalloc("sg_qsbr", bytes, RTE_CACHE_LINE_SIZE);
 	if (!publish || !publish->qsbr || rte_rcu_qsbr_init(publish->qsbr, n_workers) != 0) {
 		sg_publish_destroy(publish);
-		sg_error_set(error, -ENOMEM, "no memory for the grace periods of %u workers", n_workers);
+		sg_error_set(
+			error, -ENOMEM, "no memory for the grace periods of %u workers", n_workers);
 		return NULL;
 	}
 	publish->n_workers = n_workers;
@@ -41,7 +42,8 @@ void sg_publish_destroy(struct sg_publish *publish)
 
 uint64_t sg_publish_set(struct sg_publish *publish, const struct sg_snapshot *snapshot)
 {
-	// Release pairs with the acquire in sg_publish_get: whoever sees the pointer sees a whole snapshot.
+	// Release pairs with the acquire in sg_publish_get: whoever sees the pointer sees a whole
+	// snapshot.
 	__atomic_store_n(&publish->current, snapshot, __ATOMIC_RELEASE);
 	return rte_rcu_qsbr_start(publish->qsbr);
 }

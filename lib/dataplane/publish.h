@@ -1,7 +1,9 @@
-// Publishing a snapshot: one pointer, and the grace period after which nobody reads the old one (rte_rcu_qsbr).
+// Publishing a snapshot: one pointer, and the grace period after which nobody reads the old one
+// (rte_rcu_qsbr).
 //
-// Control stores the pointer with release; a worker loads it with acquire once a turn and reports a quiescent state at the
-// turn's end. A worker that sleeps is offline: it holds no snapshot, and loads the pointer anew on waking.
+// Control stores the pointer with release; a worker loads it with acquire once a turn and reports a
+// quiescent state at the turn's end. A worker that sleeps is offline: it holds no snapshot, and
+// loads the pointer anew on waking.
 #pragma once
 
 #include <stdbool.h>
@@ -16,9 +18,11 @@ struct sg_publish;
 struct sg_publish *sg_publish_create(unsigned n_workers, struct sg_error *error);
 void sg_publish_destroy(struct sg_publish *publish); // NULL is fine
 
-// Control thread: workers use `snapshot` from their next turn on. The token is for sg_publish_passed.
+// Control thread: workers use `snapshot` from their next turn on. The token is for
+// sg_publish_passed.
 uint64_t sg_publish_set(struct sg_publish *publish, const struct sg_snapshot *snapshot);
-// Control thread: whether every worker has passed a quiescent state since the token was given. Never waits.
+// Control thread: whether every worker has passed a quiescent state since the token was given.
+// Never waits.
 bool sg_publish_passed(struct sg_publish *publish, uint64_t token, unsigned *ret_late_worker);
 
 // A worker, in this order: online, then turns of (get ... quiescent), then offline.

@@ -1,4 +1,5 @@
-// rewrite: carries each packet of a flow across: state, counters, addresses, ports, checksums, TTL, next hop.
+// rewrite: carries each packet of a flow across: state, counters, addresses, ports, checksums, TTL,
+// next hop.
 #include "dataplane/pipeline.h"
 
 #include <stddef.h>
@@ -10,7 +11,8 @@
 #include "net/checksum.h"
 #include "net/headers.h"
 
-// Decrementing the TTL takes 1 from the low byte of its word in memory order: ~m + m' is minus one in one's complement.
+// Decrementing the TTL takes 1 from the low byte of its word in memory order: ~m + m' is minus one
+// in one's complement.
 #define TTL_DELTA 0xfffe
 
 static void step_tcp(struct sg_pipeline *pipeline, struct sg_flow *flow, struct sg_pkt *pkt)
@@ -21,8 +23,9 @@ static void step_tcp(struct sg_pipeline *pipeline, struct sg_flow *flow, struct 
 	// fast path: a segment inside an established connection changes nothing.
 	if (__builtin_expect(sg_flow_tcp_is_plain(flow, tcp->flags), 1))
 		return;
-	if (sg_flow_tcp_step(flow, sg_flow_ref_direction(pkt->ref), tcp->flags, __builtin_bswap32(tcp->seq_be),
-		    __builtin_bswap32(tcp->ack_be), payload) == SG_FLOW_EVENT_CONFIRMED)
+	if (sg_flow_tcp_step(flow, sg_flow_ref_direction(pkt->ref), tcp->flags,
+		    __builtin_bswap32(tcp->seq_be), __builtin_bswap32(tcp->ack_be),
+		    payload) == SG_FLOW_EVENT_CONFIRMED)
 		sg_flow_table_confirm(pipeline->flows, pkt->ref);
 }
 
@@ -46,7 +49,8 @@ static void count(struct sg_traffic *traffic, enum sg_flow_direction direction, 
 }
 
 // The other direction's tuple, turned round, is what the packet becomes.
-static void rewrite_headers(struct sg_pkt *pkt, const struct sg_flow *flow, enum sg_flow_direction direction)
+static void rewrite_headers(
+	struct sg_pkt *pkt, const struct sg_flow *flow, enum sg_flow_direction direction)
 {
 	bool to_backend = direction == SG_FLOW_TO_BACKEND;
 	const struct sg_tuple4 *other = to_backend ? &flow->server : &flow->client;
@@ -79,7 +83,8 @@ static void rewrite_headers(struct sg_pkt *pkt, const struct sg_flow *flow, enum
 	}
 }
 
-static void rewrite(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
+static void rewrite(
+	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
 {
 	struct sg_flow *flow = sg_flow_table_get(pipeline->flows, pkt->ref);
 	enum sg_flow_direction direction = sg_flow_ref_direction(pkt->ref);

@@ -30,15 +30,16 @@ static void describe(struct sg_pkt *pkt, struct rte_mbuf *mbuf, uint8_t port, ui
 	};
 }
 
-// Stages see one piece of memory. Buffers are sized for the port's MTU, so a chain is rare; one that cannot be
-// joined is shorter than its headers say, and parse finds that out.
+// Stages see one piece of memory. Buffers are sized for the port's MTU, so a chain is rare; one
+// that cannot be joined is shorter than its headers say, and parse finds that out.
 static void join_segments(struct rte_mbuf *mbuf)
 {
 	if (mbuf->nb_segs > 1)
 		rte_pktmbuf_linearize(mbuf);
 }
 
-unsigned sg_rx_queue_burst(struct sg_worker *worker, const struct sg_rx_queue *queue, struct sg_burst *burst)
+unsigned sg_rx_queue_burst(
+	struct sg_worker *worker, const struct sg_rx_queue *queue, struct sg_burst *burst)
 {
 	const struct sg_port *port = &worker->dataplane->ports[queue->port];
 	struct rte_mbuf *mbufs[SG_BURST];

@@ -1,7 +1,7 @@
 // schedule: gives each admitted packet a backend and creates its flow.
 //
-// In passes over the burst, so that its cache misses overlap: backends are picked and described, SNAT ports proposed and room
-// made for all, and only then is one flow after the other entered.
+// In passes over the burst, so that its cache misses overlap: backends are picked and described,
+// SNAT ports proposed and room made for all, and only then is one flow after the other entered.
 #include "dataplane/pipeline.h"
 
 #include "dataplane/answer.h"
@@ -15,7 +15,7 @@
 // The flows that a burst wants to start; the arrays go by the same index.
 struct starts {
 	unsigned n;
-	uint8_t at[SG_BURST]; // in the burst
+	uint8_t at[SG_BURST];    // in the burst
 	uint16_t hops[SG_BURST]; // towards the backend; no part of a key, so kept apart
 	struct sg_flow flows[SG_BURST];
 	struct sg_tuple4 replies[SG_BURST];
@@ -38,14 +38,17 @@ static void lose(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_drop 
 		sg_pkt_drop(pkt, drop);
 }
 
-static void describe(const struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, const struct sg_pkt *pkt,
-	const struct sg_tuple4 *client, uint32_t backend_slot, struct sg_flow *ret_flow)
+static void describe(const struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	const struct sg_pkt *pkt, const struct sg_tuple4 *client, uint32_t backend_slot,
+	struct sg_flow *ret_flow)
 {
 	const struct sg_backend *backend = sg_snapshot_backend(snapshot, backend_slot);
 
 	*ret_flow = (struct sg_flow){
 		.client = *client,
-		.server = {.src_be = backend->addr4_be, .sport_be = backend->port_be, .proto = client->proto,
+		.server = {.src_be = backend->addr4_be,
+			.sport_be = backend->port_be,
+			.proto = client->proto,
 			.domain = client->domain},
 		.backend_slot = backend_slot,
 		.service_slot = pkt->service->slot,
@@ -58,9 +61,10 @@ static void describe(const struct sg_pipeline *pipeline, const struct sg_snapsho
 		sg_flow_tcp_open(ret_flow, sequence_of(pkt, client));
 }
 
-// Picks a backend for a packet and adds its flow to those that want to start, or settles the packet.
-static void plan(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_burst *burst, unsigned at,
-	struct starts *starts)
+// Picks a backend for a packet and adds its flow to those that want to start, or settles the
+// packet.
+static void plan(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_burst *burst, unsigned at, struct starts *starts)
 {
 	struct sg_pkt *pkt = &burst->pkts[at];
 	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
@@ -89,13 +93,14 @@ static void plan(struct sg_pipeline *pipeline, const struct sg_snapshot *snapsho
 static void note_deltas(struct sg_flow *flow)
 {
 	const struct sg_tuple4 *c = &flow->client, *s = &flow->server;
-	uint16_t addresses = sg_checksum_delta_join(
-		sg_checksum_delta32(c->src_be, s->dst_be), sg_checksum_delta32(c->dst_be, s->src_be));
+	uint16_t addresses = sg_checksum_delta_join(sg_checksum_delta32(c->src_be, s->dst_be),
+		sg_checksum_delta32(c->dst_be, s->src_be));
 	uint32_t old_ports = (uint32_t)c->sport_be << 16 | c->dport_be;
 	uint32_t new_ports = (uint32_t)s->dport_be << 16 | s->sport_be;
 
 	flow->l3_delta = addresses;
-	flow->l4_delta = sg_checksum_delta_join(addresses, sg_checksum_delta32(old_ports, new_ports));
+	flow->l4_delta =
+		sg_checksum_delta_join(addresses, sg_checksum_delta32(old_ports, new_ports));
 }
 
 // The oldest embryos make room for the burst's. Established flows never do.
@@ -113,8 +118,8 @@ static void make_room(struct sg_pipeline *pipeline, unsigned n_more)
 }
 
 // Enters one flow that wants to start. Returns why it cannot.
-static enum sg_drop start(struct sg_pipeline *pipeline, struct starts *starts, unsigned i, struct sg_pkt *pkt,
-	const struct sg_tuple4 *tuple, uint64_t hash)
+static enum sg_drop start(struct sg_pipeline *pipeline, struct starts *starts, unsigned i,
+	struct sg_pkt *pkt, const struct sg_tuple4 *tuple, uint64_t hash)
 {
 	struct sg_flow *flow = &starts->flows[i];
 	sg_flow_ref closed;
@@ -124,7 +129,8 @@ static enum sg_drop start(struct sg_pipeline *pipeline, struct starts *starts, u
 	if (pkt->ref)
 		return SG_DROP_NONE;
 	if (!sg_snat_settle(pipeline->snat, pipeline->flows, pipeline->worker, &pipeline->random,
-		    sequence_of(pkt, tuple), &starts->replies[i], &starts->reply_hashes[i], &closed))
+		    sequence_of(pkt, tuple), &starts->replies[i], &starts->reply_hashes[i],
+		    &closed))
 		return SG_DROP_SNAT_PORTS;
 	if (closed)
 		sg_flow_end_bulk(pipeline, &closed, 1);
@@ -140,20 +146,22 @@ static enum sg_drop start(struct sg_pipeline *pipeline, struct starts *starts, u
 
 static void start_all(struct sg_pipeline *pipeline, struct sg_burst *burst, struct starts *starts)
 {
-	sg_snat_propose(pipeline->snat, pipeline->flows, pipeline->worker, &pipeline->random, starts->replies,
-		starts->n, starts->reply_hashes);
+	sg_snat_propose(pipeline->snat, pipeline->flows, pipeline->worker, &pipeline->random,
+		starts->replies, starts->n, starts->reply_hashes);
 	make_room(pipeline, starts->n);
 	for (unsigned i = 0; i < starts->n; i++) {
 		unsigned at = starts->at[i];
 		struct sg_pkt *pkt = &burst->pkts[at];
-		enum sg_drop drop = start(pipeline, starts, i, pkt, &burst->tuples[at], burst->hashes[at]);
+		enum sg_drop drop =
+			start(pipeline, starts, i, pkt, &burst->tuples[at], burst->hashes[at]);
 
 		if (drop != SG_DROP_NONE)
 			lose(pipeline, pkt, drop);
 	}
 }
 
-// Flows that made room for new ones may have had packets in this very burst, whose refs now name nothing or another's.
+// Flows that made room for new ones may have had packets in this very burst, whose refs now name
+// nothing or another's.
 static void check_refs(struct sg_pipeline *pipeline, struct sg_burst *burst)
 {
 	for (unsigned i = 0; i < burst->n; i++) {
@@ -164,7 +172,8 @@ static void check_refs(struct sg_pipeline *pipeline, struct sg_burst *burst)
 			continue;
 		flow = sg_flow_table_get(pipeline->flows, pkt->ref);
 		if (flow->state == SG_FLOW_FREE ||
-			!sg_tuple4_equal(sg_flow_tuple(flow, sg_flow_ref_direction(pkt->ref)), &burst->tuples[i]))
+			!sg_tuple4_equal(sg_flow_tuple(flow, sg_flow_ref_direction(pkt->ref)),
+				&burst->tuples[i]))
 			sg_pkt_drop(pkt, SG_DROP_NO_FLOW);
 	}
 }

@@ -1,11 +1,13 @@
-// steer: decides whose packet a miss is: the kernel's, another worker's, nobody's, or ours to admit.
+// steer: decides whose packet a miss is: the kernel's, another worker's, nobody's, or ours to
+// admit.
 #include "dataplane/pipeline.h"
 
 #include "dataplane/answer.h"
 #include "net/headers.h"
 
-#define IPV4_LINK_MULTICAST  0xe0000000u // 224.0.0.0/24: routing protocols and their kin, never forwarded
-#define IPV4_LINK_MASK       0xffffff00u
+#define IPV4_LINK_MULTICAST \
+	0xe0000000u // 224.0.0.0/24: routing protocols and their kin, never forwarded
+#define IPV4_LINK_MASK        0xffffff00u
 #define ICMPV6_ROUTER_SOLICIT 133
 #define ICMPV6_REDIRECT       137
 
@@ -31,11 +33,13 @@ static void punt_urgently(struct sg_pipeline *pipeline, struct sg_pkt *pkt)
 		sg_pkt_drop(pkt, SG_DROP_PUNT_BUDGET);
 }
 
-static void steer_arp(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
+static void steer_arp(
+	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
 {
 	const struct sg_arp_hdr *arp = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 	uint32_t bits = sg_snapshot_address4(snapshot, arp->target_be);
-	bool for_us = arp->operation_be == __builtin_bswap16(SG_ARP_REQUEST) && (bits & SG_ADDRESS_ANNOUNCE);
+	bool for_us = arp->operation_be == __builtin_bswap16(SG_ARP_REQUEST) &&
+		      (bits & SG_ADDRESS_ANNOUNCE);
 
 	// An announcement of an address by its own holder (RFC 5227) is no question.
 	if (for_us && arp->sender_be != arp->target_be)
@@ -70,8 +74,10 @@ static void steer_ipv6(struct sg_pipeline *pipeline, struct sg_pkt *pkt)
 		sg_pkt_drop(pkt, dst[0] == 0xff ? SG_DROP_MULTICAST : SG_DROP_IPV6_UNSERVED);
 }
 
-// To an address that is no VIP and no SNAT address: the kernel's, if it has it on the twin of this very port.
-static void steer_to_kernel(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
+// To an address that is no VIP and no SNAT address: the kernel's, if it has it on the twin of this
+// very port.
+static void steer_to_kernel(
+	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
 {
 	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 	uint32_t dst = __builtin_bswap32(ip->dst_be);
@@ -92,17 +98,20 @@ static void steer_to_kernel(struct sg_pipeline *pipeline, const struct sg_snapsh
 }
 
 // A SNAT address may be the kernel's own as well, with the ports divided between the two.
-static bool is_the_kernels_share(const struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	const struct sg_pkt *pkt, const struct sg_tuple4 *tuple, const struct sg_ipv4_hdr *ip)
+static bool is_the_kernels_share(const struct sg_pipeline *pipeline,
+	const struct sg_snapshot *snapshot, const struct sg_pkt *pkt, const struct sg_tuple4 *tuple,
+	const struct sg_ipv4_hdr *ip)
 {
 	uint16_t port = __builtin_bswap16(tuple->dport_be);
 
 	if (sg_routes_find4(snapshot->routes, ip->dst_be).kind != SG_ROUTE_LOCAL)
 		return false;
-	return pkt->class != SG_CLASS_FLOW || port < pipeline->snat_port_min || port > pipeline->snat_port_max;
+	return pkt->class != SG_CLASS_FLOW || port < pipeline->snat_port_min ||
+	       port > pipeline->snat_port_max;
 }
 
-static void steer_home(struct sg_pipeline *pipeline, struct sg_pkt *pkt, const struct sg_tuple4 *tuple)
+static void steer_home(
+	struct sg_pipeline *pipeline, struct sg_pkt *pkt, const struct sg_tuple4 *tuple)
 {
 	unsigned home;
 
@@ -115,8 +124,8 @@ static void steer_home(struct sg_pipeline *pipeline, struct sg_pkt *pkt, const s
 	pkt->target = (uint8_t)home;
 }
 
-static void steer_ipv4(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt,
-	const struct sg_tuple4 *tuple)
+static void steer_ipv4(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_pkt *pkt, const struct sg_tuple4 *tuple)
 {
 	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 	const struct sg_icmp_hdr *icmp = (const void *)(pkt->bytes + pkt->l4_offset);

@@ -1,4 +1,5 @@
-// tx: carries verdicts out: to a port, to the kernel, to another worker, or nowhere. The only place that frees a packet.
+// tx: carries verdicts out: to a port, to the kernel, to another worker, or nowhere. The only place
+// that frees a packet.
 #include "dataplane/worker.h"
 
 #include <rte_ethdev.h>
@@ -12,7 +13,8 @@ void sg_tx_drop(struct sg_worker *worker, struct rte_mbuf *mbuf, enum sg_drop dr
 }
 
 // Gives a packet to another thread through a ring that may be full.
-static void hand_over(struct sg_worker *worker, struct rte_ring *ring, struct rte_mbuf *mbuf, enum sg_drop full)
+static void hand_over(
+	struct sg_worker *worker, struct rte_ring *ring, struct rte_mbuf *mbuf, enum sg_drop full)
 {
 	if (rte_ring_enqueue(ring, mbuf) != 0)
 		return sg_tx_drop(worker, mbuf, full);
@@ -42,7 +44,8 @@ void sg_tx_port(struct sg_worker *worker, uint8_t number, struct rte_mbuf *mbuf)
 		return sg_tx_drop(worker, mbuf, SG_DROP_PORT_DOWN);
 	if (queue->owner != worker->number) {
 		*sg_mbuf_meta(mbuf) = (struct sg_mbuf_meta){.port = number, .transmit = true};
-		return hand_over(worker, worker->dataplane->inboxes[queue->owner], mbuf, SG_DROP_HANDOFF_FULL);
+		return hand_over(worker, worker->dataplane->inboxes[queue->owner], mbuf,
+			SG_DROP_HANDOFF_FULL);
 	}
 	queue->mbufs[queue->n++] = mbuf;
 	if (queue->n == SG_TX_BATCH)
@@ -56,7 +59,8 @@ static void to_kernel(struct sg_worker *worker, uint8_t port, struct rte_mbuf *m
 	hand_over(worker, urgent ? way->punt_urgent : way->punt, mbuf, SG_DROP_PUNT_FULL);
 }
 
-static void forward(struct sg_worker *worker, const struct sg_snapshot *snapshot, const struct sg_pkt *pkt)
+static void forward(
+	struct sg_worker *worker, const struct sg_snapshot *snapshot, const struct sg_pkt *pkt)
 {
 	const struct sg_hop *way = &snapshot->routes->hops[pkt->hop];
 
@@ -80,9 +84,11 @@ static void answer(struct sg_worker *worker, const struct sg_pkt *pkt)
 
 static void hand_off(struct sg_worker *worker, const struct sg_pkt *pkt)
 {
-	*sg_mbuf_meta(pkt->buffer) = (struct sg_mbuf_meta){
-		.port = pkt->port, .from_kernel = pkt->flags & SG_PKT_FROM_KERNEL, .handed_off = true};
-	hand_over(worker, worker->dataplane->inboxes[pkt->target], pkt->buffer, SG_DROP_HANDOFF_FULL);
+	*sg_mbuf_meta(pkt->buffer) = (struct sg_mbuf_meta){.port = pkt->port,
+		.from_kernel = pkt->flags & SG_PKT_FROM_KERNEL,
+		.handed_off = true};
+	hand_over(
+		worker, worker->dataplane->inboxes[pkt->target], pkt->buffer, SG_DROP_HANDOFF_FULL);
 }
 
 // Stages may have cut padding off, or made another packet of it.
@@ -94,7 +100,8 @@ static void set_length(const struct sg_pkt *pkt)
 	mbuf->pkt_len = pkt->length;
 }
 
-void sg_tx_burst(struct sg_worker *worker, const struct sg_snapshot *snapshot, struct sg_burst *burst)
+void sg_tx_burst(
+	struct sg_worker *worker, const struct sg_snapshot *snapshot, struct sg_burst *burst)
 {
 	for (unsigned i = 0; i < burst->n; i++) {
 		const struct sg_pkt *pkt = &burst->pkts[i];
@@ -112,7 +119,8 @@ void sg_tx_burst(struct sg_worker *worker, const struct sg_snapshot *snapshot, s
 			break;
 		case SG_VERDICT_PUNT:
 		case SG_VERDICT_PUNT_URGENT:
-			to_kernel(worker, pkt->port, pkt->buffer, pkt->verdict == SG_VERDICT_PUNT_URGENT);
+			to_kernel(worker, pkt->port, pkt->buffer,
+				pkt->verdict == SG_VERDICT_PUNT_URGENT);
 			break;
 		case SG_VERDICT_HANDOFF:
 			hand_off(worker, pkt);
@@ -141,8 +149,8 @@ void sg_tx_announce(struct sg_worker *worker, uint32_t addr_be)
 		if (!mbuf)
 			return; // the next walk announces it again
 		sg_counter_add(&worker->counters->generated, 1);
-		sg_announce_write(
-			(void *)rte_pktmbuf_append(mbuf, SG_ANNOUNCE_FRAME_BYTES), port->mac, addr_be);
+		sg_announce_write((void *)rte_pktmbuf_append(mbuf, SG_ANNOUNCE_FRAME_BYTES),
+			port->mac, addr_be);
 		sg_tx_port(worker, port->number, mbuf);
 	}
 }

@@ -1,4 +1,5 @@
-// What a worker wishes the control thread to resolve: a ring with one writer (the worker) and one reader (control).
+// What a worker wishes the control thread to resolve: a ring with one writer (the worker) and one
+// reader (control).
 //
 // When it is full a wish is lost, and made again with a later packet.
 #pragma once
@@ -18,13 +19,15 @@ struct sg_wishes {
 
 static inline void sg_wishes_put(struct sg_wishes *wishes, struct sg_wish wish)
 {
-	// Acquire pairs with the release in sg_wishes_take: the entry has been read before it is written again.
+	// Acquire pairs with the release in sg_wishes_take: the entry has been read before it is
+	// written again.
 	uint32_t tail = __atomic_load_n(&wishes->tail, __ATOMIC_ACQUIRE);
 
 	if (wishes->head - tail == SG_WISHES)
 		return;
 	wishes->entries[wishes->head % SG_WISHES] = wish;
-	// Release pairs with the acquire in sg_wishes_take: the entry is whole when the head shows it.
+	// Release pairs with the acquire in sg_wishes_take: the entry is whole when the head shows
+	// it.
 	__atomic_store_n(&wishes->head, wishes->head + 1, __ATOMIC_RELEASE);
 }
 

@@ -1,4 +1,5 @@
-// worker: the loop that carries packets from the queues through the pipeline, and what it does between bursts.
+// worker: the loop that carries packets from the queues through the pipeline, and what it does
+// between bursts.
 #include "dataplane/worker.h"
 
 #include <string.h>
@@ -10,18 +11,19 @@
 
 #include "base/clock.h"
 
-#define EMPTY_TURNS      64    // before an adaptive worker sleeps
-#define SLEEP_FIRST_US   20
-#define SLEEP_MAX_US     200
-#define STOLEN_GAP_US    1000  // a turn that began this late means that the CPU was elsewhere
-#define CLOCK_PERIOD_US  250   // how stale the time of a turn may be
+#define EMPTY_TURNS     64 // before an adaptive worker sleeps
+#define SLEEP_FIRST_US  20
+#define SLEEP_MAX_US    200
+#define STOLEN_GAP_US   1000 // a turn that began this late means that the CPU was elsewhere
+#define CLOCK_PERIOD_US 250  // how stale the time of a turn may be
 
 void sg_worker_assign_queues(struct sg_worker *worker, struct sg_dataplane *dataplane)
 {
 	worker->n_rx_queues = 0;
 	for (unsigned i = 0; i < dataplane->n_ports; i++) {
 		const struct sg_port *port = &dataplane->ports[i];
-		unsigned n = port->n_tx_queues < dataplane->n_workers ? port->n_tx_queues : dataplane->n_workers;
+		unsigned n = port->n_tx_queues < dataplane->n_workers ? port->n_tx_queues
+								      : dataplane->n_workers;
 
 		for (unsigned q = worker->number; q < port->n_rx_queues; q += dataplane->n_workers)
 			worker->rx_queues[worker->n_rx_queues++] =
@@ -44,7 +46,8 @@ static void read_clock(struct sg_worker *worker, uint64_t tsc)
 // Notices that this loop stood still though it did not sleep.
 static void note_gap(struct sg_worker *worker, uint64_t tsc)
 {
-	uint64_t us = worker->turn_tsc == 0 ? 0 : (tsc - worker->turn_tsc) / (rte_get_tsc_hz() / 1000000);
+	uint64_t us =
+		worker->turn_tsc == 0 ? 0 : (tsc - worker->turn_tsc) / (rte_get_tsc_hz() / 1000000);
 
 	worker->turn_tsc = tsc;
 	if (us < STOLEN_GAP_US)
@@ -67,8 +70,10 @@ static void note_gauges(struct sg_worker *worker, const struct sg_snapshot *snap
 	struct sg_counters *counters = worker->counters;
 
 	__atomic_store_n(&counters->generation, snapshot->generation, __ATOMIC_RELAXED);
-	__atomic_store_n(&counters->flows, sg_flow_table_count(worker->pipeline->flows), __ATOMIC_RELAXED);
-	__atomic_store_n(&counters->embryos, sg_flow_table_embryos(worker->pipeline->flows), __ATOMIC_RELAXED);
+	__atomic_store_n(
+		&counters->flows, sg_flow_table_count(worker->pipeline->flows), __ATOMIC_RELAXED);
+	__atomic_store_n(&counters->embryos, sg_flow_table_embryos(worker->pipeline->flows),
+		__ATOMIC_RELAXED);
 	sg_counter_add(&counters->turns, 1);
 }
 
@@ -76,7 +81,8 @@ static void announce(struct sg_worker *worker, const struct sg_snapshot *snapsho
 {
 	uint32_t addr_be;
 
-	while ((addr_be = sg_announcer_next(&worker->announcer, snapshot, worker->pipeline->now_ms)) != 0)
+	while ((addr_be = sg_announcer_next(
+			&worker->announcer, snapshot, worker->pipeline->now_ms)) != 0)
 		sg_tx_announce(worker, addr_be);
 }
 

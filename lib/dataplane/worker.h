@@ -42,21 +42,25 @@ struct sg_worker {
 	_Alignas(64) bool stop; // written by control
 };
 
-// Where the queues of all ports go: receive queue q of a port to worker q mod n; a transmit queue to each worker, or
-// where a port has fewer, worker w's packets to the owner of queue w mod n_tx_queues. Control thread, before launch.
+// Where the queues of all ports go: receive queue q of a port to worker q mod n; a transmit queue
+// to each worker, or where a port has fewer, worker w's packets to the owner of queue w mod
+// n_tx_queues. Control thread, before launch.
 void sg_worker_assign_queues(struct sg_worker *worker, struct sg_dataplane *dataplane);
 
-// The loop; returns after sg_worker_stop. For rte_eal_remote_launch: `worker` is a struct sg_worker.
+// The loop; returns after sg_worker_stop. For rte_eal_remote_launch: `worker` is a struct
+// sg_worker.
 int sg_worker_run(void *worker);
 void sg_worker_stop(struct sg_worker *worker); // control thread
 
-// rx.c: one burst from a queue or from the inbox. Returns how many packets; those that only pass through to a
-// transmit queue are given to tx at once and not counted in `burst->n`.
-unsigned sg_rx_queue_burst(struct sg_worker *worker, const struct sg_rx_queue *queue, struct sg_burst *burst);
+// rx.c: one burst from a queue or from the inbox. Returns how many packets; those that only pass
+// through to a transmit queue are given to tx at once and not counted in `burst->n`.
+unsigned sg_rx_queue_burst(
+	struct sg_worker *worker, const struct sg_rx_queue *queue, struct sg_burst *burst);
 unsigned sg_rx_inbox_burst(struct sg_worker *worker, struct sg_burst *burst);
 
 // tx.c: carries the verdicts of a burst out; afterwards no packet of it is ours.
-void sg_tx_burst(struct sg_worker *worker, const struct sg_snapshot *snapshot, struct sg_burst *burst);
+void sg_tx_burst(
+	struct sg_worker *worker, const struct sg_snapshot *snapshot, struct sg_burst *burst);
 // A packet that is whole: out of a port, through the queue's owner.
 void sg_tx_port(struct sg_worker *worker, uint8_t port, struct rte_mbuf *mbuf);
 // Counts and frees.

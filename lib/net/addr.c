@@ -44,7 +44,7 @@ static int parse_number(const char *text, unsigned long max, unsigned long *ret_
 static void clear_host_bits(struct sg_addr *addr, unsigned length)
 {
 	for (unsigned bit = length; bit < sg_family_bits(addr->family); bit++)
-		addr->bytes[bit / 8] &= (uint8_t)~(0x80u >> (bit % 8));
+		addr->bytes[bit / 8] &= (uint8_t) ~(0x80u >> (bit % 8));
 }
 
 int sg_prefix_parse(const char *text, struct sg_prefix *ret_prefix, struct sg_addr *keep_host)

@@ -30,7 +30,8 @@ struct sg_prefix {
 
 // Text to address, of either family. Returns 0 or -EINVAL.
 int sg_addr_parse(const char *text, struct sg_addr *ret_addr);
-// "10.0.0.0/8", "fd00::/8", or an address alone (a prefix of its full length). Host bits that are set are refused
+// "10.0.0.0/8", "fd00::/8", or an address alone (a prefix of its full length). Host bits that are
+// set are refused
 // (-EINVAL) unless `keep_host` is given, which then receives the address as written. May be NULL.
 int sg_prefix_parse(const char *text, struct sg_prefix *ret_prefix, struct sg_addr *keep_host);
 
@@ -45,7 +46,8 @@ bool sg_addr_equal(const struct sg_addr *a, const struct sg_addr *b);
 int sg_addr_compare(const struct sg_addr *a, const struct sg_addr *b); // as memcmp: family first
 bool sg_prefix_contains(const struct sg_prefix *prefix, const struct sg_addr *addr);
 
-// Whether a unicast packet may carry it as a host's address: not 0.0.0.0/8, loopback, multicast, broadcast, ::.
+// Whether a unicast packet may carry it as a host's address: not 0.0.0.0/8, loopback, multicast,
+// broadcast, ::.
 bool sg_addr_is_unicast(const struct sg_addr *addr);
 
 unsigned sg_family_bits(uint8_t family); // 32 or 128

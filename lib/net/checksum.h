@@ -1,7 +1,8 @@
 // The Internet checksum (RFC 1071) and its incremental update (RFC 1624).
 //
-// Sums are kept as partial one's-complement sums of 16-bit words in memory order: no byte swapping is needed
-// anywhere, since the sum of swapped words is the swapped sum. Pure functions, any thread.
+// Sums are kept as partial one's-complement sums of 16-bit words in memory order: no byte swapping
+// is needed anywhere, since the sum of swapped words is the swapped sum. Pure functions, any
+// thread.
 #pragma once
 
 #include <stddef.h>
@@ -25,13 +26,14 @@ static inline uint16_t sg_checksum_finish(uint64_t sum)
 }
 
 // The pseudo header of TCP and UDP over IPv4. `l4_length` is in bytes, host order.
-static inline uint64_t sg_checksum_pseudo4(uint32_t src_be, uint32_t dst_be, uint8_t proto, uint16_t l4_length)
+static inline uint64_t sg_checksum_pseudo4(
+	uint32_t src_be, uint32_t dst_be, uint8_t proto, uint16_t l4_length)
 {
 	return (uint64_t)src_be + dst_be + ((uint32_t)proto << 8) + __builtin_bswap16(l4_length);
 }
 
-// What a change of words adds to a header's sum, in the form that sg_checksum_apply takes: the sum of
-// what is new and the complement of what was there.
+// What a change of words adds to a header's sum, in the form that sg_checksum_apply takes: the sum
+// of what is new and the complement of what was there.
 static inline uint16_t sg_checksum_delta32(uint32_t old_word, uint32_t new_word)
 {
 	return sg_checksum_fold((uint64_t)(uint32_t)~old_word + new_word);

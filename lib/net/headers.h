@@ -1,7 +1,9 @@
-// The headers that stormgate reads and writes, as they are on the wire. All fields are in network order.
+// The headers that stormgate reads and writes, as they are on the wire. All fields are in network
+// order.
 //
 // Ethernet: IEEE 802.3. ARP: RFC 826. IPv4: RFC 791. ICMP: RFC 792. TCP: RFC 9293. UDP: RFC 768.
-// Structs are packed to 2 bytes: an IP header follows 14 bytes of Ethernet, so no field is ever aligned to more.
+// Structs are packed to 2 bytes: an IP header follows 14 bytes of Ethernet, so no field is ever
+// aligned to more.
 #pragma once
 
 #include <assert.h>

@@ -1,8 +1,8 @@
 // The tuple: what tells one direction of one flow from every other.
 //
-// 16 bytes, so that it is hashed, compared and copied as one register. The last two bytes are not part of
-// its identity: inside a flow record they carry the next hop towards the tuple's *source* (the packets of the
-// other direction go there); in a key for hashing and comparing they are zero.
+// 16 bytes, so that it is hashed, compared and copied as one register. The last two bytes are not
+// part of its identity: inside a flow record they carry the next hop towards the tuple's *source*
+// (the packets of the other direction go there); in a key for hashing and comparing they are zero.
 #pragma once
 
 #include <assert.h>

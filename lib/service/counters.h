@@ -1,10 +1,11 @@
 // What each worker counts. One writer (the worker that owns the block), any number of readers.
 //
 // Counters are 64 bits, only grow, and are never reset: the writer uses plain stores through
-// sg_counter_add, readers relaxed loads through sg_counter_read, so a reader sees each counter whole but not
-// all of them at one instant. At any quiescent moment, for each block,
+// sg_counter_add, readers relaxed loads through sg_counter_read, so a reader sees each counter
+// whole but not all of them at one instant. At any quiescent moment, for each block,
 //
-//     received + generated + handed_in = forwarded + punted + consumed + dropped + handed_out + held
+//     received + generated + handed_in = forwarded + punted + consumed + dropped + handed_out +
+//     held
 //
 // and in the sum over all blocks (workers and the twins' thread) handed_in = handed_out.
 #pragma once
@@ -49,21 +50,21 @@ struct sg_counters {
 	uint64_t held;         // a gauge: waiting for a next hop right now
 	sg_counter dropped[SG_DROP_COUNT];
 
-	sg_counter turns;           // of the worker's loop
+	sg_counter turns; // of the worker's loop
 	sg_counter flows_created;
 	sg_counter flows_ended;
 	sg_counter embryos_recycled;
-	uint64_t flows;             // a gauge: live records in this worker's table
-	uint64_t embryos;           // a gauge
-	sg_counter sweeps;          // full passes of the ageing sweep over this worker's table
-	sg_counter sleeps;          // adaptive polling: times the worker slept
-	sg_counter stolen_gaps;     // times the loop stood still for over 1 ms
-	uint64_t stolen_max_us;     // the longest of them
-	uint64_t generation;        // of the snapshot that this worker used in its last turn
+	uint64_t flows;         // a gauge: live records in this worker's table
+	uint64_t embryos;       // a gauge
+	sg_counter sweeps;      // full passes of the ageing sweep over this worker's table
+	sg_counter sleeps;      // adaptive polling: times the worker slept
+	sg_counter stolen_gaps; // times the loop stood still for over 1 ms
+	uint64_t stolen_max_us; // the longest of them
+	uint64_t generation;    // of the snapshot that this worker used in its last turn
 };
 
-// The blocks of one worker. `services` and `backends` are indexed by slot and belong to one large mapping that
-// the kernel fills page by page as slots are used.
+// The blocks of one worker. `services` and `backends` are indexed by slot and belong to one large
+// mapping that the kernel fills page by page as slots are used.
 struct sg_worker_counters {
 	struct sg_counters *totals;
 	struct sg_traffic *services; // SG_MAX_SERVICES

@@ -4,6 +4,7 @@
 // The meaning says what happened and, where there is something to do, what to do about it.
 #pragma once
 
+// clang-format off
 #define SG_DROP_LIST(X)                                                                            \
 	/* parse: what the bytes are */                                                            \
 	X(TRUNCATED, "truncated", "shorter than its own headers say")                              \
@@ -52,6 +53,7 @@
 	X(PUNT_BUDGET, "punt_budget", "more for the kernel than its budget allows")                \
 	X(PUNT_FULL, "punt_full", "the ring or the TAP towards the kernel is full")                \
 	X(TWIN_FULL, "twin_full", "the kernel sends faster than the workers take it")
+// clang-format on
 
 enum sg_drop {
 	SG_DROP_NONE = 0,

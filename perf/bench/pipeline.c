@@ -1,16 +1,17 @@
 // The whole pipeline and its stages: nanoseconds a packet, without rx and tx.
 //
-//     pipeline/snat/v4/established   segments of known connections, both directions mixed, uniform popularity
-//     pipeline/snat/v4/zipf          the same with few popular flows (Zipf, s = 1)
+//     pipeline/snat/v4/established   segments of known connections, both directions mixed, uniform
+//     popularity pipeline/snat/v4/zipf          the same with few popular flows (Zipf, s = 1)
 //     pipeline/snat/v4/burst1        the same in bursts of one packet
-//     pipeline/snat/v4/new           a SYN of a new client every packet, the table between 20 and 80 % full
-//     pipeline/snat/v4/new_expiring  the same in a steady state, with ageing at work
-//     pipeline/snat/v4/flood         SYNs with the embryos' share used up; half of the table is established flows
-//     stage/S                        one stage of the above: parse, lookup, rewrite of established; steer, admit,
+//     pipeline/snat/v4/new           a SYN of a new client every packet, the table between 20 and
+//     80 % full pipeline/snat/v4/new_expiring  the same in a steady state, with ageing at work
+//     pipeline/snat/v4/flood         SYNs with the embryos' share used up; half of the table is
+//     established flows stage/S                        one stage of the above: parse, lookup,
+//     rewrite of established; steer, admit,
 //                                    schedule of new flows
 //
-// Packets are made outside the time that counts. Their bytes are in the cache; the cold column has them flushed
-// out before each burst, as if a device without DDIO had written them.
+// Packets are made outside the time that counts. Their bytes are in the cache; the cold column has
+// them flushed out before each burst, as if a device without DDIO had written them.
 #include "bench/world.h"
 
 #include <math.h>
@@ -39,8 +40,8 @@ enum stage {
 	STAGE_REWRITE,
 	N_STAGES,
 };
-static const char *const stage_names[N_STAGES] = {
-	"stage/parse", "stage/lookup", "stage/steer", "stage/admit", "stage/schedule", "stage/rewrite"};
+static const char *const stage_names[N_STAGES] = {"stage/parse", "stage/lookup", "stage/steer",
+	"stage/admit", "stage/schedule", "stage/rewrite"};
 
 // Picks flows by popularity.
 struct picker {
@@ -126,7 +127,8 @@ static uint64_t empty_ticks(void)
 	return least;
 }
 
-static double established_ns(struct sg_world *world, struct picker *picker, unsigned burst, bool cold)
+static double established_ns(
+	struct sg_world *world, struct picker *picker, unsigned burst, bool cold)
 {
 	uint32_t n = (cold ? COLD_PACKETS : PACKETS) / (burst == 1 ? 8 : 1);
 	uint64_t empty = empty_ticks(), ticks = 0;
@@ -150,13 +152,17 @@ static void demand_forwarded(const struct sg_world *world)
 
 static void bench_established(struct sg_bench *bench, struct sg_bench_point point, bool variants)
 {
-	const struct sg_world_options options = {.services = point.services, .backends = point.backends,
+	const struct sg_world_options options = {.services = point.services,
+		.backends = point.backends,
 		.max_flows = (uint32_t)(point.flows * 100 / FILL_PERCENT),
-		.snat_addresses = (uint32_t)(point.flows / ((uint64_t)point.services * point.backends * 40000) + 4)};
+		.snat_addresses = (uint32_t)(point.flows / ((uint64_t)point.services *
+								   point.backends * 40000) +
+					     4)};
 	struct sg_world *world = aligned_alloc(64, sizeof(*world));
 	struct sg_bench_samples hot = {0}, cold = {0}, zipf = {0}, single = {0};
 	struct picker picker = {.random = 1, .n = (uint32_t)point.flows};
-	struct picker popular = {.random = 1, .n = (uint32_t)point.flows, .zipf = make_zipf((uint32_t)point.flows)};
+	struct picker popular = {
+		.random = 1, .n = (uint32_t)point.flows, .zipf = make_zipf((uint32_t)point.flows)};
 
 	sg_world_open(world, bench, &options);
 	sg_world_fill(world, (uint32_t)point.flows);
@@ -182,9 +188,12 @@ static void bench_established(struct sg_bench *bench, struct sg_bench_point poin
 
 static struct sg_world *open_new(struct sg_bench *bench, struct sg_bench_point point)
 {
-	const struct sg_world_options options = {.services = point.services, .backends = point.backends,
+	const struct sg_world_options options = {.services = point.services,
+		.backends = point.backends,
 		.max_flows = (uint32_t)point.flows,
-		.snat_addresses = (uint32_t)(point.flows / ((uint64_t)point.services * point.backends * 40000) + 4)};
+		.snat_addresses = (uint32_t)(point.flows / ((uint64_t)point.services *
+								   point.backends * 40000) +
+					     4)};
 	struct sg_world *world = aligned_alloc(64, sizeof(*world));
 
 	sg_world_open(world, bench, &options);
@@ -196,7 +205,8 @@ static uint32_t count(const struct sg_world *world)
 	return sg_flow_table_count(world->pipeline->flows);
 }
 
-// Empties the table as time does, at once: the sweep's pace is by time, so each turn is told that long has passed.
+// Empties the table as time does, at once: the sweep's pace is by time, so each turn is told that
+// long has passed.
 static void age_all_out(struct sg_world *world)
 {
 	sg_world_pass_ms(world, 8000000);
@@ -331,7 +341,8 @@ static void time_stages(struct sg_world *world, uint64_t ticks[N_STAGES], uint64
 	sg_stage_rewrite(pipeline, world->snapshot, &world->burst);
 	at[6] = sg_bench_ticks();
 	for (unsigned i = 0; i < N_STAGES; i++)
-		ticks[i] += at[i + 1] - at[i] - (at[i + 1] - at[i] < empty ? at[i + 1] - at[i] : empty);
+		ticks[i] +=
+			at[i + 1] - at[i] - (at[i + 1] - at[i] < empty ? at[i + 1] - at[i] : empty);
 }
 
 static bool is_of_new_flows(enum stage stage)
@@ -339,8 +350,8 @@ static bool is_of_new_flows(enum stage stage)
 	return stage == STAGE_STEER || stage == STAGE_ADMIT || stage == STAGE_SCHEDULE;
 }
 
-static void sample_stages(struct sg_bench *bench, struct sg_bench_samples samples[N_STAGES], const uint64_t *ticks,
-	bool of_new_flows, uint64_t n)
+static void sample_stages(struct sg_bench *bench, struct sg_bench_samples samples[N_STAGES],
+	const uint64_t *ticks, bool of_new_flows, uint64_t n)
 {
 	for (unsigned i = 0; i < N_STAGES; i++) {
 		if (is_of_new_flows(i) == of_new_flows)
@@ -351,8 +362,9 @@ static void sample_stages(struct sg_bench *bench, struct sg_bench_samples sample
 static void bench_stages(struct sg_bench *bench, struct sg_bench_point point)
 {
 	struct sg_bench_samples samples[N_STAGES] = {0};
-	struct sg_world *world = open_new(bench, (struct sg_bench_point){
-							 point.flows * 100 / FILL_PERCENT, point.services, point.backends});
+	struct sg_world *world =
+		open_new(bench, (struct sg_bench_point){point.flows * 100 / FILL_PERCENT,
+					point.services, point.backends});
 	struct picker picker = {.random = 1, .n = (uint32_t)point.flows};
 	uint32_t next_flow = (uint32_t)point.flows;
 	uint64_t empty = empty_ticks();
@@ -399,6 +411,7 @@ void sg_bench_pipeline(struct sg_bench *bench)
 		bench_established(bench, (struct sg_bench_point){1000000, services, 10}, false);
 	for (unsigned backends = 1; backends <= 1000; backends *= 10) {
 		if (backends != 10)
-			bench_established(bench, (struct sg_bench_point){100000, 1, backends}, false);
+			bench_established(
+				bench, (struct sg_bench_point){100000, 1, backends}, false);
 	}
 }

@@ -45,8 +45,8 @@ static struct sg_service_spec *make_service(const struct sg_world_options *optio
 	for (unsigned i = 0; i < options->backends; i++) {
 		struct sg_backend_spec backend = {.port = 8080, .weight = 1};
 
-		backend.address =
-			sg_addr_from_ipv4(__builtin_bswap32(0x0a000000 + number * options->backends + i + 1));
+		backend.address = sg_addr_from_ipv4(
+			__builtin_bswap32(0x0a000000 + number * options->backends + i + 1));
 		sg_service_spec_put_backend(spec, &backend);
 	}
 	return spec;
@@ -63,8 +63,10 @@ static struct sg_routes *make_routes(void)
 	free(routes->hops);
 	routes->hops = calloc(3, sizeof(routes->hops[0]));
 	routes->n_hops = 3;
-	routes->hops[1] = (struct sg_hop){.port = 0, .kind = SG_HOP_PORT, .dst_mac = {2, 1}, .src_mac = {2}};
-	routes->hops[2] = (struct sg_hop){.port = 1, .kind = SG_HOP_PORT, .dst_mac = {2, 2}, .src_mac = {2}};
+	routes->hops[1] =
+		(struct sg_hop){.port = 0, .kind = SG_HOP_PORT, .dst_mac = {2, 1}, .src_mac = {2}};
+	routes->hops[2] =
+		(struct sg_hop){.port = 1, .kind = SG_HOP_PORT, .dst_mac = {2, 2}, .src_mac = {2}};
 	sg_trie_unref(routes->ipv4);
 	routes->ipv4 = sg_trie_create(entries, 2, SG_FAMILY_IPV4);
 	return routes;
@@ -80,7 +82,8 @@ static void open_pipeline(struct sg_world *world)
 	for (unsigned i = 0; i < options->snat_addresses; i++)
 		addresses_be[i] = __builtin_bswap32(0x0aff0001 + i);
 	sg_home_init(&world->home, sg_toeplitz_default_key, 1);
-	world->snat = sg_snat_pool_create(&world->home, addresses_be, options->snat_addresses, 1024, 65535, NULL);
+	world->snat = sg_snat_pool_create(
+		&world->home, addresses_be, options->snat_addresses, 1024, 65535, NULL);
 	memcpy(ports[0].mac, port_macs[0], 6);
 	memcpy(ports[1].mac, port_macs[1], 6);
 	world->counters = (struct sg_worker_counters){.totals = &world->totals,
@@ -88,14 +91,21 @@ static void open_pipeline(struct sg_world *world)
 		.backends = calloc(SG_MAX_BACKENDS, sizeof(struct sg_traffic))};
 	world->memory = sg_bench_memory(world->bench, bytes);
 	memset(world->memory, 0, bytes);
-	world->pipeline = sg_pipeline_init(world->memory,
-		&(struct sg_pipeline_settings){.n_workers = 1, .ports = ports, .n_ports = 2,
-			.home = &world->home, .snat = world->snat, .snat_port_min = 1024,
-			.snat_port_max = 65535, .timeouts = world->settings.timeouts,
-			.max_flows = options->max_flows, .counters = &world->counters});
+	world->pipeline =
+		sg_pipeline_init(world->memory, &(struct sg_pipeline_settings){.n_workers = 1,
+							.ports = ports,
+							.n_ports = 2,
+							.home = &world->home,
+							.snat = world->snat,
+							.snat_port_min = 1024,
+							.snat_port_max = 65535,
+							.timeouts = world->settings.timeouts,
+							.max_flows = options->max_flows,
+							.counters = &world->counters});
 }
 
-void sg_world_open(struct sg_world *world, struct sg_bench *bench, const struct sg_world_options *options)
+void sg_world_open(
+	struct sg_world *world, struct sg_bench *bench, const struct sg_world_options *options)
 {
 	struct sg_error error;
 
@@ -108,7 +118,8 @@ void sg_world_open(struct sg_world *world, struct sg_bench *bench, const struct 
 		sg_state_put(&world->state, make_service(options, i));
 	world->routes = make_routes();
 	world->compiler = sg_compiler_create(&world->settings);
-	if (sg_compiler_compile(world->compiler, &world->state, world->routes, 0, &world->snapshot, &error) < 0)
+	if (sg_compiler_compile(
+		    world->compiler, &world->state, world->routes, 0, &world->snapshot, &error) < 0)
 		sg_bench_die("%s", error.text);
 	open_pipeline(world);
 	world->now_ms = 1000000;
@@ -143,18 +154,29 @@ static void put(struct sg_world *world, unsigned at, uint8_t *frame, uint8_t por
 
 	memcpy(eth->dst, port_macs[port], 6);
 	eth->ethertype_be = __builtin_bswap16(SG_ETHERTYPE_IPV4);
-	*ip = (struct sg_ipv4_hdr){.version_ihl = 0x45, .total_length_be = __builtin_bswap16(40), .ttl = 64,
-		.proto = SG_PROTO_TCP, .src_be = tuple->src_be, .dst_be = tuple->dst_be};
-	*tcp = (struct sg_tcp_hdr){.sport_be = tuple->sport_be, .dport_be = tuple->dport_be, .offset = 5 << 4,
+	*ip = (struct sg_ipv4_hdr){.version_ihl = 0x45,
+		.total_length_be = __builtin_bswap16(40),
+		.ttl = 64,
+		.proto = SG_PROTO_TCP,
+		.src_be = tuple->src_be,
+		.dst_be = tuple->dst_be};
+	*tcp = (struct sg_tcp_hdr){.sport_be = tuple->sport_be,
+		.dport_be = tuple->dport_be,
+		.offset = 5 << 4,
 		.flags = flags};
-	world->burst.pkts[at] = (struct sg_pkt){.bytes = frame, .length = SG_WORLD_FRAME_BYTES,
-		.room = SG_WORLD_FRAME_BYTES, .port = port, .flags = SG_PKT_IP_GOOD | SG_PKT_L4_GOOD};
+	world->burst.pkts[at] = (struct sg_pkt){.bytes = frame,
+		.length = SG_WORLD_FRAME_BYTES,
+		.room = SG_WORLD_FRAME_BYTES,
+		.port = port,
+		.flags = SG_PKT_IP_GOOD | SG_PKT_L4_GOOD};
 }
 
 void sg_world_client(struct sg_world *world, unsigned at, uint8_t *frame, uint32_t flow, bool syn)
 {
-	const struct sg_tuple4 tuple = {.src_be = client_be(flow), .dst_be = vip_be(flow % world->options.services),
-		.sport_be = client_port_be(flow), .dport_be = __builtin_bswap16(80)};
+	const struct sg_tuple4 tuple = {.src_be = client_be(flow),
+		.dst_be = vip_be(flow % world->options.services),
+		.sport_be = client_port_be(flow),
+		.dport_be = __builtin_bswap16(80)};
 
 	put(world, at, frame, 0, syn ? SG_TCP_SYN : SG_TCP_ACK, &tuple);
 }
@@ -170,9 +192,9 @@ void sg_world_confirm_burst(struct sg_world *world)
 		sg_flow_ref ref = world->burst.pkts[i].ref;
 
 		if (world->burst.pkts[i].verdict != SG_VERDICT_FORWARD)
-			sg_bench_die("a flow was not made: %s", world->burst.pkts[i].drop
-									 ? sg_drop_name(world->burst.pkts[i].drop)
-									 : "no drop");
+			sg_bench_die("a flow was not made: %s",
+				world->burst.pkts[i].drop ? sg_drop_name(world->burst.pkts[i].drop)
+							  : "no drop");
 		sg_flow_table_get(world->pipeline->flows, ref)->state = SG_FLOW_TCP_ESTABLISHED;
 		sg_flow_table_confirm(world->pipeline->flows, ref);
 	}
@@ -192,6 +214,7 @@ void sg_world_fill(struct sg_world *world, uint32_t n)
 		sg_world_confirm_burst(world);
 		for (unsigned i = 0; i < world->burst.n; i++)
 			world->replies[flow + i] =
-				sg_flow_table_get(world->pipeline->flows, world->burst.pkts[i].ref)->server;
+				sg_flow_table_get(world->pipeline->flows, world->burst.pkts[i].ref)
+					->server;
 	}
 }

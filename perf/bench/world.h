@@ -1,8 +1,9 @@
-// A gateway without a NIC for the pipeline's benchmarks: a configuration of so many services and backends, compiled, and one
-// worker's pipeline over it, filled with so many flows.
+// A gateway without a NIC for the pipeline's benchmarks: a configuration of so many services and
+// backends, compiled, and one worker's pipeline over it, filled with so many flows.
 //
-// Everything is reached through a gateway on either side (clients 0.0.0.0/0, pods 10.0.0.0/8), as on a routed pod network. Service s has
-// the VIP 203.0.x.y, TCP port 80; backend b of it is 10.x.y.b. A flow is a number, as in subject.h.
+// Everything is reached through a gateway on either side (clients 0.0.0.0/0, pods 10.0.0.0/8), as
+// on a routed pod network. Service s has the VIP 203.0.x.y, TCP port 80; backend b of it
+// is 10.x.y.b. A flow is a number, as in subject.h.
 #pragma once
 
 #include "bench/bench.h"
@@ -14,8 +15,8 @@
 
 struct sg_world_options {
 	unsigned services;
-	unsigned backends;   // of each
-	uint32_t max_flows;  // the table's capacity
+	unsigned backends;  // of each
+	uint32_t max_flows; // the table's capacity
 	uint32_t snat_addresses;
 	enum sg_scheduler scheduler;
 };
@@ -41,14 +42,15 @@ struct sg_world {
 	uint8_t frames[SG_BENCH_BURST][SG_WORLD_FRAME_BYTES];
 };
 
-void sg_world_open(struct sg_world *world, struct sg_bench *bench, const struct sg_world_options *options);
+void sg_world_open(
+	struct sg_world *world, struct sg_bench *bench, const struct sg_world_options *options);
 void sg_world_close(struct sg_world *world);
 
 // Makes flows 0 to n - 1, each established.
 void sg_world_fill(struct sg_world *world, uint32_t n);
 
-// Puts a packet into place `at` of the burst: a flow's client sending (a SYN, or a plain segment), or its backend.
-// `frame` has SG_WORLD_FRAME_BYTES and keeps the packet's bytes.
+// Puts a packet into place `at` of the burst: a flow's client sending (a SYN, or a plain segment),
+// or its backend. `frame` has SG_WORLD_FRAME_BYTES and keeps the packet's bytes.
 void sg_world_client(struct sg_world *world, unsigned at, uint8_t *frame, uint32_t flow, bool syn);
 void sg_world_backend(struct sg_world *world, unsigned at, uint8_t *frame, uint32_t flow);
 

@@ -1,8 +1,9 @@
-// Any bytes as a burst of frames, through the whole pipeline: nothing crashes, every packet gets a verdict, and what is forwarded
-// leaves towards a backend or a client that the flow names.
+// Any bytes as a burst of frames, through the whole pipeline: nothing crashes, every packet gets a
+// verdict, and what is forwarded leaves towards a backend or a client that the flow names.
 //
-// Input: packets one after the other, each a byte of flags (bit 0 from the kernel, bit 1 handed over, bit 2 checksums vouched
-// for, bits 4 to 7 seconds to pass first), a byte of port (bit 0), two bytes of length (big endian), then the frame.
+// Input: packets one after the other, each a byte of flags (bit 0 from the kernel, bit 1 handed
+// over, bit 2 checksums vouched for, bits 4 to 7 seconds to pass first), a byte of port (bit 0),
+// two bytes of length (big endian), then the frame.
 #include "rig.h"
 #include "target.h"
 
@@ -26,7 +27,8 @@ static void demand(bool holds)
 }
 
 // The next packet of the input into the burst. False at the end.
-static bool read_packet(struct input *input, struct rig *rig, struct frame *frame, struct sg_pkt *ret_pkt)
+static bool read_packet(
+	struct input *input, struct rig *rig, struct frame *frame, struct sg_pkt *ret_pkt)
 {
 	size_t length;
 	uint8_t flags;
@@ -38,9 +40,12 @@ static bool read_packet(struct input *input, struct rig *rig, struct frame *fram
 	if (length > input->left - 4)
 		length = input->left - 4;
 	memcpy(frame->bytes, input->at + 4, length);
-	*ret_pkt = (struct sg_pkt){.bytes = frame->bytes, .length = (uint16_t)length, .room = FRAME_ROOM,
+	*ret_pkt = (struct sg_pkt){.bytes = frame->bytes,
+		.length = (uint16_t)length,
+		.room = FRAME_ROOM,
 		.port = input->at[1] & 1};
-	ret_pkt->flags = (uint8_t)((flags & 1 ? SG_PKT_FROM_KERNEL : 0) | (flags & 2 ? SG_PKT_HANDED_OFF : 0) |
+	ret_pkt->flags = (uint8_t)((flags & 1 ? SG_PKT_FROM_KERNEL : 0) |
+				   (flags & 2 ? SG_PKT_HANDED_OFF : 0) |
 				   (flags & 4 ? SG_PKT_IP_GOOD | SG_PKT_L4_GOOD : 0));
 	rig_pass_ms(rig, (flags >> 4) * 1000u);
 	input->at += 4 + length;
@@ -71,11 +76,13 @@ static void run_burst(struct rig *rig)
 	for (unsigned i = 0; i < rig->burst.n; i++)
 		check_packet(rig, &rig->burst.pkts[i]);
 	sg_pipeline_sweep(rig->pipelines[0]);
-	demand(totals->flows_created - totals->flows_ended == sg_flow_table_count(rig->pipelines[0]->flows));
+	demand(totals->flows_created - totals->flows_ended ==
+		sg_flow_table_count(rig->pipelines[0]->flows));
 	rig->burst.n = 0;
 }
 
-// Opened once: what an input leaves behind is aged out before the next, and what is random starts over.
+// Opened once: what an input leaves behind is aged out before the next, and what is random starts
+// over.
 static struct rig *fresh_rig(void)
 {
 	static struct rig rig;

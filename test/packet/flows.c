@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-// One end's next packet. `from_client`: towards the VIP on port 0; otherwise from the pod to where the
-// last packet to it came from.
+// One end's next packet. `from_client`: towards the VIP on port 0; otherwise from the pod to where
+// the last packet to it came from.
 struct peer {
 	struct rig *rig;
 	struct ipv4_text client; // as the client sends
@@ -21,10 +21,12 @@ struct peer {
 static struct peer meet(struct rig *rig, uint8_t proto, uint16_t sport, uint16_t dport)
 {
 	return (struct peer){.rig = rig,
-		.client = {.src = CLIENT, .dst = VIP, .sport = sport, .dport = dport, .proto = proto}};
+		.client = {
+			.src = CLIENT, .dst = VIP, .sport = sport, .dport = dport, .proto = proto}};
 }
 
-static const struct sg_pkt *client_sends(struct peer *peer, uint8_t flags, uint32_t seq, uint32_t ack, uint16_t payload)
+static const struct sg_pkt *client_sends(
+	struct peer *peer, uint8_t flags, uint32_t seq, uint32_t ack, uint16_t payload)
 {
 	struct frame frame;
 	const struct sg_pkt *pkt;
@@ -38,14 +40,18 @@ static const struct sg_pkt *client_sends(struct peer *peer, uint8_t flags, uint3
 	if (pkt->verdict == SG_VERDICT_FORWARD) {
 		const struct sg_tcp_hdr *ports = frame_l4(&peer->rig->out);
 
-		peer->pod = (struct ipv4_text){.src = NULL, .dst = SNAT, .proto = peer->client.proto,
-			.sport = ntohs(ports->dport_be), .dport = ntohs(ports->sport_be)};
+		peer->pod = (struct ipv4_text){.src = NULL,
+			.dst = SNAT,
+			.proto = peer->client.proto,
+			.sport = ntohs(ports->dport_be),
+			.dport = ntohs(ports->sport_be)};
 		peer->pod.src = frame_ip(&peer->rig->out)->dst_be == addr_be(POD) ? POD : POD2;
 	}
 	return pkt;
 }
 
-static const struct sg_pkt *pod_sends(struct peer *peer, uint8_t flags, uint32_t seq, uint32_t ack, uint16_t payload)
+static const struct sg_pkt *pod_sends(
+	struct peer *peer, uint8_t flags, uint32_t seq, uint32_t ack, uint16_t payload)
 {
 	struct frame frame;
 
@@ -78,7 +84,8 @@ static void close_both_sides(struct peer *peer)
 	expect(client_sends(peer, SG_TCP_ACK, 102, 502, 0), SG_VERDICT_FORWARD);
 }
 
-static void expect_addresses(struct rig *rig, const char *src, const char *dst, const uint8_t dst_mac[6])
+static void expect_addresses(
+	struct rig *rig, const char *src, const char *dst, const uint8_t dst_mac[6])
 {
 	assert_int_equal(frame_ip(&rig->out)->src_be, addr_be(src));
 	assert_int_equal(frame_ip(&rig->out)->dst_be, addr_be(dst));
@@ -148,7 +155,8 @@ void packets_of_one_new_flow_in_one_burst_share_it(void **unused)
 {
 	struct rig rig;
 	struct frame frames[SG_BURST];
-	struct ipv4_text text = {.src = CLIENT, .dst = VIP, .sport = 9, .dport = 53, .proto = SG_PROTO_UDP};
+	struct ipv4_text text = {
+		.src = CLIENT, .dst = VIP, .sport = 9, .dport = 53, .proto = SG_PROTO_UDP};
 
 	(void)unused;
 	rig_open(&rig, &(struct rig_options){0});
@@ -192,7 +200,8 @@ void a_syn_over_a_closed_connection_starts_anew(void **unused)
 void a_closed_flow_ages_out_and_an_open_one_stays(void **unused)
 {
 	struct rig rig;
-	struct peer closed = meet(&rig, SG_PROTO_TCP, 4000, 80), open = meet(&rig, SG_PROTO_TCP, 4001, 80);
+	struct peer closed = meet(&rig, SG_PROTO_TCP, 4000, 80),
+		    open = meet(&rig, SG_PROTO_TCP, 4001, 80);
 
 	(void)unused;
 	rig_open(&rig, &(struct rig_options){0});
@@ -259,7 +268,8 @@ void a_drained_backend_keeps_its_flows_and_gets_no_new_ones(void **unused)
 void a_removed_backend_finishes_and_then_resets(void **unused)
 {
 	struct rig rig;
-	struct peer peer = meet(&rig, SG_PROTO_TCP, 4000, 80), other = meet(&rig, SG_PROTO_TCP, 4001, 80);
+	struct peer peer = meet(&rig, SG_PROTO_TCP, 4000, 80),
+		    other = meet(&rig, SG_PROTO_TCP, 4001, 80);
 	struct sg_service_spec *spec;
 	const struct sg_tcp_hdr *tcp;
 
@@ -295,7 +305,8 @@ void a_removed_backend_finishes_and_then_resets(void **unused)
 	establish(&peer);
 	spec = edit(&rig, "web");
 	spec->n_backends = 0;
-	sg_compiler_end_now(rig.compiler, "web", &(struct sg_addr){.family = SG_FAMILY_IPV4, .bytes = {10, 0, 0, 3}}, 8080);
+	sg_compiler_end_now(rig.compiler, "web",
+		&(struct sg_addr){.family = SG_FAMILY_IPV4, .bytes = {10, 0, 0, 3}}, 8080);
 	rig_commit(&rig);
 	assert_int_equal(client_sends(&peer, SG_TCP_RST, 101, 0, 0)->drop, SG_DROP_BACKEND_GONE);
 	rig_close(&rig);
@@ -355,7 +366,9 @@ void snat_ports_run_out_by_name(void **unused)
 
 void a_full_table_recycles_embryos_but_no_established_flow(void **unused)
 {
-	enum { MAX = 64 };
+	enum {
+		MAX = 64
+	};
 	struct rig rig;
 	struct peer peers[MAX];
 	unsigned established = 0;
@@ -396,8 +409,13 @@ void a_neighbour_nobody_resolved_is_answered_where_it_spoke(void **unused)
 {
 	static const uint8_t stranger_mac[6] = {0x02, 0, 0, 0, 0xc1, 8};
 	struct rig rig;
-	struct ipv4_text syn = {.src = "198.51.100.8", .dst = VIP, .sport = 4000, .dport = 80,
-		.proto = SG_PROTO_TCP, .flags = SG_TCP_SYN, .seq = 100};
+	struct ipv4_text syn = {.src = "198.51.100.8",
+		.dst = VIP,
+		.sport = 4000,
+		.dport = 80,
+		.proto = SG_PROTO_TCP,
+		.flags = SG_TCP_SYN,
+		.seq = 100};
 	struct peer peer = {.rig = &rig};
 	struct frame frame;
 	struct sg_wish wish;
@@ -409,7 +427,10 @@ void a_neighbour_nobody_resolved_is_answered_where_it_spoke(void **unused)
 	rig_commit(&rig);
 	frame_ipv4(&frame, port_macs[0], stranger_mac, &syn);
 	expect(rig_run(&rig, 0, 0, 0, &frame), SG_VERDICT_FORWARD);
-	peer.pod = (struct ipv4_text){.src = POD, .dst = SNAT, .proto = SG_PROTO_TCP, .sport = 8080,
+	peer.pod = (struct ipv4_text){.src = POD,
+		.dst = SNAT,
+		.proto = SG_PROTO_TCP,
+		.sport = 8080,
 		.dport = ntohs(((struct sg_tcp_hdr *)frame_l4(&rig.out))->sport_be)};
 	for (int i = 0; i < 3; i++) {
 		pkt = pod_sends(&peer, SG_TCP_SYN | SG_TCP_ACK, 500, 101, 0);
@@ -435,7 +456,8 @@ void a_route_change_is_followed_by_flows_that_stand(void **unused)
 	rig_service(&rig, "web", SG_PROTO_TCP, 80);
 	rig_commit(&rig);
 	establish(&peer);
-	// The pod's MAC changes at the same hop; then its address moves to another hop, under a new generation.
+	// The pod's MAC changes at the same hop; then its address moves to another hop, under a new
+	// generation.
 	memcpy(rig.routes->hops[HOP_POD].dst_mac, new_mac, 6);
 	expect(client_sends(&peer, SG_TCP_ACK, 101, 501, 1), SG_VERDICT_FORWARD);
 	expect_addresses(&rig, SNAT, POD, new_mac);

@@ -27,7 +27,8 @@ void *frame_l4(struct frame *frame)
 	return (uint8_t *)frame_ip(frame) + (frame_ip(frame)->version_ihl & 15) * 4;
 }
 
-static void write_eth(struct frame *frame, const uint8_t *dst, const uint8_t *src, uint16_t ethertype)
+static void write_eth(
+	struct frame *frame, const uint8_t *dst, const uint8_t *src, uint16_t ethertype)
 {
 	struct sg_eth_hdr *eth = (void *)frame->bytes;
 
@@ -48,14 +49,20 @@ static void write_l4(struct frame *frame, const struct ipv4_text *text)
 
 	if (text->proto == SG_PROTO_TCP)
 		*(struct sg_tcp_hdr *)l4 = (struct sg_tcp_hdr){.sport_be = htons(text->sport),
-			.dport_be = htons(text->dport), .seq_be = htonl(text->seq), .ack_be = htonl(text->ack),
-			.offset = 5 << 4, .flags = text->flags, .window_be = htons(1000)};
+			.dport_be = htons(text->dport),
+			.seq_be = htonl(text->seq),
+			.ack_be = htonl(text->ack),
+			.offset = 5 << 4,
+			.flags = text->flags,
+			.window_be = htons(1000)};
 	else if (text->proto == SG_PROTO_UDP)
 		*(struct sg_udp_hdr *)l4 = (struct sg_udp_hdr){.sport_be = htons(text->sport),
-			.dport_be = htons(text->dport), .length_be = htons(8 + text->payload), .checksum = 1};
+			.dport_be = htons(text->dport),
+			.length_be = htons(8 + text->payload),
+			.checksum = 1};
 	else
-		*(struct sg_icmp_hdr *)l4 = (struct sg_icmp_hdr){.type = text->icmp_type,
-			.code = text->icmp_code, .rest_be = 0x12345678};
+		*(struct sg_icmp_hdr *)l4 = (struct sg_icmp_hdr){
+			.type = text->icmp_type, .code = text->icmp_code, .rest_be = 0x12345678};
 }
 
 void frame_ipv4(struct frame *frame, const uint8_t dst_mac[6], const uint8_t src_mac[6],
@@ -65,8 +72,12 @@ void frame_ipv4(struct frame *frame, const uint8_t dst_mac[6], const uint8_t src
 	uint16_t total = (uint16_t)(20 + l4_header_bytes(text->proto) + text->payload);
 
 	write_eth(frame, dst_mac, src_mac, SG_ETHERTYPE_IPV4);
-	*ip = (struct sg_ipv4_hdr){.version_ihl = 0x45, .total_length_be = htons(total), .id_be = htons(7),
-		.ttl = text->ttl ? text->ttl : 64, .proto = text->proto, .src_be = addr_be(text->src),
+	*ip = (struct sg_ipv4_hdr){.version_ihl = 0x45,
+		.total_length_be = htons(total),
+		.id_be = htons(7),
+		.ttl = text->ttl ? text->ttl : 64,
+		.proto = text->proto,
+		.src_be = addr_be(text->src),
 		.dst_be = addr_be(text->dst)};
 	frame->length = (uint16_t)(sizeof(struct sg_eth_hdr) + total);
 	write_l4(frame, text);
@@ -77,15 +88,19 @@ void frame_ipv4(struct frame *frame, const uint8_t dst_mac[6], const uint8_t src
 		((struct sg_udp_hdr *)frame_l4(frame))->checksum = 0;
 }
 
-void frame_arp(struct frame *frame, const uint8_t dst_mac[6], const uint8_t src_mac[6], uint16_t operation,
-	const char *sender, const char *target)
+void frame_arp(struct frame *frame, const uint8_t dst_mac[6], const uint8_t src_mac[6],
+	uint16_t operation, const char *sender, const char *target)
 {
 	struct sg_arp_hdr *arp = (void *)(frame->bytes + sizeof(struct sg_eth_hdr));
 
 	write_eth(frame, dst_mac, src_mac, SG_ETHERTYPE_ARP);
-	*arp = (struct sg_arp_hdr){.hardware_be = htons(1), .protocol_be = htons(SG_ETHERTYPE_IPV4),
-		.hardware_length = 6, .protocol_length = 4, .operation_be = htons(operation),
-		.sender_be = addr_be(sender), .target_be = addr_be(target)};
+	*arp = (struct sg_arp_hdr){.hardware_be = htons(1),
+		.protocol_be = htons(SG_ETHERTYPE_IPV4),
+		.hardware_length = 6,
+		.protocol_length = 4,
+		.operation_be = htons(operation),
+		.sender_be = addr_be(sender),
+		.target_be = addr_be(target)};
 	memcpy(arp->sender_mac, src_mac, 6);
 	frame->length = 60;
 }

@@ -1,4 +1,5 @@
-// Frames for packet tests: built from what a row wants to say, with right lengths and checksums, and read back.
+// Frames for packet tests: built from what a row wants to say, with right lengths and checksums,
+// and read back.
 #pragma once
 
 #include <stdbool.h>
@@ -14,7 +15,8 @@ struct frame {
 	uint16_t length;
 };
 
-// What an IPv4 packet of a test says. Zero fields get a plain value: TTL 64, 20-byte headers, no payload.
+// What an IPv4 packet of a test says. Zero fields get a plain value: TTL 64, 20-byte headers, no
+// payload.
 struct ipv4_text {
 	const char *src, *dst; // dotted quads
 	uint16_t sport, dport; // host order
@@ -32,8 +34,8 @@ extern const uint8_t port_macs[2][6]; // stormgate's ports 0 (clients) and 1 (po
 
 void frame_ipv4(struct frame *frame, const uint8_t dst_mac[6], const uint8_t src_mac[6],
 	const struct ipv4_text *text);
-void frame_arp(struct frame *frame, const uint8_t dst_mac[6], const uint8_t src_mac[6], uint16_t operation,
-	const char *sender, const char *target);
+void frame_arp(struct frame *frame, const uint8_t dst_mac[6], const uint8_t src_mac[6],
+	uint16_t operation, const char *sender, const char *target);
 
 struct sg_ipv4_hdr *frame_ip(struct frame *frame);
 void *frame_l4(struct frame *frame);

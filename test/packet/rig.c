@@ -54,14 +54,17 @@ static struct sg_routes *make_routes(void)
 	routes->hops[HOP_TWIN0] = hop_to(port_macs[0], 0, SG_HOP_TWIN);
 	routes->hops[HOP_TWIN1] = hop_to(port_macs[1], 1, SG_HOP_TWIN);
 	sg_trie_unref(routes->ipv4);
-	routes->ipv4 = sg_trie_create(entries, sizeof(entries) / sizeof(entries[0]), SG_FAMILY_IPV4);
+	routes->ipv4 =
+		sg_trie_create(entries, sizeof(entries) / sizeof(entries[0]), SG_FAMILY_IPV4);
 	sg_index_unref(routes->neighbours4);
 	routes->neighbours4 = sg_index_create(8);
-	sg_index_put(routes->neighbours4, SG_NEIGHBOUR_KEY(0, addr_be("198.51.100.1")), HOP_GATEWAY);
+	sg_index_put(
+		routes->neighbours4, SG_NEIGHBOUR_KEY(0, addr_be("198.51.100.1")), HOP_GATEWAY);
 	sg_index_put(routes->neighbours4, SG_NEIGHBOUR_KEY(0, addr_be(CLIENT)), HOP_CLIENT);
 	sg_index_put(routes->neighbours4, SG_NEIGHBOUR_KEY(1, addr_be(POD)), HOP_POD);
 	sg_index_put(routes->neighbours4, SG_NEIGHBOUR_KEY(1, addr_be(POD2)), HOP_POD2);
-	sg_index_put(routes->neighbours4, SG_NEIGHBOUR_KEY(1, addr_be("10.0.0.9")), HOP_UNRESOLVED_POD);
+	sg_index_put(
+		routes->neighbours4, SG_NEIGHBOUR_KEY(1, addr_be("10.0.0.9")), HOP_UNRESOLVED_POD);
 	routes->port_addr4_be[0] = addr_be("198.51.100.11");
 	routes->port_addr4_be[1] = addr_be("10.0.0.11");
 	return routes;
@@ -77,14 +80,21 @@ static void open_worker(struct rig *rig, unsigned worker, uint32_t max_flows)
 	counters->totals = &rig->totals[worker];
 	counters->services = calloc(64, sizeof(struct sg_traffic));
 	counters->backends = calloc(1024, sizeof(struct sg_traffic));
-	rig->memories[worker] = aligned_alloc(64, (sg_pipeline_bytes(max_flows) + 63) & ~(size_t)63);
+	rig->memories[worker] =
+		aligned_alloc(64, (sg_pipeline_bytes(max_flows) + 63) & ~(size_t)63);
 	memset(rig->memories[worker], 0, sg_pipeline_bytes(max_flows));
-	rig->pipelines[worker] = sg_pipeline_init(rig->memories[worker],
-		&(struct sg_pipeline_settings){.worker = worker, .n_workers = rig->n_workers, .ports = ports,
-			.n_ports = 2, .home = &rig->home, .snat = rig->snat,
-			.snat_port_min = rig->settings.snat_port_min,
-			.snat_port_max = rig->settings.snat_port_max, .timeouts = rig->settings.timeouts,
-			.max_flows = max_flows, .counters = counters});
+	rig->pipelines[worker] = sg_pipeline_init(
+		rig->memories[worker], &(struct sg_pipeline_settings){.worker = worker,
+					       .n_workers = rig->n_workers,
+					       .ports = ports,
+					       .n_ports = 2,
+					       .home = &rig->home,
+					       .snat = rig->snat,
+					       .snat_port_min = rig->settings.snat_port_min,
+					       .snat_port_max = rig->settings.snat_port_max,
+					       .timeouts = rig->settings.timeouts,
+					       .max_flows = max_flows,
+					       .counters = counters});
 	sg_pipeline_set_time(rig->pipelines[worker], rig->now_ms);
 }
 
@@ -129,7 +139,8 @@ void rig_close(struct rig *rig)
 	sg_routes_unref(rig->routes);
 }
 
-struct sg_service_spec *rig_service(struct rig *rig, const char *name, uint8_t protocol, uint16_t port)
+struct sg_service_spec *rig_service(
+	struct rig *rig, const char *name, uint8_t protocol, uint16_t port)
 {
 	struct sg_service_spec *spec = sg_service_spec_create(name, "test");
 
@@ -165,14 +176,18 @@ void rig_commit(struct rig *rig)
 		sg_compiler_reclaim(rig->compiler, before);
 }
 
-const struct sg_pkt *rig_run(struct rig *rig, unsigned worker, uint8_t port, uint8_t flags, const struct frame *frame)
+const struct sg_pkt *rig_run(
+	struct rig *rig, unsigned worker, uint8_t port, uint8_t flags, const struct frame *frame)
 {
 	struct sg_burst *burst = &rig->burst;
 
 	rig->out = *frame;
 	burst->n = 1;
-	burst->pkts[0] = (struct sg_pkt){.bytes = rig->out.bytes, .length = frame->length, .room = FRAME_ROOM,
-		.port = port, .flags = flags};
+	burst->pkts[0] = (struct sg_pkt){.bytes = rig->out.bytes,
+		.length = frame->length,
+		.room = FRAME_ROOM,
+		.port = port,
+		.flags = flags};
 	sg_pipeline_run(rig->pipelines[worker], rig->snapshot, burst);
 	rig->out.length = burst->pkts[0].length;
 	if (burst->pkts[0].verdict == SG_VERDICT_DROP)

@@ -1,9 +1,14 @@
-// The whole of load balancing without EAL: one or several pipelines over a snapshot, fed with frames.
+// The whole of load balancing without EAL: one or several pipelines over a snapshot, fed with
+// frames.
 //
-//     clients 198.51.100.0/24 -- port 0 (198.51.100.11, the kernel's) ... stormgate ... port 1 (10.0.0.11) -- pods 10.0.0.0/24
-//        via 198.51.100.1: 203.0.113.0/24                                                    10.0.0.2, .3; .9 unresolved
+//     clients 198.51.100.0/24 -- port 0 (198.51.100.11, the kernel's) ... stormgate ... port 1
+//     (10.0.0.11) -- pods 10.0.0.0/24
+//        via 198.51.100.1:
+//        203.0.113.0/24                                                    10.0.0.2, .3; .9
+//        unresolved
 //
-// VIP 192.0.2.10, SNAT address 10.0.0.100. Client 198.51.100.7 is a known neighbour, 198.51.100.8 is not.
+// VIP 192.0.2.10, SNAT address 10.0.0.100. Client 198.51.100.7 is a known neighbour, 198.51.100.8
+// is not.
 #pragma once
 
 #include "dataplane/pipeline.h"
@@ -61,14 +66,18 @@ struct rig_options {
 void rig_open(struct rig *rig, const struct rig_options *options);
 void rig_close(struct rig *rig);
 
-// Puts a service with one backend, POD:8080, into the state; edit the returned spec before rig_commit.
-struct sg_service_spec *rig_service(struct rig *rig, const char *name, uint8_t protocol, uint16_t port);
+// Puts a service with one backend, POD:8080, into the state; edit the returned spec before
+// rig_commit.
+struct sg_service_spec *rig_service(
+	struct rig *rig, const char *name, uint8_t protocol, uint16_t port);
 void rig_backend(struct sg_service_spec *spec, const char *address, uint16_t port, uint16_t weight);
 // Compiles the state; the snapshot before is reclaimed.
 void rig_commit(struct rig *rig);
 
-// Runs one frame that came in on a port through a worker's pipeline. The result is rig->burst.pkts[0] and rig->out.
-const struct sg_pkt *rig_run(struct rig *rig, unsigned worker, uint8_t port, uint8_t flags, const struct frame *frame);
+// Runs one frame that came in on a port through a worker's pipeline. The result is
+// rig->burst.pkts[0] and rig->out.
+const struct sg_pkt *rig_run(
+	struct rig *rig, unsigned worker, uint8_t port, uint8_t flags, const struct frame *frame);
 void rig_pass_ms(struct rig *rig, uint64_t ms);
 // Lets the ageing sweep pass every record of every worker.
 void rig_sweep(struct rig *rig);

@@ -15,8 +15,12 @@ static unsigned open_flows(struct rig *rig, unsigned n, uint16_t first_port)
 	unsigned to_pod = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		struct ipv4_text syn = {.src = CLIENT, .dst = VIP, .sport = (uint16_t)(first_port + i), .dport = 80,
-			.proto = SG_PROTO_TCP, .flags = SG_TCP_SYN};
+		struct ipv4_text syn = {.src = CLIENT,
+			.dst = VIP,
+			.sport = (uint16_t)(first_port + i),
+			.dport = 80,
+			.proto = SG_PROTO_TCP,
+			.flags = SG_TCP_SYN};
 		struct frame frame;
 
 		frame_ipv4(&frame, port_macs[0], client_mac, &syn);
@@ -74,7 +78,8 @@ void lc_prefers_the_idle_backend(void **unused)
 	assert_int_equal(sg_state_put(&rig.state, copy), 0);
 	rig_commit(&rig);
 	assert_int_equal(open_flows(&rig, 50, 5000), 0);
-	assert_int_equal(rig.pipelines[0]->backend_flows[0] + rig.pipelines[0]->backend_flows[1], 100);
+	assert_int_equal(
+		rig.pipelines[0]->backend_flows[0] + rig.pipelines[0]->backend_flows[1], 100);
 	assert_int_equal(open_flows(&rig, 30, 6000), 10);
 	rig_close(&rig);
 }

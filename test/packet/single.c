@@ -20,6 +20,7 @@
 // clang-format on
 
 // What a row does to the frame after it was built.
+// clang-format off
 static void cut_to_13(struct frame *f) { f->length = 13; }
 static void cut_ip(struct frame *f) { f->length = 30; }
 static void cut_payload(struct frame *f) { f->length -= 1; }
@@ -45,6 +46,8 @@ static void ethertype_qinq(struct frame *f) { f->bytes[12] = 0x88; f->bytes[13] 
 static void proto_gre(struct frame *f) { frame_ip(f)->proto = 47; frame_fix_checksums(f); }
 static void proto_ospf(struct frame *f) { frame_ip(f)->proto = 89; frame_fix_checksums(f); }
 
+// clang-format on
+
 // A bare IPv6 header to `dst`, with the next header given.
 static void write_ipv6(struct frame *f, const char *dst, uint8_t next, uint8_t icmp_type)
 {
@@ -63,12 +66,14 @@ static void write_ipv6(struct frame *f, const char *dst, uint8_t next, uint8_t i
 	f->length = 14 + 48;
 }
 
+// clang-format off
 static void ipv6_solicit(struct frame *f) { write_ipv6(f, "ff02::1:ff00:1", 58, 135); }
 static void ipv6_ospf(struct frame *f) { write_ipv6(f, "ff02::5", 89, 0); }
 static void ipv6_site_multicast(struct frame *f) { write_ipv6(f, "ff05::2", 17, 0); }
 static void ipv6_link_local(struct frame *f) { write_ipv6(f, "fe80::2", 6, 0); }
 static void ipv6_global(struct frame *f) { write_ipv6(f, "2001:db8::2", 6, 0); }
 static void ipv6_cut(struct frame *f) { write_ipv6(f, "2001:db8::2", 6, 0); f->length = 50; }
+// clang-format on
 
 struct row {
 	const char *story;
@@ -205,7 +210,8 @@ static void run_row(const struct row *row)
 	if (row->change)
 		row->change(&frame);
 	pkt = rig_run(&rig, 0, row->port, row->flags, &frame);
-	if (pkt->verdict != row->verdict || (pkt->verdict == SG_VERDICT_DROP && pkt->drop != row->drop))
+	if (pkt->verdict != row->verdict ||
+		(pkt->verdict == SG_VERDICT_DROP && pkt->drop != row->drop))
 		fail_msg("%s: verdict %d drop %s", row->story, pkt->verdict,
 			pkt->verdict == SG_VERDICT_DROP ? sg_drop_name(pkt->drop) : "-");
 	rig_close(&rig);
@@ -231,10 +237,11 @@ void arp_is_answered_for_our_addresses_only(void **unused)
 		{"who has the SNAT address", SG_ARP_REQUEST, CLIENT, SNAT, 0, SG_VERDICT_ANSWER},
 		{"a probe for the VIP", SG_ARP_REQUEST, "0.0.0.0", VIP, 0, SG_VERDICT_ANSWER},
 		{"another announces the VIP", SG_ARP_REQUEST, VIP, VIP, 0, SG_VERDICT_PUNT_URGENT},
-		{"who has the kernel's", SG_ARP_REQUEST, CLIENT, "198.51.100.11", 0, SG_VERDICT_PUNT_URGENT},
+		{"who has the kernel's", SG_ARP_REQUEST, CLIENT, "198.51.100.11", 0,
+			SG_VERDICT_PUNT_URGENT},
 		{"a reply", SG_ARP_REPLY, CLIENT, "198.51.100.11", 0, SG_VERDICT_PUNT_URGENT},
-		{"the kernel asks for a client", SG_ARP_REQUEST, "198.51.100.11", CLIENT, SG_PKT_FROM_KERNEL,
-			SG_VERDICT_SEND},
+		{"the kernel asks for a client", SG_ARP_REQUEST, "198.51.100.11", CLIENT,
+			SG_PKT_FROM_KERNEL, SG_VERDICT_SEND},
 		{"the kernel asks for our SNAT address", SG_ARP_REQUEST, "198.51.100.11", SNAT,
 			SG_PKT_FROM_KERNEL, SG_VERDICT_ANSWER},
 	};
@@ -248,7 +255,8 @@ void arp_is_answered_for_our_addresses_only(void **unused)
 		const struct sg_arp_hdr *arp = (const void *)(rig.out.bytes + 14);
 		const struct sg_pkt *pkt;
 
-		frame_arp(&frame, port_macs[0], client_mac, arps[i].operation, arps[i].sender, arps[i].target);
+		frame_arp(&frame, port_macs[0], client_mac, arps[i].operation, arps[i].sender,
+			arps[i].target);
 		pkt = rig_run(&rig, 0, 0, arps[i].flags, &frame);
 		if (pkt->verdict != arps[i].verdict)
 			fail_msg("%s: verdict %d", arps[i].story, pkt->verdict);
@@ -268,12 +276,25 @@ void arp_is_answered_for_our_addresses_only(void **unused)
 
 void answers_have_a_budget(void **unused)
 {
-	static const struct ipv4_text stray = {.src = CLIENT, .dst = VIP, .sport = 1, .dport = 80,
-		.proto = SG_PROTO_TCP, .flags = SG_TCP_ACK};
-	static const struct ipv4_text to_empty = {.src = CLIENT, .dst = VIP, .sport = 1, .dport = 90,
-		.proto = SG_PROTO_TCP, .flags = SG_TCP_SYN};
-	static const struct ipv4_text last_hop = {.src = CLIENT, .dst = VIP, .sport = 1, .dport = 80,
-		.proto = SG_PROTO_TCP, .flags = SG_TCP_SYN, .ttl = 1};
+	static const struct ipv4_text stray = {.src = CLIENT,
+		.dst = VIP,
+		.sport = 1,
+		.dport = 80,
+		.proto = SG_PROTO_TCP,
+		.flags = SG_TCP_ACK};
+	static const struct ipv4_text to_empty = {.src = CLIENT,
+		.dst = VIP,
+		.sport = 1,
+		.dport = 90,
+		.proto = SG_PROTO_TCP,
+		.flags = SG_TCP_SYN};
+	static const struct ipv4_text last_hop = {.src = CLIENT,
+		.dst = VIP,
+		.sport = 1,
+		.dport = 80,
+		.proto = SG_PROTO_TCP,
+		.flags = SG_TCP_SYN,
+		.ttl = 1};
 	struct rig rig;
 	struct frame ack, ttl, empty;
 	unsigned answered = 0;
@@ -298,8 +319,12 @@ void answers_have_a_budget(void **unused)
 
 void punting_has_a_budget_and_arp_its_own(void **unused)
 {
-	static const struct ipv4_text ssh = {.src = CLIENT, .dst = "198.51.100.11", .sport = 1, .dport = 22,
-		.proto = SG_PROTO_TCP, .flags = SG_TCP_SYN};
+	static const struct ipv4_text ssh = {.src = CLIENT,
+		.dst = "198.51.100.11",
+		.sport = 1,
+		.dport = 22,
+		.proto = SG_PROTO_TCP,
+		.flags = SG_TCP_SYN};
 	struct rig rig;
 	struct frame frame, arp;
 	unsigned punted = 0;
@@ -322,10 +347,19 @@ void punting_has_a_budget_and_arp_its_own(void **unused)
 
 void an_undeclared_port_can_be_refused_aloud(void **unused)
 {
-	static const struct ipv4_text syn = {.src = CLIENT, .dst = VIP, .sport = 4000, .dport = 81,
-		.proto = SG_PROTO_TCP, .flags = SG_TCP_SYN, .seq = 77};
-	static const struct ipv4_text datagram = {.src = CLIENT, .dst = VIP, .sport = 4000, .dport = 81,
-		.proto = SG_PROTO_UDP, .payload = 5};
+	static const struct ipv4_text syn = {.src = CLIENT,
+		.dst = VIP,
+		.sport = 4000,
+		.dport = 81,
+		.proto = SG_PROTO_TCP,
+		.flags = SG_TCP_SYN,
+		.seq = 77};
+	static const struct ipv4_text datagram = {.src = CLIENT,
+		.dst = VIP,
+		.sport = 4000,
+		.dport = 81,
+		.proto = SG_PROTO_UDP,
+		.payload = 5};
 	struct rig rig;
 	struct frame frame;
 
@@ -355,8 +389,13 @@ void an_undeclared_port_can_be_refused_aloud(void **unused)
 
 void ttl_1_is_answered_from_the_ports_address(void **unused)
 {
-	static const struct ipv4_text syn = {.src = CLIENT, .dst = VIP, .sport = 4000, .dport = 80,
-		.proto = SG_PROTO_TCP, .flags = SG_TCP_SYN, .ttl = 1};
+	static const struct ipv4_text syn = {.src = CLIENT,
+		.dst = VIP,
+		.sport = 4000,
+		.dport = 80,
+		.proto = SG_PROTO_TCP,
+		.flags = SG_TCP_SYN,
+		.ttl = 1};
 	struct rig rig;
 	struct frame frame;
 
@@ -376,8 +415,11 @@ void ttl_1_is_answered_from_the_ports_address(void **unused)
 
 void echo_comes_back_whole(void **unused)
 {
-	static const struct ipv4_text echo = {.src = CLIENT, .dst = VIP, .proto = SG_PROTO_ICMP,
-		.icmp_type = SG_ICMP_ECHO, .payload = 57};
+	static const struct ipv4_text echo = {.src = CLIENT,
+		.dst = VIP,
+		.proto = SG_PROTO_ICMP,
+		.icmp_type = SG_ICMP_ECHO,
+		.payload = 57};
 	struct rig rig;
 	struct frame frame;
 

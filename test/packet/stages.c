@@ -1,4 +1,5 @@
-// Packets through the pipeline, without EAL: the program that runs the tables and stories of this folder.
+// Packets through the pipeline, without EAL: the program that runs the tables and stories of this
+// folder.
 #include "stages.h"
 
 #include <setjmp.h>
@@ -10,7 +11,8 @@
 
 #include "rig.h"
 
-// What only a device, a ring or the kernel's side can lose: rows in transmit.c and in the end-to-end stories.
+// What only a device, a ring or the kernel's side can lose: rows in transmit.c and in the
+// end-to-end stories.
 static bool is_behind_the_stages(enum sg_drop drop)
 {
 	switch (drop) {

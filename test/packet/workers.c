@@ -13,9 +13,10 @@
 
 #include "base/random.h"
 
-// Runs a frame at a worker and, if that hands it over, at its home; the second worker has to settle it.
-static const struct sg_pkt *run_anywhere(struct rig *rig, unsigned worker, uint8_t port, const struct frame *frame,
-	unsigned *ret_home)
+// Runs a frame at a worker and, if that hands it over, at its home; the second worker has to settle
+// it.
+static const struct sg_pkt *run_anywhere(struct rig *rig, unsigned worker, uint8_t port,
+	const struct frame *frame, unsigned *ret_home)
 {
 	const struct sg_pkt *pkt = rig_run(rig, worker, port, 0, frame);
 
@@ -44,26 +45,41 @@ void every_flow_lives_at_its_home(void **unused)
 		rig_service(&rig, "dns", SG_PROTO_UDP, 53);
 		rig_commit(&rig);
 		for (uint16_t port = 2000; port < 3000; port++) {
-			struct ipv4_text query = {.src = CLIENT, .dst = VIP, .sport = port, .dport = 53,
-				.proto = SG_PROTO_UDP, .payload = 20};
+			struct ipv4_text query = {.src = CLIENT,
+				.dst = VIP,
+				.sport = port,
+				.dport = 53,
+				.proto = SG_PROTO_UDP,
+				.payload = 20};
 			struct ipv4_text reply;
 			struct frame frame;
 			struct sg_tuple4 tuple;
 			unsigned home, reply_home;
 
 			frame_ipv4(&frame, port_macs[0], client_mac, &query);
-			assert_int_equal(run_anywhere(&rig, (unsigned)(sg_random_next(&random) % n), 0, &frame, &home)
-						 ->verdict, SG_VERDICT_FORWARD);
-			// The SNAT port was chosen so that RSS brings the reply to this very worker.
-			reply = (struct ipv4_text){.src = POD, .dst = SNAT, .sport = 8080,
+			assert_int_equal(run_anywhere(&rig, (unsigned)(sg_random_next(&random) % n),
+						 0, &frame, &home)
+						 ->verdict,
+				SG_VERDICT_FORWARD);
+			// The SNAT port was chosen so that RSS brings the reply to this very
+			// worker.
+			reply = (struct ipv4_text){.src = POD,
+				.dst = SNAT,
+				.sport = 8080,
 				.dport = ntohs(((struct sg_udp_hdr *)frame_l4(&rig.out))->sport_be),
-				.proto = SG_PROTO_UDP, .payload = 20};
-			tuple = (struct sg_tuple4){.src_be = addr_be(POD), .dst_be = addr_be(SNAT),
-				.sport_be = htons(8080), .dport_be = htons(reply.dport), .proto = SG_PROTO_UDP};
+				.proto = SG_PROTO_UDP,
+				.payload = 20};
+			tuple = (struct sg_tuple4){.src_be = addr_be(POD),
+				.dst_be = addr_be(SNAT),
+				.sport_be = htons(8080),
+				.dport_be = htons(reply.dport),
+				.proto = SG_PROTO_UDP};
 			assert_int_equal(sg_home_of_tuple4(&rig.home, &tuple), home);
 			frame_ipv4(&frame, port_macs[1], pod_mac, &reply);
-			assert_int_equal(run_anywhere(&rig, (unsigned)(sg_random_next(&random) % n), 1, &frame,
-						 &reply_home)->verdict, SG_VERDICT_FORWARD);
+			assert_int_equal(run_anywhere(&rig, (unsigned)(sg_random_next(&random) % n),
+						 1, &frame, &reply_home)
+						 ->verdict,
+				SG_VERDICT_FORWARD);
 			assert_int_equal(reply_home, home);
 		}
 		for (unsigned i = 0; i < n; i++) {
@@ -77,18 +93,23 @@ void every_flow_lives_at_its_home(void **unused)
 
 static void random_text(struct ipv4_text *text, uint64_t *random)
 {
-	static const char *const sources[] = {CLIENT, "203.0.113.9", POD, "198.51.100.8", VIP, "8.8.8.8"};
+	static const char *const sources[] = {
+		CLIENT, "203.0.113.9", POD, "198.51.100.8", VIP, "8.8.8.8"};
 	static const char *const targets[] = {VIP, SNAT, POD, "198.51.100.11", "239.0.0.1"};
 	uint64_t r = sg_random_next(random);
 
-	*text = (struct ipv4_text){.src = sources[r % 6], .dst = targets[(r >> 8) % 5],
-		.sport = (uint16_t)(1000 + (r >> 16) % 50), .dport = (r >> 24) % 2 ? 80 : (uint16_t)(1020 + (r >> 32) % 50),
-		.proto = (r >> 40) % 3 ? SG_PROTO_TCP : SG_PROTO_UDP, .flags = (uint8_t)(r >> 48),
-		.payload = (uint16_t)((r >> 56) % 64), .ttl = (uint8_t)(1 + (r >> 60) % 3)};
+	*text = (struct ipv4_text){.src = sources[r % 6],
+		.dst = targets[(r >> 8) % 5],
+		.sport = (uint16_t)(1000 + (r >> 16) % 50),
+		.dport = (r >> 24) % 2 ? 80 : (uint16_t)(1020 + (r >> 32) % 50),
+		.proto = (r >> 40) % 3 ? SG_PROTO_TCP : SG_PROTO_UDP,
+		.flags = (uint8_t)(r >> 48),
+		.payload = (uint16_t)((r >> 56) % 64),
+		.ttl = (uint8_t)(1 + (r >> 60) % 3)};
 }
 
-// Full bursts of a mix in which flows begin, end and are recycled within one burst: every packet gets a verdict, and what the
-// counters of flows say is what the table holds.
+// Full bursts of a mix in which flows begin, end and are recycled within one burst: every packet
+// gets a verdict, and what the counters of flows say is what the table holds.
 void a_random_mix_keeps_the_books(void **unused)
 {
 	struct rig rig;
@@ -110,8 +131,10 @@ void a_random_mix_keeps_the_books(void **unused)
 
 			random_text(&text, &random);
 			frame_ipv4(&frames[i], port_macs[port], port ? pod_mac : client_mac, &text);
-			rig.burst.pkts[i] = (struct sg_pkt){.bytes = frames[i].bytes, .length = frames[i].length,
-				.room = FRAME_ROOM, .port = port};
+			rig.burst.pkts[i] = (struct sg_pkt){.bytes = frames[i].bytes,
+				.length = frames[i].length,
+				.room = FRAME_ROOM,
+				.port = port};
 		}
 		sg_pipeline_run(rig.pipelines[0], rig.snapshot, &rig.burst);
 		for (unsigned i = 0; i < SG_BURST; i++)

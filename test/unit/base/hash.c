@@ -12,8 +12,8 @@
 
 static const struct sg_hash_key key = {{0x0706050403020100, 0x0f0e0d0c0b0a0908}};
 
-// SipHash-1-3 of the bytes 00 01 02 ... with the key 00 01 ... 0f: values of the widely used implementations
-// (Rust's and Ruby's string hashes are SipHash-1-3).
+// SipHash-1-3 of the bytes 00 01 02 ... with the key 00 01 ... 0f: values of the widely used
+// implementations (Rust's and Ruby's string hashes are SipHash-1-3).
 static void siphash_matches_known_values(void **unused)
 {
 	static const struct {
@@ -35,12 +35,15 @@ static void siphash_matches_known_values(void **unused)
 // Any single changed input bit changes each output bit about half of the time.
 static void avalanches(sg_hash16_bulk_fn *hash)
 {
-	enum { ROUNDS = 200 };
+	enum {
+		ROUNDS = 200
+	};
 	unsigned changed[64] = {0};
 	uint64_t random = 42;
 
 	for (int round = 0; round < ROUNDS; round++) {
-		_Alignas(16) uint64_t keys[2][2] = {{sg_random_next(&random), sg_random_next(&random)}};
+		_Alignas(16)
+			uint64_t keys[2][2] = {{sg_random_next(&random), sg_random_next(&random)}};
 
 		for (int bit = 0; bit < 128; bit++) {
 			uint64_t hashes[2];

@@ -337,7 +337,8 @@ static void bent_messages_do_no_harm(void **unused)
 			space[sizeof(*message) + sg_reduce((uint32_t)sg_random_next(&random),
 							 length - sizeof(*message))] =
 				(char)sg_random_next(&random);
-		// libmnl takes it for granted that a message is padded to whole words, as sockets give them.
+		// libmnl takes it for granted that a message is padded to whole words, as sockets
+		// give them.
 		copy = malloc(MNL_ALIGN(length));
 		memcpy(copy, space, MNL_ALIGN(length));
 		message = (struct nlmsghdr *)copy;

@@ -11,7 +11,8 @@
 
 static void addresses_survive_a_round_trip(void **unused)
 {
-	static const char *const texts[] = {"0.0.0.0", "192.0.2.10", "255.255.255.255", "::", "2001:db8::1"};
+	static const char *const texts[] = {
+		"0.0.0.0", "192.0.2.10", "255.255.255.255", "::", "2001:db8::1"};
 	char text[SG_ADDR_TEXT_BYTES];
 	struct sg_addr addr;
 
@@ -24,7 +25,8 @@ static void addresses_survive_a_round_trip(void **unused)
 
 static void bad_addresses_are_refused(void **unused)
 {
-	static const char *const texts[] = {"", "10", "10.0.0", "10.0.0.256", "10.0.0.1 ", "::g", "1::2::3"};
+	static const char *const texts[] = {
+		"", "10", "10.0.0", "10.0.0.256", "10.0.0.1 ", "::g", "1::2::3"};
 	struct sg_addr addr;
 
 	(void)unused;
@@ -77,8 +79,8 @@ static void a_host_inside_its_prefix_is_kept(void **unused)
 
 static void addresses_with_ports_parse(void **unused)
 {
-	static const char *const bad[] = {"10.0.0.2", "10.0.0.2:", "10.0.0.2:0", "10.0.0.2:65536", ":80",
-		"[10.0.0.2]:80", "fd00::2:80x", "[fd00::2]80", "[fd00::2:80", "10.0.0.2:-1"};
+	static const char *const bad[] = {"10.0.0.2", "10.0.0.2:", "10.0.0.2:0", "10.0.0.2:65536",
+		":80", "[10.0.0.2]:80", "fd00::2:80x", "[fd00::2]80", "[fd00::2:80", "10.0.0.2:-1"};
 	struct sg_addr addr;
 	uint16_t port;
 
@@ -97,8 +99,9 @@ static void unicast_is_told_from_the_rest(void **unused)
 	static const struct {
 		const char *text;
 		bool unicast;
-	} rows[] = {{"10.0.0.1", true}, {"0.1.2.3", false}, {"127.0.0.1", false}, {"224.0.0.18", false},
-		{"255.255.255.255", false}, {"fd00::1", true}, {"::", false}, {"::1", false}, {"ff02::1", false}};
+	} rows[] = {{"10.0.0.1", true}, {"0.1.2.3", false}, {"127.0.0.1", false},
+		{"224.0.0.18", false}, {"255.255.255.255", false}, {"fd00::1", true}, {"::", false},
+		{"::1", false}, {"ff02::1", false}};
 	struct sg_addr addr;
 
 	(void)unused;

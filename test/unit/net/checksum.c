@@ -16,7 +16,8 @@ static void matches_the_rfc_example(void **unused)
 	static const uint8_t bytes[] = {0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7};
 
 	(void)unused;
-	assert_int_equal(sg_checksum_fold(sg_checksum_add(0, bytes, sizeof(bytes))), __builtin_bswap16(0xddf2));
+	assert_int_equal(sg_checksum_fold(sg_checksum_add(0, bytes, sizeof(bytes))),
+		__builtin_bswap16(0xddf2));
 }
 
 static void incremental_equals_recomputed(void **unused)
@@ -47,7 +48,8 @@ static void an_odd_byte_counts_as_the_first_of_a_pair(void **unused)
 	static const uint8_t odd[] = {1, 2, 3}, even[] = {1, 2, 3, 0};
 
 	(void)unused;
-	assert_int_equal(sg_checksum_fold(sg_checksum_add(0, odd, 3)), sg_checksum_fold(sg_checksum_add(0, even, 4)));
+	assert_int_equal(sg_checksum_fold(sg_checksum_add(0, odd, 3)),
+		sg_checksum_fold(sg_checksum_add(0, even, 4)));
 }
 
 int main(void)

@@ -1,4 +1,5 @@
-// Toeplitz against the vectors of Microsoft's "Verifying the RSS hash calculation", and its linearity.
+// Toeplitz against the vectors of Microsoft's "Verifying the RSS hash calculation", and its
+// linearity.
 #include "net/toeplitz.h"
 
 #include <arpa/inet.h>
@@ -26,8 +27,10 @@ static void matches_the_microsoft_vectors(void **unused)
 
 	(void)unused;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct sg_tuple4 tuple = {.src_be = inet_addr(rows[i].src), .dst_be = inet_addr(rows[i].dst),
-			.sport_be = htons(rows[i].sport), .dport_be = htons(rows[i].dport)};
+		struct sg_tuple4 tuple = {.src_be = inet_addr(rows[i].src),
+			.dst_be = inet_addr(rows[i].dst),
+			.sport_be = htons(rows[i].sport),
+			.dport_be = htons(rows[i].dport)};
 
 		assert_int_equal(sg_toeplitz_tuple4(&toeplitz, &tuple), rows[i].hash);
 	}
@@ -43,7 +46,8 @@ static void a_destination_port_adds_what_the_tuple_says(void **unused)
 
 		with.dport_be = htons((uint16_t)port);
 		assert_int_equal(sg_toeplitz_tuple4(&toeplitz, &with),
-			sg_toeplitz_tuple4(&toeplitz, &without) ^ sg_toeplitz_dport4(&toeplitz, (uint16_t)port));
+			sg_toeplitz_tuple4(&toeplitz, &without) ^
+				sg_toeplitz_dport4(&toeplitz, (uint16_t)port));
 	}
 }
 
