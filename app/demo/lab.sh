@@ -11,8 +11,8 @@ umask 022
 
 top=$(readlink -f "$(dirname "${BASH_SOURCE[0]}")/../..")
 build=${STORMGATE_BUILD:-$top/build}
-lab=      # its name; namespaces are $lab-NODE
-lab_dir=  # its directory
+lab=''     # its name; namespaces are $lab-NODE
+lab_dir='' # its directory
 
 # --- speaking -----------------------------------------------------------------------------------------------------
 
@@ -29,7 +29,7 @@ seconds() {
 }
 
 fail() {
-	echo "${0##*/}: $*" >&2
+	echo "$0: $*" >&2
 	exit 1
 }
 
@@ -56,13 +56,18 @@ wait_for() {
 	done
 }
 
-# Fills a meson build directory; what the build prints goes to its build.log and is shown only when it fails.
+# build_in DIRECTORY [MESON OPTION...] [-- TARGET...]: what the build prints goes to DIRECTORY/build.log and is
+# shown only when it fails.
 build_in() {
-	local dir=$1 log=$1/build.log
+	local dir=$1 log=$1/build.log options=()
 	shift
+	while [ $# -gt 0 ] && [ "$1" != -- ]; do
+		options+=("$1")
+		shift
+	done
 	mkdir -p "$dir"
-	if { [ -f "$dir/build.ninja" ] || meson setup "$dir" "$top" "$@"; } </dev/null >"$log" 2>&1 &&
-		ninja -C "$dir" </dev/null >>"$log" 2>&1; then
+	if { [ -f "$dir/build.ninja" ] || meson setup "$dir" "$top" "${options[@]}"; } </dev/null >"$log" 2>&1 &&
+		ninja -C "$dir" "${@:2}" </dev/null >>"$log" 2>&1; then
 		return
 	fi
 	cat "$log" >&2
@@ -77,16 +82,24 @@ lab_create() {
 	lab_dir=$(mktemp -d "/tmp/stormgate-lab.$1.XXXXXXXX")
 	chmod 755 "$lab_dir" # nginx's workers are not root
 	echo "$$ $(start_of $$) $lab" >"$lab_dir/owner"
+	# Nothing ends without a word: whatever fails unexpectedly is named.
+	set -E
+	trap 'name_failure "$BASH_COMMAND"' ERR
 	trap lab_destroy EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
+}
+
+# Names the command and, of all the lines that led to it, the one of the script itself.
+name_failure() {
+	echo "$0: line ${BASH_LINENO[-2]}: failed: $1" >&2
 }
 
 # Removes the lab at once and whole.
 lab_destroy() {
 	trap '' INT TERM HUP
 	[ -z "$lab_dir" ] || remove_lab "$lab" "$lab_dir"
-	lab= lab_dir=
+	lab='' lab_dir=''
 }
 
 # Lets the lab outlive this shell, until lab_sweep.
@@ -146,7 +159,7 @@ node() {
 	local name
 	for name in "$@"; do
 		ip netns add "$lab-$name"
-		on "$name" sysctl -qw net.ipv6.conf.default.disable_ipv6=1
+		on "$name" sh -c 'echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6' 2>/dev/null || true
 		ip -n "$lab-$name" link set lo up
 	done
 }
@@ -210,10 +223,12 @@ route() {
 
 # --- what runs in it ----------------------------------------------------------------------------------------------
 
-# web_server NODE [PORT]: an nginx that answers / with the node's name and serves the files of its www/.
+# web_server NODE [PORT]: an nginx that answers / with the node's name and serves the files of its www/, and takes
+# others into www/put/.
 web_server() {
 	local name=$1 port=${2:-8080} dir=$lab_dir/$1
-	mkdir -p "$dir/www"
+	mkdir -p "$dir/www/put"
+	chown www-data "$dir/www/put"
 	cat >"$dir/nginx.conf" <<-END
 		user www-data;
 		daemon off;
@@ -233,11 +248,56 @@ web_server() {
 				listen $port backlog=4096 reuseport;
 				root $dir/www;
 				location = / { return 200 "$name\n"; }
+				location /put/ { dav_methods PUT; }
 			}
 		}
 	END
 	start "$name" nginx -e stderr -c "$dir/nginx.conf"
 	wait_for 10 on "$name" curl -sf "http://127.0.0.1:$port/"
+}
+
+# load_start NODE URL: four clients ask there, each request on a connection of its own, until load_stop.
+load_start() {
+	local client
+	load_dir=$lab_dir/load
+	rm -rf "$load_dir"
+	mkdir "$load_dir"
+	load_pids=()
+	for client in 1 2 3 4; do
+		start "$1" bash -c '
+			until [ -e "$1/stop" ]; do
+				curl -s --max-time 10 -H "Connection: close" -w "%{stderr}%{http_code}\n" \
+					"$2/?[1-20]" >>"$1/answers.$3" 2>>"$1/codes.$3"
+			done' load "$load_dir" "$2" "$client"
+		load_pids+=("$started")
+	done
+}
+
+# Lets the load go on until so many more requests have been answered.
+load_goes_on() {
+	wait_for 30 load_reaches $(($(load_answered) + $1))
+}
+
+load_reaches() {
+	[ "$(load_answered)" -ge "$1" ]
+}
+
+load_answered() {
+	cat "$load_dir"/codes.* 2>/dev/null | grep -c '^200$' || true
+}
+
+# Ends the load when each client has finished what it was asking. Sets `load_asked` and `load_failed`; the answers
+# are in $load_dir/answers.*.
+load_stop() {
+	touch "$load_dir/stop"
+	wait "${load_pids[@]}" || true
+	load_asked=$(cat "$load_dir"/codes.* | wc -l)
+	load_failed=$((load_asked - $(load_answered)))
+}
+
+# ask NODE URL N: so many requests one after the other, each on a connection of its own; prints the answers.
+ask() {
+	on "$1" curl -s --max-time 10 -H 'Connection: close' "$2/?[1-$3]"
 }
 
 # The usual lab:
@@ -267,10 +327,11 @@ add_pod() {
 	address "$1" eth0 "$2/24"
 }
 
-# config_ports: the part of a config file that fits two_arms and lets several stormgates share a machine.
+# The part of a config file that fits two_arms and lets several stormgates share a machine; the arguments are further
+# settings of `dataplane`.
 config_two_arms() {
 	cat <<-END
-		dataplane: { instance = "$lab"; hugepages = false; flows_per_worker = 65536; };
+		dataplane: { instance = "$lab"; hugepages = false; flows_per_worker = 65536; $* };
 		ports: (
 			{ name = "p0"; device = "net_af_packet0,iface=eth0"; twin = "sg-p0";
 			  addresses = ["198.51.100.11/24"]; },
@@ -280,6 +341,16 @@ config_two_arms() {
 		snat: { addresses = ["10.0.0.100-10.0.0.101"]; };
 		control: { socket = "$lab_dir/stormgate.sock"; };
 	END
+}
+
+# web_service POD...: the part that serves port 80 of 192.0.2.10 from port 8080 of 10.0.0.1POD.
+web_service() {
+	local pod rows=()
+	for pod in "$@"; do
+		rows+=("{ address = \"10.0.0.1$pod\"; port = 8080; }")
+	done
+	echo 'services: ( { name = "web"; vip = "192.0.2.10"; protocol = "tcp"; port = 80;'
+	(IFS=,; echo "backends = ( ${rows[*]} ); } );")
 }
 
 # gateway_start FILE [NODE]: starts stormgate with a config file and waits until it forwards, which is when its

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# The workers answer ARP for VIPs and SNAT addresses, the kernel for its own, each once; gratuitous ARP at start.
+#
+#   client ---- p0 [stormgate] p1 ---- (=) ---- pod1
+. "$(dirname "$0")/lib/story.sh"
+
+two_arms 1
+# The VIP is also the kernel's, as with kube-ipvs0 or lo: it must not answer twice.
+address gateway lo $vip/32
+start client tcpdump -nl -i eth0 arp
+start pod1 tcpdump -nl -i eth0 arp
+wait_for 10 grep -q listening "$lab_dir/client.log"
+wait_for 10 grep -q listening "$lab_dir/pod1.log"
+web_service 1 | serve
+wait_for 5 grep -Eq "(Request who-has|Reply) $vip" "$lab_dir/client.log"
+wait_for 5 grep -Eq '(Request who-has|Reply) 10\.0\.0\.100' "$lab_dir/pod1.log"
+
+# who NODE ADDRESS: the MACs that answer ARP for an address, one a line.
+cat >"$lab_dir/who.py" <<'END'
+import sys
+from scapy.all import ARP, Ether, srp, conf
+conf.verb = 0
+answered, _ = srp(Ether(dst='ff:ff:ff:ff:ff:ff') / ARP(pdst=sys.argv[1]), iface='eth0', timeout=1, multi=True)
+for _, answer in answered:
+    print(answer[ARP].hwsrc)
+END
+who() {
+	on "$1" timeout 20 /usr/bin/python3 "$lab_dir/who.py" "$2"
+}
+mac0=$(on gateway cat /sys/class/net/eth0/address)
+mac1=$(on gateway cat /sys/class/net/eth1/address)
+expect "who has the VIP" "$(who client $vip)" "$mac0"
+expect "who has the node's address" "$(who client 198.51.100.11)" "$mac0"
+expect "who has the SNAT addresses" "$(who pod1 10.0.0.100) $(who pod1 10.0.0.101)" "$mac1 $mac1"
+expect "who has the node's other address" "$(who pod1 10.0.0.1)" "$mac1"
+expect "who has the other link's address" "$(who client 10.0.0.1)" ''
+grep -q lo "$lab_dir/gateway.log" || fail "no warning that lo has the VIP, too"
+accounting_closes

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# SIGTERM and SIGINT end stormgate with status 0 and nothing left behind; SIGHUP and SIGPIPE do not end it.
+#
+#   client ---- [stormgate] ---- (=) ---- pod1
+. "$(dirname "$0")/lib/story.sh"
+
+two_arms 1
+web_server pod1
+
+for signal in TERM INT; do
+	web_service 1 | serve
+	kill -HUP "$gateway_pid"
+	kill -PIPE "$gateway_pid"
+	expect "the service after HUP and PIPE" "$(get "http://$vip/")" pod1
+	load_start client "http://$vip"
+	load_goes_on 20
+	kill -$signal "$gateway_pid"
+	status=0
+	wait "$gateway_pid" || status=$?
+	expect "exit status after SIG$signal" $status 0
+	load_stop
+	[ ! -e "$lab_dir/stormgate.sock" ] || fail "a socket is left behind"
+	[ ! -e "/run/dpdk/$lab" ] || fail "/run/dpdk/$lab is left behind"
+	expect "network interfaces" "$(on gateway ls /sys/class/net | paste -sd ' ')" 'eth0 eth1 lo'
+	expect "nftables" "$(on gateway nft list ruleset)" ''
+done
