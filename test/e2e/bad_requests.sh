@@ -51,13 +51,14 @@ expect(b'{"jsonrpc":"2.0","id":1,"method":"no_such_method"}\n', -32601)
 expect(b'{"jsonrpc":"2.0","id":1,"method":"apply","params":7}\n', -32602)
 expect(b'[' * 20000 + b'\n', -32700)
 
-# A huge line: refused or closed, not swallowed.
+# A huge line: answered with an error or closed, not swallowed.
 s = connect()
 try:
     for _ in range(1024):
         s.sendall(b'x' * 65536)
-    assert answer(s) is not None and False, 'a line of 64 MB was taken'
-except (BrokenPipeError, ConnectionResetError, socket.timeout):
+    a = answer(s)
+    assert a is None or 'error' in a, 'a line of 64 MB was taken'
+except (BrokenPipeError, ConnectionResetError):
     pass
 
 # Half a line stays half a line; the other half completes it.
@@ -70,7 +71,7 @@ assert answer(s)['id'] == 7
 s = connect()
 s.sendall(b'{"jsonrpc":"2.0","id":1,"method":"hello"}\n{"jsonrpc":"2.0","id":2,"method":"hello"}\n')
 f = s.makefile()
-assert [json.loads(f.readline())['id'] for _ in range(2)] == [1, 2]
+assert {json.loads(f.readline())['id'] for _ in range(2)} == {1, 2}
 
 # Whoever closes at once, or never reads, harms nobody.
 for _ in range(200):
