@@ -6,9 +6,7 @@
 
 two_arms 3
 for pod in 1 2 3; do
-	start "pod$pod" dnsmasq --keep-in-foreground --conf-file=/dev/null --user=root --pid-file= --no-resolv --no-hosts \
-		--bind-interfaces --address="/name.test/203.0.113.$pod"
-	wait_for 10 on "pod$pod" dig +short +time=1 +tries=1 @127.0.0.1 name.test
+	name_server "pod$pod" "203.0.113.$pod"
 done
 pods='{ address = "10.0.0.11"; }, { address = "10.0.0.12"; }, { address = "10.0.0.13"; }'
 serve <<END

@@ -43,6 +43,13 @@ serve() {
 	gateway_start "$lab_dir/stormgate.conf"
 }
 
+# name_server NODE ANSWER: a dnsmasq whose name.test is that address.
+name_server() {
+	start "$1" dnsmasq --keep-in-foreground --conf-file=/dev/null --user=root --pid-file= --no-resolv --no-hosts \
+		--bind-interfaces --address="/name.test/$2"
+	wait_for 10 on "$1" dig +short +time=1 +tries=1 @127.0.0.1 name.test
+}
+
 # --- judging ------------------------------------------------------------------------------------------------------
 
 # exits CODE COMMAND...: it must end with that code; what it said is in `said`.
