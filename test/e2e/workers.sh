@@ -20,10 +20,10 @@ expect "a download beside it" "$(get --max-time 60 "http://$vip/20m" | sha256sum
 	"$(sha256sum <"$lab_dir/pod1/www/20m")"
 load_stop
 expect "failed requests of $load_asked" "$load_failed" 0
-expect "workers" "$(ctl status -o json | jq '.workers | if type == "array" then length else . end')" 4
-expect "flows created" "$(stats '[.workers[].flows_created // 0] | add')" $((load_asked + 1))
+expect "workers" "$(ctl status -o json | jq .workers)" 4
+expect "flows created" "$(stats '[.workers[].new_flows] | add')" $((load_asked + 1))
 for worker in 0 1 2 3; do
-	at_least "flows of worker $worker" "$(stats ".workers[$worker].flows_created")" $((load_asked / 20))
+	at_least "flows of worker $worker" "$(stats ".workers[$worker].new_flows")" $((load_asked / 20))
 done
-expect "hand-offs out and in" "$(stats '[.workers[] | .handed_out - .handed_in] | add')" 0
+expect "hand-offs out and in" "$(stats '[.workers[], .twin | .handed_out - .handed_in] | add')" 0
 accounting_closes

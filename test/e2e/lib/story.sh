@@ -94,7 +94,7 @@ drops_at_least() {
 	[ "$(dropped "$1")" -ge "$2" ]
 }
 
-# Every packet has gone somewhere that has a name, in the sum and for each worker. Asked when nothing is sent any more;
+# Every packet has gone somewhere that has a name, in the sum and for each worker and the twin. Asked when nothing is sent any more;
 # what is still on its way has the deadline to arrive.
 accounting_closes() {
 	wait_for 5 balanced || fail "the accounting does not close: $(ctl stats -o json | jq -c 'del(.services)')"
@@ -104,5 +104,5 @@ balanced() {
 	[ "$(stats '
 		def missing: .received + .generated + (.handed_in // 0) - .forwarded - .punted - .consumed
 			- ([.dropped[]] | add // 0) - (.handed_out // 0) - .in_flight;
-		[., .workers[]] | map(select(missing != 0)) | length')" = 0 ]
+		[., .workers[], .twin] | map(select(missing != 0)) | length')" = 0 ]
 }
