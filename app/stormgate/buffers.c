@@ -15,6 +15,7 @@
 #define FRAME_EXTRA_BYTES \
 	88               // Ethernet and two VLAN tags; and what AF_PACKET puts in front of a frame
 #define OBJECT_EXTRA 512 // mbuf, private area, mempool's header, alignment
+#define SMALL_PAGE_BYTES 4096
 #define OTHER_MB     48  // what DPDK needs beside buffers: devices, rings, its own tables
 
 unsigned sg_buffer_room(uint16_t mtu)
@@ -46,10 +47,12 @@ static unsigned count_buffers(unsigned n_ports, unsigned n_workers)
 
 unsigned sg_buffers_memory_mb(const struct sg_settings *settings, unsigned n_workers)
 {
-	unsigned long bytes = (unsigned long)count_buffers(settings->n_ports, n_workers) *
-			      (RTE_PKTMBUF_HEADROOM + largest_room(settings) + OBJECT_EXTRA);
+	unsigned long each = RTE_PKTMBUF_HEADROOM + largest_room(settings) + OBJECT_EXTRA;
 
-	return (unsigned)(bytes >> 20) + OTHER_MB;
+	// No buffer crosses a page, because a device may want it in one piece: on small pages each begins one.
+	if (!settings->hugepages)
+		each = (each + SMALL_PAGE_BYTES - 1) / SMALL_PAGE_BYTES * SMALL_PAGE_BYTES;
+	return (unsigned)(count_buffers(settings->n_ports, n_workers) * each >> 20) + OTHER_MB;
 }
 
 static struct rte_ring *make_ring(const char *what, unsigned number, unsigned slots)
