@@ -15,6 +15,13 @@ static void start_walk_if_due(
 	announcer->next_walk_ms = now_ms + SG_ANNOUNCE_PERIOD_MS;
 }
 
+void sg_announcer_see_links(struct sg_announcer *announcer, uint32_t links_up)
+{
+	if (links_up & ~announcer->links_up)
+		announcer->next_walk_ms = 0;
+	announcer->links_up = links_up;
+}
+
 static bool may_send(struct sg_announcer *announcer, uint64_t now_ms)
 {
 	if (announcer->ms != now_ms) {

@@ -1,9 +1,9 @@
 // Gratuitous ARP: tells the link which of its stations has our addresses now (RFC 5227 3, RFC
 // 5944 4.6).
 //
-// One worker walks the snapshot's addresses: all of them when the set changes, and again every
-// minute, so many a second and no more. It knows no mbuf: the worker asks for the next address and
-// sends the frame.
+// One worker walks the snapshot's addresses: all of them when the set changes or a link comes up,
+// and again every minute, so many a second and no more. It knows no mbuf: the worker asks for the
+// next address and sends the frame.
 #pragma once
 
 #include <stdbool.h>
@@ -21,7 +21,12 @@ struct sg_announcer {
 	uint32_t left_this_ms;
 	uint64_t ms;
 	uint64_t next_walk_ms;
+	uint32_t links_up; // bit n: port n
 };
+
+// Which links are up now. One that has come up leads to stations that may never have heard us: the
+// walk begins anew.
+void sg_announcer_see_links(struct sg_announcer *announcer, uint32_t links_up);
 
 // The next address to announce now, or 0. Called by one worker, any number of times a turn.
 uint32_t sg_announcer_next(

@@ -2,6 +2,7 @@
 // between bursts.
 #include "dataplane/worker.h"
 
+#include <assert.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
@@ -77,10 +78,21 @@ static void note_gauges(struct sg_worker *worker, const struct sg_snapshot *snap
 	sg_counter_add(&counters->turns, 1);
 }
 
+static uint32_t links_up(const struct sg_dataplane *dataplane)
+{
+	uint32_t up = 0;
+
+	static_assert(SG_MAX_PORTS <= 32, "one bit a port");
+	for (unsigned i = 0; i < dataplane->n_ports; i++)
+		up |= (uint32_t)__atomic_load_n(&dataplane->ports[i].up, __ATOMIC_RELAXED) << i;
+	return up;
+}
+
 static void announce(struct sg_worker *worker, const struct sg_snapshot *snapshot)
 {
 	uint32_t addr_be;
 
+	sg_announcer_see_links(&worker->announcer, links_up(worker->dataplane));
 	while ((addr_be = sg_announcer_next(
 			&worker->announcer, snapshot, worker->pipeline->now_ms)) != 0)
 		sg_tx_announce(worker, addr_be);
