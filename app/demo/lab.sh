@@ -266,7 +266,7 @@ load_start() {
 	for client in 1 2 3 4; do
 		start "$1" bash -c '
 			until [ -e "$1/stop" ]; do
-				curl -s --max-time 10 -H "Connection: close" -w "%{stderr}%{http_code}\n" \
+				curl -s --fail-early --max-time 10 -H "Connection: close" -w "%{stderr}%{http_code}\n" \
 					"$2/?[1-20]" >>"$1/answers.$3" 2>>"$1/codes.$3"
 			done' load "$load_dir" "$2" "$client"
 		load_pids+=("$started")

@@ -21,6 +21,6 @@ wait_for 5 bash -c "[ \$(grep -c p1 '$lab_dir/gateway.log') -gt $said_before ]"
 refused --max-time 1 "http://$vip/"
 exits 0 on client ping -c 2 -i 0.2 -W 2 198.51.100.11
 exits 0 ctl status
-expect "lines about the removal" "$(($(grep -c p1 "$lab_dir/gateway.log") - said_before))" '[12]'
+expect_like "lines about the removal" "$(($(grep -c p1 "$lab_dir/gateway.log") - said_before))" '[12]'
 kill -TERM "$gateway_pid"
 wait "$gateway_pid" || fail "did not end cleanly after the loss of a port"

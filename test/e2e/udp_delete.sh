@@ -18,7 +18,7 @@ query() {
 }
 
 first=$(query)
-expect "the first answer" "$first" '203.0.113.[12]'
+expect_like "the first answer" "$first" '203.0.113.[12]'
 for ((i = 0; i < 20; i++)); do
 	expect "an answer of the same flow" "$(query)" "$first"
 done
