@@ -8,17 +8,26 @@
 static void start_walk_if_due(
 	struct sg_announcer *announcer, const struct sg_snapshot *snapshot, uint64_t now_ms)
 {
-	if (announcer->addresses == snapshot->addresses4 && now_ms < announcer->next_walk_ms)
+	const struct sg_index *addresses = snapshot->addresses4;
+
+	if (announcer->addresses != addresses)
+		announcer->period_ms = SG_ANNOUNCE_FIRST_MS;
+	else if (now_ms < announcer->next_walk_ms || announcer->at <= addresses->mask)
 		return;
-	announcer->addresses = snapshot->addresses4;
+	announcer->addresses = addresses;
 	announcer->at = 0;
-	announcer->next_walk_ms = now_ms + SG_ANNOUNCE_PERIOD_MS;
+	announcer->next_walk_ms = now_ms + announcer->period_ms;
+	announcer->period_ms *= 2;
+	if (announcer->period_ms > SG_ANNOUNCE_PERIOD_MS)
+		announcer->period_ms = SG_ANNOUNCE_PERIOD_MS;
 }
 
 void sg_announcer_see_links(struct sg_announcer *announcer, uint32_t links_up)
 {
-	if (links_up & ~announcer->links_up)
+	if (links_up & ~announcer->links_up) {
 		announcer->next_walk_ms = 0;
+		announcer->period_ms = SG_ANNOUNCE_FIRST_MS;
+	}
 	announcer->links_up = links_up;
 }
 

@@ -1,9 +1,10 @@
 // Gratuitous ARP: tells the link which of its stations has our addresses now (RFC 5227 3, RFC
 // 5944 4.6).
 //
-// One worker walks the snapshot's addresses: all of them when the set changes or a link comes up,
-// and again every minute, so many a second and no more. It knows no mbuf: the worker asks for the
-// next address and sends the frame.
+// One worker walks the snapshot's addresses when the set changes or a link comes up, so many a
+// second and no more. It walks them again a second later, then after two, four and so on up to a
+// minute: a switch that has just seen the link come up forwards nothing yet, and hosts forget. It
+// knows no mbuf: the worker asks for the next address and sends the frame.
 #pragma once
 
 #include <stdbool.h>
@@ -12,6 +13,7 @@
 #include "service/snapshot.h"
 
 #define SG_ANNOUNCE_FRAME_BYTES 60 // Ethernet's least, without FCS
+#define SG_ANNOUNCE_FIRST_MS    1000
 #define SG_ANNOUNCE_PERIOD_MS   60000
 #define SG_ANNOUNCE_PER_MS      4
 
@@ -20,7 +22,8 @@ struct sg_announcer {
 	uint32_t at;                      // next entry
 	uint32_t left_this_ms;
 	uint64_t ms;
-	uint64_t next_walk_ms;
+	uint64_t next_walk_ms; // no walk begins before the last has ended
+	uint64_t period_ms;
 	uint32_t links_up; // bit n: port n
 };
 
