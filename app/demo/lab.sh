@@ -193,6 +193,15 @@ cable_end() {
 	ip -n "$lab-$1" link set "$2" up
 }
 
+# links_up NODE INTERFACE...: waits until the kernel has noticed that they are; it takes up to a second.
+links_up() {
+	local name=$1 interface
+	shift
+	for interface in "$@"; do
+		wait_for 5 on "$name" grep -qx up "/sys/class/net/$interface/operstate"
+	done
+}
+
 # switch NAME: a node that only switches; `plug SWITCH NODE INTERFACE` puts a cable into it.
 switch() {
 	node "$1"
@@ -318,6 +327,7 @@ two_arms() {
 	for ((i = 1; i <= $1; i++)); do
 		add_pod "pod$i" "10.0.0.$((10 + i))"
 	done
+	links_up gateway eth0 eth1
 }
 
 # add_pod NAME ADDRESS: one more host on the switch.

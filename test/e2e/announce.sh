@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The workers answer ARP for VIPs and SNAT addresses, the kernel for its own, each once; gratuitous ARP at start.
+# The workers answer ARP for VIPs and SNAT addresses, the kernel for its own, each once; gratuitous ARP at start
+# and when a link comes up.
 #
 #   client ---- p0 [stormgate] p1 ---- (=) ---- pod1
 . "$(dirname "$0")/lib/story.sh"
@@ -12,8 +13,14 @@ start pod1 tcpdump -nl -i eth0 arp
 wait_for 10 grep -q listening "$lab_dir/client.log"
 wait_for 10 grep -q listening "$lab_dir/pod1.log"
 web_service 1 | serve
-wait_for 5 grep -Eq "(Request who-has|Reply) $vip" "$lab_dir/client.log"
-wait_for 5 grep -Eq '(Request who-has|Reply) 10\.0\.0\.100' "$lab_dir/pod1.log"
+told="Request who-has $vip tell $vip"
+wait_for 5 grep -q "$told" "$lab_dir/client.log"
+wait_for 5 grep -q 'Request who-has 10.0.0.100 tell 10.0.0.100' "$lab_dir/pod1.log"
+before=$(grep -c "$told" "$lab_dir/pod1.log")
+ip -n "$lab-switch" link set gateway-eth1 down
+wait_for 5 grep -q 'p1: the link is down' "$lab_dir/gateway.log"
+ip -n "$lab-switch" link set gateway-eth1 up
+wait_for 5 bash -c "[ \$(grep -c '$told' '$lab_dir/pod1.log') -gt $before ]"
 
 # who NODE ADDRESS...: who answers ARP for them there, one `ADDRESS MAC` a line.
 cat >"$lab_dir/who.py" <<'END'

@@ -63,7 +63,7 @@ row 9 fastest 's/port = 80;/port = 80; scheduler = "fastest";/'
 row 10 web '8{s/$/\n  { name = "web"; vip = "192.0.2.11"; protocol = "tcp"; port = 80; },/}'
 row 10 192.0.2.10 '8{s/$/\n  { name = "other"; vip = "192.0.2.10"; protocol = "tcp"; port = 80; },/}'
 row 10 comma '9s/$/,/'
-row 2 ports '2,4d'
+row 1 ports '2,4d'
 row 10 '' '10d'
 
 # What only the start can know: --check looks at nothing but the file.

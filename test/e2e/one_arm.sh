@@ -14,6 +14,7 @@ plug switch gateway eth0
 address client eth0 10.0.0.7/24
 add_pod pod1 10.0.0.11
 add_pod pod2 10.0.0.12
+links_up gateway eth0
 web_server pod1
 web_server pod2
 head -c 5000000 /dev/urandom | tee "$lab_dir/pod1/www/5m" >"$lab_dir/pod2/www/5m"

@@ -26,6 +26,7 @@ story_end() {
 
 aftermath() {
 	local file
+	set +e
 	trap - ERR
 	for file in "$lab_dir"/*.log; do
 		[ ! -s "$file" ] || { echo "--- ${file##*/}"; tail -n 40 "$file"; }
