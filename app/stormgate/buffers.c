@@ -13,10 +13,10 @@
 	512 // by one worker: its bursts, what it is about to send, what waits for a next hop
 #define ROUND_BYTES 1024
 #define FRAME_EXTRA_BYTES \
-	88               // Ethernet and two VLAN tags; and what AF_PACKET puts in front of a frame
-#define OBJECT_EXTRA 512 // mbuf, private area, mempool's header, alignment
+	88 // Ethernet and two VLAN tags; and what AF_PACKET puts in front of a frame
+#define OBJECT_EXTRA     512 // mbuf, private area, mempool's header, alignment
 #define SMALL_PAGE_BYTES 4096
-#define OTHER_MB     48  // what DPDK needs beside buffers: devices, rings, its own tables
+#define OTHER_MB         48 // what DPDK needs beside buffers: devices, rings, its own tables
 
 unsigned sg_buffer_room(uint16_t mtu)
 {
@@ -49,7 +49,8 @@ unsigned sg_buffers_memory_mb(const struct sg_settings *settings, unsigned n_wor
 {
 	unsigned long each = RTE_PKTMBUF_HEADROOM + largest_room(settings) + OBJECT_EXTRA;
 
-	// No buffer crosses a page, because a device may want it in one piece: on small pages each begins one.
+	// No buffer crosses a page, because a device may want it in one piece: on small pages each
+	// begins one.
 	if (!settings->hugepages)
 		each = (each + SMALL_PAGE_BYTES - 1) / SMALL_PAGE_BYTES * SMALL_PAGE_BYTES;
 	return (unsigned)(count_buffers(settings->n_ports, n_workers) * each >> 20) + OTHER_MB;

@@ -47,7 +47,8 @@ static unsigned pass(struct rig *rig, unsigned ms, unsigned *ret_first)
 		unsigned this_ms = 0;
 		uint32_t addr;
 
-		while ((addr = sg_announcer_next(&rig->announcer, &rig->snapshot, rig->now_ms)) != 0) {
+		while ((addr = sg_announcer_next(&rig->announcer, &rig->snapshot, rig->now_ms)) !=
+			0) {
 			assert_int_equal(addr % 2, 1);
 			first += addr == 1;
 			this_ms++;
