@@ -15,6 +15,14 @@
 // Too large for the stack.
 static struct sg_settings settings;
 
+// libconfig 1.5 loses the strings that it has read when it refuses a file. The daemon exits then.
+const char *__lsan_default_suppressions(void);
+
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:libconfig\n";
+}
+
 #define PORTS \
 	"ports: ( { name = \"p0\"; device = \"net_tap0\"; addresses = [\"198.51.100.11/24\"]; } );\n"
 #define SNAT "snat: { addresses = [\"10.0.0.100\"]; };\n"

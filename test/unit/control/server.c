@@ -452,6 +452,24 @@ static void the_file_has_the_mode_that_was_asked_for(void **state)
 	assert_int_equal(status.st_mode & 07777, 0666);
 }
 
+static void the_file_has_the_group_that_was_asked_for(void **state)
+{
+	struct rig *rig = *state;
+	// Root may give it to any group, others to their own.
+	gid_t gid = geteuid() == 0 ? 12345 : getegid();
+	struct sg_socket_file file;
+	struct sg_error error;
+	struct stat status;
+	char path[80];
+
+	snprintf(path, sizeof(path), "%s/g", rig->directory);
+	assert_int_equal(sg_socket_file_open(&file, path, 0620, gid, &error), 0);
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_gid, gid);
+	assert_int_equal(status.st_mode & 07777, 0620);
+	sg_socket_file_close(&file);
+}
+
 static void a_live_socket_is_refused_by_its_process(void **state)
 {
 	struct rig *rig = *state;
@@ -550,6 +568,7 @@ int main(void)
 		WITH_RIG(requests_in_hand_are_bounded),
 		WITH_RIG(a_new_client_always_gets_in),
 		WITH_RIG(the_file_has_the_mode_that_was_asked_for),
+		WITH_RIG(the_file_has_the_group_that_was_asked_for),
 		WITH_RIG(a_live_socket_is_refused_by_its_process),
 		WITH_RIG(what_a_killed_process_left_is_taken_over),
 		WITH_RIG(another_file_in_its_place_is_refused),
