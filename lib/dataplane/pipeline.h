@@ -6,6 +6,7 @@
 // marked so is read by another thread.
 #pragma once
 
+#include <assert.h>
 #include <stdint.h>
 
 #include "dataplane/learned.h"
@@ -23,6 +24,7 @@ struct sg_pipeline_port {
 	uint8_t mac[6];
 	uint16_t mtu; // bytes of IP packet
 };
+static_assert(sizeof(struct sg_pipeline_port) == 8, "parse compares a MAC as one word");
 
 struct sg_pipeline {
 	// What never changes while the worker runs.

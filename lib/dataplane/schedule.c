@@ -4,6 +4,8 @@
 // SNAT ports proposed and room made for all, and only then is one flow after the other entered.
 #include "dataplane/pipeline.h"
 
+#include <string.h>
+
 #include "dataplane/answer.h"
 #include "dataplane/flow_life.h"
 #include "dataplane/nexthop.h"
@@ -20,6 +22,7 @@ struct starts {
 	struct sg_flow flows[SG_BURST];
 	struct sg_tuple4 replies[SG_BURST];
 	uint64_t reply_hashes[SG_BURST];
+	uint64_t started[4]; // a bit for each flow that was started, by 8 bits of its hash
 };
 
 static uint32_t sequence_of(const struct sg_pkt *pkt, const struct sg_tuple4 *tuple)
@@ -93,14 +96,13 @@ static void plan(struct sg_pipeline *pipeline, const struct sg_snapshot *snapsho
 static void note_deltas(struct sg_flow *flow)
 {
 	const struct sg_tuple4 *c = &flow->client, *s = &flow->server;
-	uint16_t addresses = sg_checksum_delta_join(sg_checksum_delta32(c->src_be, s->dst_be),
-		sg_checksum_delta32(c->dst_be, s->src_be));
-	uint32_t old_ports = (uint32_t)c->sport_be << 16 | c->dport_be;
-	uint32_t new_ports = (uint32_t)s->dport_be << 16 | s->sport_be;
+	uint64_t addresses =
+		(uint64_t)(uint32_t)~c->src_be + (uint32_t)~c->dst_be + s->dst_be + s->src_be;
+	uint64_t ports = (uint64_t)(uint16_t)~c->sport_be + (uint16_t)~c->dport_be + s->dport_be +
+			 s->sport_be;
 
-	flow->l3_delta = addresses;
-	flow->l4_delta =
-		sg_checksum_delta_join(addresses, sg_checksum_delta32(old_ports, new_ports));
+	flow->l3_delta = sg_checksum_fold(addresses);
+	flow->l4_delta = sg_checksum_fold(addresses + ports);
 }
 
 // The oldest embryos make room for the burst's. Established flows never do.
@@ -117,6 +119,17 @@ static void make_room(struct sg_pipeline *pipeline, unsigned n_more)
 	sg_flow_end_bulk(pipeline, refs, n);
 }
 
+// Whether another packet of this burst may have started a flow of that hash; from now on one has.
+static bool may_have_started(struct starts *starts, uint64_t hash)
+{
+	uint64_t bit = UINT64_C(1) << (hash & 63);
+	uint64_t *word = &starts->started[hash >> 6 & 3];
+	bool had = *word & bit;
+
+	*word |= bit;
+	return had;
+}
+
 // Enters one flow that wants to start. Returns why it cannot.
 static enum sg_drop start(struct sg_pipeline *pipeline, struct starts *starts, unsigned i,
 	struct sg_pkt *pkt, const struct sg_tuple4 *tuple, uint64_t hash)
@@ -124,10 +137,11 @@ static enum sg_drop start(struct sg_pipeline *pipeline, struct starts *starts, u
 	struct sg_flow *flow = &starts->flows[i];
 	sg_flow_ref closed;
 
-	// Another packet of this burst may have started it a moment ago.
-	pkt->ref = sg_flow_table_find(pipeline->flows, tuple, hash);
-	if (pkt->ref)
-		return SG_DROP_NONE;
+	if (may_have_started(starts, hash)) {
+		pkt->ref = sg_flow_table_find(pipeline->flows, tuple, hash);
+		if (pkt->ref)
+			return SG_DROP_NONE;
+	}
 	if (!sg_snat_settle(pipeline->snat, pipeline->flows, pipeline->worker, &pipeline->random,
 		    sequence_of(pkt, tuple), &starts->replies[i], &starts->reply_hashes[i],
 		    &closed))
@@ -185,6 +199,7 @@ void sg_stage_schedule(
 	struct starts starts;
 
 	starts.n = 0;
+	memset(starts.started, 0, sizeof(starts.started));
 	for (unsigned i = 0; i < burst->n; i++) {
 		if (!burst->pkts[i].verdict && !burst->pkts[i].ref)
 			plan(pipeline, snapshot, burst, i, &starts);

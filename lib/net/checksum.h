@@ -59,3 +59,13 @@ static inline uint16_t sg_checksum_apply(uint16_t checksum, uint16_t delta)
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (uint16_t)~sum;
 }
+
+// The same for two deltas at once.
+static inline uint16_t sg_checksum_apply2(uint16_t checksum, uint16_t delta_a, uint16_t delta_b)
+{
+	uint32_t sum = (uint32_t)(uint16_t)~checksum + delta_a + delta_b;
+
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}
