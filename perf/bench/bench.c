@@ -6,19 +6,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <time.h>
-#include <unistd.h>
 
 #if defined(__x86_64__)
 #include <x86intrin.h>
 #endif
 
 #include "base/region.h"
+#include "bench/machine.h"
 
 #define MAX_ROWS    1024
 #define MAX_REGIONS 16
 
+static struct sg_bench_machine machine;
 static struct sg_region regions[MAX_REGIONS]; // what sg_bench_memory has given out
 
 void sg_bench_die(const char *format, ...)
@@ -69,6 +69,7 @@ void sg_bench_open(struct sg_bench *bench, const struct sg_bench_options *option
 {
 	*bench = (struct sg_bench){.options = *options, .hugetlb = hugetlb};
 	bench->n_samples = options->quick ? 5 : 9;
+	sg_bench_machine_open(&machine);
 	bench->ns_per_tick = calibrate();
 	bench->rows = calloc(MAX_ROWS, sizeof(*bench->rows));
 	if (!bench->rows)
@@ -179,44 +180,6 @@ void sg_bench_free(void *memory)
 	}
 }
 
-// The value behind "key : " in a file such as /proc/cpuinfo; "unknown" where there is none.
-static void read_fact(const char *path, const char *key, char *ret_value, size_t size)
-{
-	FILE *file = fopen(path, "r");
-	char line[512];
-
-	snprintf(ret_value, size, "unknown");
-	while (file && fgets(line, sizeof(line), file)) {
-		char *colon = strchr(line, ':');
-
-		if (!colon || strncmp(line, key, strlen(key)) != 0)
-			continue;
-		line[strcspn(line, "\n\"\\")] = '\0';
-		colon += strspn(colon, ": \t");
-		snprintf(ret_value, size, "%s", colon);
-		break;
-	}
-	if (file)
-		fclose(file);
-}
-
-static void write_machine(const struct sg_bench *bench, FILE *file)
-{
-	char cpu[128], memory[64];
-	struct utsname system;
-
-	read_fact("/proc/cpuinfo", "model name", cpu, sizeof(cpu));
-	read_fact("/proc/meminfo", "MemTotal", memory, sizeof(memory));
-	uname(&system);
-	fprintf(file,
-		"{\"machine\": {\"cpu\": \"%s\", \"cpus\": %ld, \"memory\": \"%s\", "
-		"\"kernel\": \"%s\", \"compiler\": \"gcc %d.%d\", \"version\": \"%s\", "
-		"\"pages\": \"%s\", \"tsc_mhz\": %.1f},\n \"results\": [",
-		cpu, sysconf(_SC_NPROCESSORS_ONLN), memory, system.release, __GNUC__,
-		__GNUC_MINOR__, SG_VERSION, bench->hugetlb ? "hugetlb 2 MB" : "transparent 2 MB",
-		1000.0 / bench->ns_per_tick);
-}
-
 static bool comes_first(const struct sg_bench_row *row)
 {
 	return (row->point.flows == 10000 || row->point.flows == 1000000) &&
@@ -253,7 +216,9 @@ int sg_bench_close(struct sg_bench *bench)
 	file = fopen(bench->options.json, "w");
 	if (!file)
 		sg_bench_die("%s cannot be written", bench->options.json);
-	write_machine(bench, file);
+	fputs("{\"machine\": ", file);
+	sg_bench_machine_write(&machine, bench, file);
+	fputs(",\n \"results\": [", file);
 	write_rows(bench, file, true, &separator);
 	write_rows(bench, file, false, &separator);
 	fputs("\n]}\n", file);

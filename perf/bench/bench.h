@@ -17,12 +17,16 @@
 
 #define SG_BENCH_MAX_SAMPLES 32
 #define SG_BENCH_BURST       32 // keys or packets that are worked on together
+#define SG_BENCH_MAX_FACTS   8
 
 struct sg_bench_options {
 	bool quick;       // 10 k and 1 M flows only, fewer samples
 	const char *json; // a file to write, or NULL
 	const char *only; // run only suites whose name starts like this, or NULL
 	uint32_t flows;   // measure only at this number of flows; 0: at all
+	bool no_huge;     // leave reserved 2 MB pages alone
+	const char *facts[SG_BENCH_MAX_FACTS]; // KEY=VALUE, for the JSON's "machine"
+	unsigned n_facts;
 };
 
 struct sg_bench_samples {
@@ -49,6 +53,7 @@ struct sg_bench {
 	struct sg_bench_options options;
 	unsigned n_samples; // that each row takes: at least 5
 	bool hugetlb;       // tables are on explicit 2 MB pages
+	int spare_cpu;      // that this process may use beside ours; -1: none
 	double ns_per_tick;
 	struct sg_bench_row *rows;
 	unsigned n_rows;
@@ -59,6 +64,7 @@ typedef void sg_bench_suite_fn(struct sg_bench *bench);
 sg_bench_suite_fn sg_bench_flow_table;
 sg_bench_suite_fn sg_bench_new_flows;
 sg_bench_suite_fn sg_bench_pipeline;
+sg_bench_suite_fn sg_bench_snapshot;
 
 // Calibrates the clock and prints the table's head. `hugetlb`: free 2 MB pages were found.
 void sg_bench_open(struct sg_bench *bench, const struct sg_bench_options *options, bool hugetlb);

@@ -27,7 +27,7 @@ static uint32_t vip_be(unsigned service)
 	return __builtin_bswap32(0xcb000000 + service);
 }
 
-static struct sg_service_spec *make_service(const struct sg_world_options *options, unsigned number)
+struct sg_service_spec *sg_world_service(const struct sg_world_options *options, unsigned number)
 {
 	char name[32];
 	struct sg_service_spec *spec;
@@ -115,7 +115,7 @@ void sg_world_open(
 	sg_settings_init(&world->settings);
 	sg_state_init(&world->state);
 	for (unsigned i = 0; i < options->services; i++)
-		sg_state_put(&world->state, make_service(options, i));
+		sg_state_put(&world->state, sg_world_service(options, i));
 	world->routes = make_routes();
 	world->compiler = sg_compiler_create(&world->settings);
 	if (sg_compiler_compile(

@@ -46,6 +46,9 @@ void sg_world_open(
 	struct sg_world *world, struct sg_bench *bench, const struct sg_world_options *options);
 void sg_world_close(struct sg_world *world);
 
+// Service `number` as the desired state has it; the caller's reference.
+struct sg_service_spec *sg_world_service(const struct sg_world_options *options, unsigned number);
+
 // Makes flows 0 to n - 1, each established.
 void sg_world_fill(struct sg_world *world, uint32_t n);
 
