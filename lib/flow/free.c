@@ -1,18 +1,20 @@
 // Free records of the flow table: which of them the next insertion gets.
 //
 // First from a pocket of a few, last freed first: under a flood the record that has just been
-// recycled is still cached. What does not fit there is a bit in a bitmap, 64 of which are taken
-// into the pocket at once when it is empty; a word in each higher level has a bit for each word
-// below that is not 0, so finding some takes one look a level. Last come records that were never
-// used, in the order of memory.
+// recycled is still cached. What does not fit there is a bit in a bitmap, from which the pocket is
+// filled again, at the bottom and before it is empty, so that what comes next is known and asked
+// for in time. A word in each higher level of the bitmap has a bit for each word below that is not
+// 0, so finding some takes one look a level. Last come records that were never used, in the order
+// of memory.
 //
-// So it is always known which records come next, and they are asked for ahead. A list through the
-// free records is as slow as its chain of misses (181 ns an insertion at 1 M flows against 112,
-// same machine); a stack of numbers beside them would be as fast, and costs 4 bytes a flow that
-// buckets make better use of.
+// A list through the free records would be as slow as its chain of misses (181 ns an insertion at 1
+// M flows against 112, same machine); a stack of numbers beside them would be as fast, and costs 4
+// bytes a flow that buckets make better use of.
 #include "flow/layout.h"
 
-#define AHEAD 8 // records that are asked for before an insertion gets them
+#define AHEAD 16 // records that are asked for before an insertion gets them
+#define KEEP  48 // records that the pocket takes back; the bitmap brings up to 64 at once
+static_assert(AHEAD + 64 <= SG_FLOW_POCKET && KEEP <= SG_FLOW_POCKET, "the pocket overflows");
 
 static uint32_t words_of_level(uint32_t max_flows, unsigned level)
 {
@@ -69,6 +71,20 @@ static void clear_word(struct sg_flow_table *table, uint32_t at)
 	}
 }
 
+// The place `depth` below the top of the pocket.
+static inline uint32_t *pocket_at(struct sg_flow_table *table, uint32_t depth)
+{
+	return &table->pocket[(table->pocket_top - 1 - depth) % SG_FLOW_POCKET];
+}
+
+static void put_at_bottom(struct sg_flow_table *table, uint32_t record)
+{
+	*pocket_at(table, table->n_pocket++) = record;
+	__builtin_prefetch(&sg_flow_table_records(table)[record], 1);
+	__builtin_prefetch(&sg_flow_table_nodes(table)[record], 1);
+}
+
+// Takes all bits of some word.
 static void fill_pocket(struct sg_flow_table *table)
 {
 	uint32_t at = 0;
@@ -81,46 +97,45 @@ static void fill_pocket(struct sg_flow_table *table)
 		at = at << 6 | (uint32_t)__builtin_ctzll(bits);
 	}
 	for (bits = *word_at(table, 0, at); bits; bits &= bits - 1)
-		table->pocket[table->n_pocket++] = at << 6 | (uint32_t)__builtin_ctzll(bits);
+		put_at_bottom(table, at << 6 | (uint32_t)__builtin_ctzll(bits));
 	clear_word(table, at);
 }
 
 uint32_t sg_flow_free_next(struct sg_flow_table *table)
 {
-	if (table->n_pocket == 0)
+	if (table->n_pocket < AHEAD)
 		fill_pocket(table);
 	if (table->n_pocket > 0)
-		return table->pocket[table->n_pocket - 1];
+		return *pocket_at(table, 0);
 	return table->first_unused <= table->max_flows ? table->first_unused : 0;
 }
 
 void sg_flow_free_take(struct sg_flow_table *table)
 {
-	if (table->n_pocket == 0) {
-		// These follow each other in memory: the hardware sees that by itself.
-		table->first_unused++;
+	if (table->n_pocket > 0) {
+		table->n_pocket--;
+		table->pocket_top--;
 		return;
 	}
-	table->n_pocket--;
-	if (table->n_pocket >= AHEAD) {
-		uint32_t later = table->pocket[table->n_pocket - AHEAD];
-
-		__builtin_prefetch(&sg_flow_table_records(table)[later], 1);
-	}
+	// These follow each other in memory: the hardware sees that by itself.
+	table->first_unused++;
 }
 
 void sg_flow_free_give(struct sg_flow_table *table, uint32_t record)
 {
-	if (table->n_pocket < SG_FLOW_POCKET)
-		table->pocket[table->n_pocket++] = record;
-	else
+	if (table->n_pocket >= KEEP) {
 		set_bit(table, record);
+		return;
+	}
+	table->pocket_top++;
+	table->n_pocket++;
+	*pocket_at(table, 0) = record;
 }
 
 bool sg_flow_free_has(const struct sg_flow_table *table, uint32_t record)
 {
 	for (uint32_t i = 0; i < table->n_pocket; i++) {
-		if (table->pocket[i] == record)
+		if (table->pocket[(table->pocket_top - 1 - i) % SG_FLOW_POCKET] == record)
 			return true;
 	}
 	return record >= table->first_unused ||

@@ -19,8 +19,8 @@
 // one; at 86 % it would be 33, and insertions would often have to move others' entries.
 #define SG_FLOW_ENTRIES_PER_2_BUCKETS 11
 
-#define SG_FLOW_FREE_LEVELS 5  // 64 to the power of 5 is all that 30 bits can name
-#define SG_FLOW_POCKET      64 // records
+#define SG_FLOW_FREE_LEVELS 5   // 64 to the power of 5 is all that 30 bits can name
+#define SG_FLOW_POCKET      128 // records, a power of two
 
 enum sg_flow_hash {
 	SG_FLOW_HASH_SIPHASH,
@@ -53,6 +53,7 @@ struct sg_flow_table {
 	uint32_t embryos;
 	uint32_t first_unused; // this record and all behind it were never used
 	uint32_t sweep_at;     // the next record that the sweep looks at
+	uint32_t pocket_top;   // counts up and down, wrapping; the top one is in front of it
 	uint32_t n_pocket;
 	uint32_t pocket[SG_FLOW_POCKET]; // free records, the one freed last on top
 };
