@@ -9,8 +9,9 @@
 //     T/insert                                a flow: two keys and the record
 //     T/delete                                a flow, given its keys
 //
-// in bursts of 32, with random keys (uniform popularity). Insertions follow deletions of random
-// flows, so that the table has a past. Making the keys is measured apart and subtracted.
+// in bursts of 32, with random keys (uniform popularity). Making the keys is measured apart and
+// subtracted. Insertions follow deletions of random flows; look-ups come after every flow has been
+// replaced in this way at least once, since a table is slower once it has a past.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 
 #define N_LOOKUPS    2000000
 #define MIN_CHURN    100000              // flows that a sample deletes and inserts
+#define CHURN_PARTS  16                  // divides the numbers of flows
 #define NUMBER_OTHER (UINT32_C(1) << 31) // flows from here on are never inserted
 
 #define N_SUBJECTS 2
@@ -29,13 +31,13 @@ static const struct sg_bench_subject *const subjects[N_SUBJECTS] = {
 	&sg_bench_subject_rte_hash, &sg_bench_subject_ours};
 
 // The flows that are in the tables: live[slot] is the number of the one in a slot. Slots are
-// deleted and filled again in the order of `shuffled`, over and over.
+// deleted and filled again in the order of `shuffled`, over and over, each time with a number `n`
+// higher: after whole rounds, the numbers are `n` in a row again.
 struct flows {
 	uint32_t n;
 	uint32_t *live;
 	uint32_t *shuffled;
 	uint32_t at; // in `shuffled`
-	uint32_t next_number;
 };
 
 // A part of the slots: what is in them, and what will be instead.
@@ -65,7 +67,7 @@ static void open_flows(struct flows *flows, uint32_t n)
 {
 	uint64_t random = 88172645463325252;
 
-	*flows = (struct flows){.n = n, .next_number = n};
+	*flows = (struct flows){.n = n};
 	flows->live = allocate(n, sizeof(uint32_t));
 	flows->shuffled = allocate(n, sizeof(uint32_t));
 	for (uint32_t i = 0; i < n; i++) {
@@ -93,7 +95,7 @@ static void choose_churn(struct flows *flows, struct churn *churn)
 		flows->at = flows->at + 1 == flows->n ? 0 : flows->at + 1;
 		churn->slots[i] = slot;
 		sg_bench_keys(flows->live[slot], &churn->old_keys[2 * i]);
-		flows->live[slot] = flows->next_number++;
+		flows->live[slot] += flows->n;
 		sg_bench_keys(flows->live[slot], &churn->new_keys[2 * i]);
 	}
 }
@@ -133,7 +135,7 @@ static uint64_t look_up(const struct sg_bench_subject *subject, void *table, uin
 	uint64_t start = sg_bench_ticks();
 	struct sg_tuple4 keys[SG_BENCH_BURST];
 	unsigned n_found = 0;
-	unsigned n_expected = from == 0 ? N_LOOKUPS : 0;
+	unsigned n_expected = from == NUMBER_OTHER ? 0 : N_LOOKUPS;
 
 	for (unsigned n = 0; n < N_LOOKUPS; n += SG_BENCH_BURST) {
 		make_random_keys(&seed, from, n_flows, keys);
@@ -182,22 +184,57 @@ static uint64_t insert_new(
 	return sg_bench_ticks() - start;
 }
 
+// Replaces a part of the flows in all tables, and adds the ticks.
+static void churn_once(void *const tables[], struct flows *flows, struct churn *churn,
+	uint64_t deleting[], uint64_t inserting[])
+{
+	choose_churn(flows, churn);
+	for (unsigned i = 0; i < N_SUBJECTS; i++) {
+		deleting[i] += delete_old(subjects[i], tables[i], churn);
+		inserting[i] += insert_new(subjects[i], tables[i], churn);
+	}
+}
+
 static void sample_churn(struct sg_bench *bench, void *const tables[], struct flows *flows,
 	struct churn *churn, struct rows *rows)
 {
 	uint64_t deleting[N_SUBJECTS] = {0}, inserting[N_SUBJECTS] = {0};
 	uint64_t n = 0;
 
-	for (; n < MIN_CHURN; n += churn->n) {
-		choose_churn(flows, churn);
-		for (unsigned i = 0; i < N_SUBJECTS; i++) {
-			deleting[i] += delete_old(subjects[i], tables[i], churn);
-			inserting[i] += insert_new(subjects[i], tables[i], churn);
-		}
-	}
+	for (; n < MIN_CHURN; n += churn->n)
+		churn_once(tables, flows, churn, deleting, inserting);
 	for (unsigned i = 0; i < N_SUBJECTS; i++) {
 		sg_bench_sample(&rows->remove[i], sg_bench_ns(bench, deleting[i], 0, n));
 		sg_bench_sample(&rows->insert[i], sg_bench_ns(bench, inserting[i], 0, n));
+	}
+}
+
+// Takes all samples of churn, and goes on to the end of the round.
+static void run_churn(struct sg_bench *bench, void *const tables[], struct flows *flows,
+	struct churn *churn, struct rows *rows)
+{
+	uint64_t ignored[N_SUBJECTS] = {0};
+
+	for (unsigned sample = 0; sample < bench->n_samples; sample++)
+		sample_churn(bench, tables, flows, churn, rows);
+	while (flows->at != 0)
+		churn_once(tables, flows, churn, ignored, ignored);
+}
+
+static void run_look_ups(struct sg_bench *bench, void *const tables[], const struct flows *flows,
+	const struct sg_bench_lines *lines, struct rows *rows)
+{
+	uint32_t first = flows->live[0]; // slot 0's number is the lowest
+
+	for (unsigned sample = 0; sample < bench->n_samples; sample++) {
+		sg_bench_sample(&rows->dependent, sg_bench_lines_dependent(bench, lines));
+		sg_bench_sample(&rows->prefetched, sg_bench_lines_prefetched(bench, lines));
+		for (unsigned i = 0; i < N_SUBJECTS; i++) {
+			sg_bench_sample(&rows->lookup[i],
+				time_look_ups(bench, subjects[i], tables[i], first, flows->n));
+			sg_bench_sample(&rows->miss[i], time_look_ups(bench, subjects[i], tables[i],
+								NUMBER_OTHER, flows->n));
+		}
 	}
 }
 
@@ -232,23 +269,13 @@ static void measure(struct sg_bench *bench, uint32_t n_flows)
 	struct churn churn;
 
 	open_flows(&flows, n_flows);
-	open_churn(&churn, n_flows / 16);
+	open_churn(&churn, n_flows / CHURN_PARTS);
 	for (unsigned i = 0; i < N_SUBJECTS; i++) {
 		tables[i] = subjects[i]->open(bench, n_flows);
 		fill(subjects[i], tables[i], n_flows);
 	}
-	for (unsigned sample = 0; sample < bench->n_samples; sample++) {
-		sg_bench_sample(&rows.dependent, sg_bench_lines_dependent(bench, lines));
-		sg_bench_sample(&rows.prefetched, sg_bench_lines_prefetched(bench, lines));
-		for (unsigned i = 0; i < N_SUBJECTS; i++) {
-			sg_bench_sample(&rows.lookup[i],
-				time_look_ups(bench, subjects[i], tables[i], 0, n_flows));
-			sg_bench_sample(&rows.miss[i], time_look_ups(bench, subjects[i], tables[i],
-							       NUMBER_OTHER, n_flows));
-		}
-	}
-	for (unsigned sample = 0; sample < bench->n_samples; sample++)
-		sample_churn(bench, tables, &flows, &churn, &rows);
+	run_churn(bench, tables, &flows, &churn, &rows);
+	run_look_ups(bench, tables, &flows, lines, &rows);
 	report(bench, n_flows, &rows);
 
 	for (unsigned i = 0; i < N_SUBJECTS; i++)
