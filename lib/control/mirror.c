@@ -237,7 +237,7 @@ static int dump(struct sg_mirror *mirror, uint16_t type, size_t head_bytes, mnl_
 	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	head = mnl_nlmsg_put_extra_header(message, head_bytes);
 	// The first byte of each of these heads is the address family.
-	head[0] = type == RTM_GETNEIGH ? AF_UNSPEC : AF_INET;
+	head[0] = type == RTM_GETROUTE ? AF_INET : AF_UNSPEC;
 	if (type == RTM_GETROUTE)
 		((struct rtmsg *)head)->rtm_table = RT_TABLE_MAIN;
 	return request(mirror, message, take);

@@ -27,7 +27,8 @@ int sg_mirror_model_init(
 	if (sg_mirror_hops_init(&model->hops, n_ports))
 		return -ENOMEM;
 	model->trie = sg_trie_create(NULL, 0, SG_FAMILY_IPV4);
-	if (model->trie)
+	model->trie6 = sg_trie_create(NULL, 0, SG_FAMILY_IPV6);
+	if (model->trie && model->trie6)
 		return 0;
 	sg_mirror_model_fini(model);
 	return -ENOMEM;
@@ -37,6 +38,7 @@ void sg_mirror_model_fini(struct sg_mirror_model *model)
 {
 	sg_mirror_hops_fini(&model->hops);
 	sg_trie_unref(model->trie);
+	sg_trie_unref(model->trie6);
 	free(model->candidates);
 	free(model->entries);
 	free(model->kept);
@@ -256,11 +258,17 @@ static void resolve_kept(struct sg_mirror_model *model, uint64_t now_ms)
 static int replace_entries(struct sg_mirror_model *model, struct sg_trie_entry *entries, unsigned n)
 {
 	struct sg_trie *trie = sg_trie_create(entries, n, SG_FAMILY_IPV4);
+	struct sg_trie *trie6 = sg_trie_create(entries, n, SG_FAMILY_IPV6);
 
-	if (!trie)
+	if (!trie || !trie6) {
+		sg_trie_unref(trie);
+		sg_trie_unref(trie6);
 		return -ENOMEM;
+	}
 	sg_trie_unref(model->trie);
+	sg_trie_unref(model->trie6);
 	model->trie = trie;
+	model->trie6 = trie6;
 	free(model->entries);
 	model->entries = entries;
 	model->n_entries = n;
@@ -489,6 +497,8 @@ struct sg_routes *sg_mirror_model_build(struct sg_mirror_model *model)
 	routes->neighbours4 = neighbours;
 	sg_trie_unref(routes->ipv4);
 	routes->ipv4 = sg_trie_ref(model->trie);
+	sg_trie_unref(routes->ipv6);
+	routes->ipv6 = sg_trie_ref(model->trie6);
 	routes->generation = model->generation;
 	memcpy(routes->port_addr4_be, model->port_addr4_be, sizeof(routes->port_addr4_be));
 	model->changed = false;

@@ -37,7 +37,8 @@ struct sg_mirror_model {
 	// What followed from the last set.
 	struct sg_trie_entry *entries; // one for each prefix, sorted
 	unsigned n_entries;
-	struct sg_trie *trie;
+	struct sg_trie *trie;  // IPv4
+	struct sg_trie *trie6; // IPv6: the kernel's own addresses
 	uint32_t port_addr4_be[SG_MAX_PORTS];
 	uint16_t generation; // never 0
 

@@ -20,7 +20,8 @@ bool sg_nexthop_begin(struct sg_pipeline *pipeline, const struct sg_snapshot *sn
 
 	if (client.kind == SG_ROUTE_NONE || backend->route_kind == SG_ROUTE_NONE)
 		return false;
-	if (client.kind == SG_ROUTE_ON_LINK && !(pkt->flags & SG_PKT_FROM_KERNEL))
+	if (client.kind != SG_ROUTE_LOCAL && !is_resolved(routes, client.hop) &&
+		!(pkt->flags & SG_PKT_FROM_KERNEL))
 		sg_learned_put(&pipeline->learned, flow->client.src_be, client.port, eth->src);
 	flow->client.hop = client.hop;
 	flow->server.hop = backend->hop;
@@ -40,17 +41,19 @@ static void wish(struct sg_pipeline *pipeline, struct sg_learned_client *client,
 	sg_wishes_put(pipeline->wishes, (struct sg_wish){.addr4_be = addr_be, .port = port});
 }
 
-// On the link, and the kernel does not know it yet: to the MAC that it spoke from, or not at all.
-static void apply_learned(
-	struct sg_pipeline *pipeline, uint32_t addr_be, uint8_t port, struct sg_pkt *pkt)
+static bool fits(const struct sg_pipeline *pipeline, uint8_t port, const struct sg_pkt *pkt)
 {
-	struct sg_learned_client *client = sg_learned_find(&pipeline->learned, addr_be, port);
+	return pkt->length <= pipeline->ports[port].mtu + sizeof(struct sg_eth_hdr);
+}
+
+static void send_to(
+	struct sg_pipeline *pipeline, const uint8_t mac[6], uint8_t port, struct sg_pkt *pkt)
+{
 	struct sg_eth_hdr *eth = (void *)pkt->bytes;
 
-	wish(pipeline, client, addr_be, port);
-	if (!client)
-		return sg_pkt_drop(pkt, SG_DROP_NEXTHOP_UNRESOLVED);
-	memcpy(eth->dst, client->mac, 6);
+	if (!fits(pipeline, port, pkt))
+		return sg_pkt_drop(pkt, SG_DROP_TOO_BIG);
+	memcpy(eth->dst, mac, 6);
 	memcpy(eth->src, pipeline->ports[port].mac, 6);
 	pkt->verdict = SG_VERDICT_SEND;
 	pkt->out_port = port;
@@ -61,24 +64,38 @@ static void apply_hop(struct sg_pipeline *pipeline, const struct sg_routes *rout
 {
 	const struct sg_hop *way = &routes->hops[hop];
 
-	if (__builtin_expect(
-		    pkt->length > pipeline->ports[way->port].mtu + sizeof(struct sg_eth_hdr), 0))
+	if (__builtin_expect(!fits(pipeline, way->port, pkt), 0))
 		return sg_pkt_drop(pkt, SG_DROP_TOO_BIG);
 	memcpy(pkt->bytes, way, 12); // destination and source MAC lie there as on the wire
 	pkt->verdict = SG_VERDICT_FORWARD;
 	pkt->hop = hop;
 }
 
-// Looks the way up again. Returns the hop, or 0 with a verdict set.
+// Looks the way up again. While the kernel does not know the neighbour, the packet goes to the MAC
+// that the client spoke from, or waits at the hop that is being resolved. Returns the hop, or 0
+// with a verdict set.
 static uint16_t find_again(struct sg_pipeline *pipeline, const struct sg_routes *routes,
 	uint32_t addr_be, struct sg_pkt *pkt)
 {
 	struct sg_route_answer answer = sg_routes_find4(routes, addr_be);
+	struct sg_learned_client *client;
 
-	if (answer.kind == SG_ROUTE_NONE)
+	if (answer.kind == SG_ROUTE_NONE) {
 		sg_pkt_drop(pkt, SG_DROP_NO_ROUTE);
-	else if (answer.kind == SG_ROUTE_ON_LINK)
-		apply_learned(pipeline, addr_be, answer.port, pkt);
+		return 0;
+	}
+	if (is_resolved(routes, answer.hop))
+		return answer.hop;
+
+	client = sg_learned_find(&pipeline->learned, addr_be, answer.port);
+	if (answer.kind == SG_ROUTE_ON_LINK)
+		wish(pipeline, client, addr_be, answer.port);
+	if (client) {
+		send_to(pipeline, client->mac, answer.port, pkt);
+		return 0;
+	}
+	if (answer.hop == 0)
+		sg_pkt_drop(pkt, SG_DROP_NEXTHOP_UNRESOLVED);
 	return answer.hop;
 }
 

@@ -58,7 +58,17 @@ static bool is_neighbour_discovery(const struct sg_pkt *pkt)
 	       ip[40] >= ICMPV6_ROUTER_SOLICIT && ip[40] <= ICMPV6_REDIRECT;
 }
 
-static void steer_ipv6(struct sg_pipeline *pipeline, struct sg_pkt *pkt)
+static bool is_the_kernels_ipv6(
+	const struct sg_snapshot *snapshot, const struct sg_pkt *pkt, const uint8_t *dst)
+{
+	uint32_t value = sg_trie_find(snapshot->routes->ipv6, dst);
+
+	return value != SG_TRIE_NONE && value >> 24 == SG_ROUTE_LOCAL &&
+	       (uint8_t)(value >> 16) == pkt->port;
+}
+
+static void steer_ipv6(
+	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
 {
 	const uint8_t *dst = pkt->bytes + sizeof(struct sg_eth_hdr) + 24;
 	bool link_local = dst[0] == 0xfe && (dst[1] & 0xc0) == 0x80;
@@ -68,7 +78,7 @@ static void steer_ipv6(struct sg_pipeline *pipeline, struct sg_pkt *pkt)
 		send_as_is(pkt);
 	else if (is_neighbour_discovery(pkt) || link_multicast)
 		punt_urgently(pipeline, pkt);
-	else if (link_local)
+	else if (link_local || is_the_kernels_ipv6(snapshot, pkt, dst))
 		punt(pipeline, pkt);
 	else
 		sg_pkt_drop(pkt, dst[0] == 0xff ? SG_DROP_MULTICAST : SG_DROP_IPV6_UNSERVED);
@@ -159,7 +169,7 @@ void sg_stage_steer(
 		if (pkt->class == SG_CLASS_ARP)
 			steer_arp(pipeline, snapshot, pkt);
 		else if (pkt->class == SG_CLASS_IPV6)
-			steer_ipv6(pipeline, pkt);
+			steer_ipv6(pipeline, snapshot, pkt);
 		else
 			steer_ipv4(pipeline, snapshot, pkt, &burst->tuples[i]);
 	}

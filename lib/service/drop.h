@@ -23,7 +23,7 @@
 	X(FRAGMENT, "fragment", "an IP fragment, and fragments are not reassembled")               \
 	/* steer: whose it is */                                                                   \
 	X(NOT_LOCAL, "not_local", "for no address of this node: neither VIP, SNAT address nor the kernel's") \
-	X(IPV6_UNSERVED, "ipv6_unserved", "IPv6 unicast, and no IPv6 address is served")           \
+	X(IPV6_UNSERVED, "ipv6_unserved", "IPv6 for no address of the kernel, and no IPv6 service is served")           \
 	X(MULTICAST, "multicast", "multicast or broadcast that no routing protocol on this node uses") \
 	X(HANDOFF_FULL, "handoff_full", "the home worker's ring is full: that worker cannot keep up") \
 	/* admit: may it start a flow */                                                           \

@@ -14,8 +14,9 @@ struct sg_routes *sg_routes_create_empty(void)
 	routes->n_hops = 1;
 	routes->hops = calloc(1, sizeof(routes->hops[0]));
 	routes->ipv4 = sg_trie_create(NULL, 0, SG_FAMILY_IPV4);
+	routes->ipv6 = sg_trie_create(NULL, 0, SG_FAMILY_IPV6);
 	routes->neighbours4 = sg_index_create(0);
-	if (!routes->hops || !routes->ipv4 || !routes->neighbours4) {
+	if (!routes->hops || !routes->ipv4 || !routes->ipv6 || !routes->neighbours4) {
 		sg_routes_unref(routes);
 		return NULL;
 	}
@@ -34,6 +35,7 @@ void sg_routes_unref(struct sg_routes *routes)
 		return;
 	sg_index_unref(routes->neighbours4);
 	sg_trie_unref(routes->ipv4);
+	sg_trie_unref(routes->ipv6);
 	free(routes->hops);
 	free(routes);
 }

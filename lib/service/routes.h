@@ -49,6 +49,7 @@ struct sg_routes {
 	uint16_t n_hops;     // hops[0] is SG_HOP_NONE
 	struct sg_hop *hops;
 	struct sg_trie *ipv4;         // values: SG_ROUTE_VALUE
+	struct sg_trie *ipv6;         // the kernel's own addresses only: nothing is forwarded there
 	struct sg_index *neighbours4; // SG_NEIGHBOUR_KEY -> hop
 	// An IPv4 address that the kernel has on each port's twin, for answers in our own name; 0:
 	// none.

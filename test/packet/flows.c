@@ -442,6 +442,17 @@ void a_neighbour_nobody_resolved_is_answered_where_it_spoke(void **unused)
 	assert_true(sg_wishes_take(rig.pipelines[0]->wishes, &wish));
 	assert_int_equal(wish.addr4_be, addr_be("198.51.100.8"));
 	assert_false(sg_wishes_take(rig.pipelines[0]->wishes, &wish));
+
+	// While the kernel asks, and gets no answer, the client is still answered; then where the
+	// kernel says.
+	sg_index_put(rig.routes->neighbours4, SG_NEIGHBOUR_KEY(0, addr_be("198.51.100.8")),
+		HOP_UNRESOLVED_POD);
+	expect(pod_sends(&peer, SG_TCP_SYN | SG_TCP_ACK, 500, 101, 0), SG_VERDICT_SEND);
+	expect_addresses(&rig, VIP, "198.51.100.8", stranger_mac);
+	sg_index_put(
+		rig.routes->neighbours4, SG_NEIGHBOUR_KEY(0, addr_be("198.51.100.8")), HOP_CLIENT);
+	expect(pod_sends(&peer, SG_TCP_SYN | SG_TCP_ACK, 500, 101, 0), SG_VERDICT_FORWARD);
+	expect_addresses(&rig, VIP, "198.51.100.8", client_mac);
 	rig_close(&rig);
 }
 

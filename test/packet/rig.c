@@ -40,6 +40,8 @@ static struct sg_routes *make_routes(void)
 		route("10.0.0.0/24", SG_ROUTE_VALUE(SG_ROUTE_ON_LINK, 1, 0)),
 		route("198.51.100.11/32", SG_ROUTE_VALUE(SG_ROUTE_LOCAL, 0, HOP_TWIN0)),
 		route("10.0.0.11/32", SG_ROUTE_VALUE(SG_ROUTE_LOCAL, 1, HOP_TWIN1)),
+		route("2001:db8::11/128", SG_ROUTE_VALUE(SG_ROUTE_LOCAL, 0, HOP_TWIN0)),
+		route("2001:db8::12/128", SG_ROUTE_VALUE(SG_ROUTE_LOCAL, 1, HOP_TWIN1)),
 	};
 
 	assert_non_null(routes);
@@ -56,6 +58,9 @@ static struct sg_routes *make_routes(void)
 	sg_trie_unref(routes->ipv4);
 	routes->ipv4 =
 		sg_trie_create(entries, sizeof(entries) / sizeof(entries[0]), SG_FAMILY_IPV4);
+	sg_trie_unref(routes->ipv6);
+	routes->ipv6 =
+		sg_trie_create(entries, sizeof(entries) / sizeof(entries[0]), SG_FAMILY_IPV6);
 	sg_index_unref(routes->neighbours4);
 	routes->neighbours4 = sg_index_create(8);
 	sg_index_put(

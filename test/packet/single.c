@@ -72,6 +72,8 @@ static void ipv6_ospf(struct frame *f) { write_ipv6(f, "ff02::5", 89, 0); }
 static void ipv6_site_multicast(struct frame *f) { write_ipv6(f, "ff05::2", 17, 0); }
 static void ipv6_link_local(struct frame *f) { write_ipv6(f, "fe80::2", 6, 0); }
 static void ipv6_global(struct frame *f) { write_ipv6(f, "2001:db8::2", 6, 0); }
+static void ipv6_kernels(struct frame *f) { write_ipv6(f, "2001:db8::11", 6, 0); }
+static void ipv6_kernels_elsewhere(struct frame *f) { write_ipv6(f, "2001:db8::12", 6, 0); }
 static void ipv6_cut(struct frame *f) { write_ipv6(f, "2001:db8::2", 6, 0); f->length = 50; }
 // clang-format on
 
@@ -137,6 +139,8 @@ static const struct row rows[] = {
 	{"IPv6 link-local", 0, TCP(CLIENT, 1, VIP, 1, SYN), ipv6_link_local, SG_VERDICT_PUNT, 0},
 	{"IPv6 multicast beyond the link", 0, TCP(CLIENT, 1, VIP, 1, SYN), ipv6_site_multicast, DROP(MULTICAST)},
 	{"IPv6 unicast", 0, TCP(CLIENT, 1, VIP, 1, SYN), ipv6_global, DROP(IPV6_UNSERVED)},
+	{"IPv6 to the kernel's address here", 0, TCP(CLIENT, 1, VIP, 1, SYN), ipv6_kernels, SG_VERDICT_PUNT, 0},
+	{"IPv6 to the kernel's address on another port", 0, TCP(CLIENT, 1, VIP, 1, SYN), ipv6_kernels_elsewhere, DROP(IPV6_UNSERVED)},
 	{"half an IPv6 header", 0, TCP(CLIENT, 1, VIP, 1, SYN), ipv6_cut, DROP(TRUNCATED)},
 
 	{"an undeclared port", 0, TCP(CLIENT, 4000, VIP, 81, SYN), NULL, DROP(UNSERVED_PORT)},
