@@ -67,6 +67,7 @@ int main(void)
 		cmocka_unit_test(maglev_is_the_same_on_every_node),
 		cmocka_unit_test(every_flow_lives_at_its_home),
 		cmocka_unit_test(a_random_mix_keeps_the_books),
+		cmocka_unit_test(floods_take_nothing_from_those_who_are_served),
 		cmocka_unit_test(every_reason_was_seen),
 	};
 

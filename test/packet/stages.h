@@ -34,3 +34,6 @@ void maglev_is_the_same_on_every_node(void **state);
 // workers.c
 void every_flow_lives_at_its_home(void **state);
 void a_random_mix_keeps_the_books(void **state);
+
+// flood.c
+void floods_take_nothing_from_those_who_are_served(void **state);
