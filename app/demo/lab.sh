@@ -24,6 +24,12 @@ step() {
 	step_started=$now
 }
 
+# packages SECTION...: docker/install, which prints its own steps.
+packages() {
+	"$top/docker/install" "$@" || exit 1
+	step_started=${EPOCHREALTIME/./}
+}
+
 seconds() {
 	printf '%d.%d' $(($1 / 1000000)) $(($1 / 100000 % 10))
 }
