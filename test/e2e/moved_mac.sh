@@ -17,7 +17,7 @@ on pod1 ip link set eth0 address 02:00:00:00:00:77
 on pod1 ip link set eth0 up
 # As any host that comes up, it speaks: that is how the gateway's kernel hears of the new address.
 wait_for 5 on pod1 ping -c 1 -W 1 10.0.0.1
-wait_for 2 get --max-time 1 "http://$vip/"
+wait_for 5 get --max-time 1 "http://$vip/"
 wait $download || fail "the running download did not survive"
 cmp "$lab_dir/slow" "$lab_dir/pod1/www/slow"
 accounting_closes
