@@ -11,12 +11,12 @@
 // The slot of the backend that this worker gives the next flow of `client` to; SG_PICK_NONE when
 // none is usable.
 //
-//   maglev  by the client's address and port: the same on every node
-//   rr      one after the other; each worker starts elsewhere and keeps its own place
-//   wrr     along the compiled sequence, in which each backend stands as often as its weight says
-//   lc      the fewest flows; wlc: the fewest by weight. Above SG_PICK_SAMPLE_ABOVE backends, the
-//   better of two
-//           taken at random (Mitzenmacher, "The power of two choices", 2001), weighted for wlc
+//     maglev  by the client's address and port: the same on every node
+//     rr      one after the other; each worker starts elsewhere and keeps its own place
+//     wrr     along the compiled sequence, where each backend stands as often as its weight says
+//     lc      the fewest flows; above SG_PICK_SAMPLE_ABOVE backends the better of two taken at
+//             random (Mitzenmacher, "The power of two choices", 2001)
+//     wlc     the same by flows for the weight, with the two taken by weight
 uint32_t sg_pick_backend(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	const struct sg_service *service, const struct sg_tuple4 *client);
 

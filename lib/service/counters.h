@@ -4,8 +4,8 @@
 // sg_counter_add, readers relaxed loads through sg_counter_read, so a reader sees each counter
 // whole but not all of them at one instant. At any quiescent moment, for each block,
 //
-//     received + generated + handed_in = forwarded + punted + consumed + dropped + handed_out +
-//     held
+//     received + generated + handed_in =
+//         forwarded + punted + consumed + dropped + handed_out + held
 //
 // and in the sum over all blocks (workers and the twins' thread) handed_in = handed_out.
 #pragma once

@@ -1,11 +1,9 @@
 // What a new flow costs the tables, without a pipeline around them: `flows` is the table's
 // capacity.
 //
-//     flow_table/new     look-up that misses, SNAT port, insertion of an embryo; the table between
-//     60
-//                        and 65 % full of its capacity
+//     flow_table/new     look-up that misses, SNAT port, insertion of an embryo; the table is
+//                        between 60 and 65 % full of its capacity
 //     flow_table/flood   the same with the embryos' share used up, so that for each the oldest
-//     embryo
 //                        goes; half of the table are established flows, which stay
 //
 // In bursts of 32, clients at random, 4 SNAT addresses, 10 backends. Making the keys is subtracted.

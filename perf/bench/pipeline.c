@@ -1,14 +1,13 @@
 // The whole pipeline and its stages: nanoseconds a packet, without rx and tx.
 //
-//     pipeline/snat/v4/established   segments of known connections, both directions mixed, uniform
-//     popularity pipeline/snat/v4/zipf          the same with few popular flows (Zipf, s = 1)
+//     pipeline/snat/v4/established   segments of known connections, both directions mixed
+//     pipeline/snat/v4/zipf          the same with few popular flows (Zipf, s = 1)
 //     pipeline/snat/v4/burst1        the same in bursts of one packet
-//     pipeline/snat/v4/new           a SYN of a new client every packet, the table between 20 and
-//     80 % full pipeline/snat/v4/new_expiring  the same in a steady state, with ageing at work
-//     pipeline/snat/v4/flood         SYNs with the embryos' share used up; half of the table is
-//     established flows stage/S                        one stage of the above: parse, lookup,
-//     rewrite of established; steer, admit,
-//                                    schedule of new flows
+//     pipeline/snat/v4/new           a SYN of a new client every packet, 20 to 80 % full
+//     pipeline/snat/v4/new_expiring  the same in a steady state, with ageing at work
+//     pipeline/snat/v4/flood         SYNs with the embryos' share used up, half established
+//     stage/S                        one stage of the above: parse, lookup, rewrite of
+//                                    established; steer, admit, schedule of new flows
 //
 // Packets are made outside the time that counts. Their bytes are in the cache; the cold column has
 // them flushed out before each burst, as if a device without DDIO had written them.

@@ -1,11 +1,8 @@
 // The whole of load balancing without EAL: one or several pipelines over a snapshot, fed with
 // frames.
 //
-//     clients 198.51.100.0/24 -- port 0 (198.51.100.11, the kernel's) ... stormgate ... port 1
-//     (10.0.0.11) -- pods 10.0.0.0/24
-//        via 198.51.100.1:
-//        203.0.113.0/24                                                    10.0.0.2, .3; .9
-//        unresolved
+//     clients 198.51.100.0/24 --- port 0 --- stormgate --- port 1 --- pods 10.0.0.0/24
+//     203.0.113.0/24 behind .1    .11                      .11        .2, .3; .9 is unresolved
 //
 // VIP 192.0.2.10, SNAT address 10.0.0.100. Client 198.51.100.7 is a known neighbour, 198.51.100.8
 // is not.
