@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 
 #include "buffers.h"
 #include "dpdk_log.h"
+
+#define RING_BYTES (8u << 20) // of a net_af_packet queue, in each direction
 
 // [dddd:]bb:dd.f, in hexadecimal.
 bool sg_device_is_pci(const char *text)
@@ -41,6 +44,19 @@ static bool find_argument(const char *arguments, const char *key, char *ret_valu
 	return false;
 }
 
+static void add_arguments(struct sg_device *device, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void add_arguments(struct sg_device *device, const char *format, ...)
+{
+	size_t length = strlen(device->arguments);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(device->arguments + length, sizeof(device->arguments) - length, format, args);
+	va_end(args);
+}
+
 // The driver part of a name such as net_af_packet0.
 static int driver_length(const char *name, int length)
 {
@@ -49,19 +65,20 @@ static int driver_length(const char *name, int length)
 	return length;
 }
 
-// net_af_packet copies each packet into a ring of frames; the default of 2 KB holds no jumbo frame.
-static void size_frames(struct sg_device *device, uint16_t mtu)
+// net_af_packet copies each packet into a ring of frames. By default it has 512 of 2 KB: none holds
+// a jumbo frame, and a worker that stands still for 5 ms at 100,000 packets a second loses some.
+static void size_ring(struct sg_device *device, uint16_t mtu)
 {
 	unsigned frame = sg_buffer_room(mtu);
-	size_t length = strlen(device->arguments);
 	char value[16];
 
-	if (frame <= SG_BUFFER_ROOM ||
-		find_argument(device->arguments, "framesz", value, sizeof(value)))
+	if (find_argument(device->arguments, "framesz", value, sizeof(value)))
 		return;
 	// Four frames of a multiple of 1 KB are whole pages.
-	snprintf(device->arguments + length, sizeof(device->arguments) - length,
-		",blocksz=%u,framesz=%u", 4 * frame, frame);
+	if (frame > SG_BUFFER_ROOM)
+		add_arguments(device, ",blocksz=%u,framesz=%u", 4 * frame, frame);
+	if (!find_argument(device->arguments, "framecnt", value, sizeof(value)))
+		add_arguments(device, ",framecnt=%u", RING_BYTES / frame / 4 * 4);
 }
 
 void sg_device_parse(
@@ -83,7 +100,7 @@ void sg_device_parse(
 		find_argument(ret_device->arguments, "iface", ret_device->interface,
 			sizeof(ret_device->interface));
 	if (ret_device->af_packet)
-		size_frames(ret_device, mtu);
+		size_ring(ret_device, mtu);
 }
 
 static int attach_virtual(const struct sg_device *device, const char *port, struct sg_error *error)

@@ -37,18 +37,21 @@ static void names_arguments_and_interfaces_are_found(void **unused)
 		const char *name, *arguments, *interface;
 		bool af_packet;
 	} rows[] = {
-		{"net_af_packet0,iface=eth1", 0, 1500, "net_af_packet0", "iface=eth1", "eth1",
-			true},
+		// 8 MB of slots, so that a pause loses nothing.
+		{"net_af_packet0,iface=eth1", 0, 1500, "net_af_packet0", "iface=eth1,framecnt=4096",
+			"eth1", true},
 		// The same name again: the port's number makes it another device.
-		{"net_af_packet0,iface=eth2", 1, 1500, "net_af_packet1", "iface=eth2", "eth2",
-			true},
+		{"net_af_packet0,iface=eth2", 1, 1500, "net_af_packet1", "iface=eth2,framecnt=4096",
+			"eth2", true},
 		{"net_af_packet,qpairs=2,iface=eth1", 3, 1500, "net_af_packet3",
-			"qpairs=2,iface=eth1", "eth1", true},
+			"qpairs=2,iface=eth1,framecnt=4096", "eth1", true},
+		{"net_af_packet0,iface=eth1,framecnt=64", 0, 1500, "net_af_packet0",
+			"iface=eth1,framecnt=64", "eth1", true},
 		{"net_af_packet0,xiface=no,iface=eth1", 0, 1500, "net_af_packet0",
-			"xiface=no,iface=eth1", "eth1", true},
+			"xiface=no,iface=eth1,framecnt=4096", "eth1", true},
 		// Jumbo frames need larger slots, in whole pages, unless the operator chose.
 		{"net_af_packet0,iface=eth1", 0, 9000, "net_af_packet0",
-			"iface=eth1,blocksz=36864,framesz=9216", "eth1", true},
+			"iface=eth1,blocksz=36864,framesz=9216,framecnt=908", "eth1", true},
 		{"net_af_packet0,iface=eth1,framesz=16384", 0, 9000, "net_af_packet0",
 			"iface=eth1,framesz=16384", "eth1", true},
 		{"net_af_xdp7,iface=eth1", 0, 1500, "net_af_xdp0", "iface=eth1", "eth1", false},
