@@ -13,6 +13,15 @@ static uint32_t pick_maglev(const struct sg_snapshot *snapshot, const struct sg_
 	return service->table[sg_reduce((uint32_t)(hash >> 32), service->table_size)];
 }
 
+// All that one address sends, whatever its ports: what sh is for.
+static uint32_t pick_by_source(const struct sg_snapshot *snapshot, const struct sg_service *service,
+	const struct sg_tuple4 *client)
+{
+	struct sg_tuple4 source = {.src_be = client->src_be, .domain = client->domain};
+
+	return pick_maglev(snapshot, service, &source);
+}
+
 // Workers start at different places, or each would send its first flow to the same backend.
 static uint32_t advance(
 	struct sg_pipeline *pipeline, const struct sg_service *service, uint32_t length)
@@ -106,6 +115,9 @@ uint32_t sg_pick_backend(struct sg_pipeline *pipeline, const struct sg_snapshot 
 	case SG_SCHEDULER_LC:
 	case SG_SCHEDULER_WLC:
 		at = pick_least(pipeline, service);
+		break;
+	case SG_SCHEDULER_SH:
+		at = pick_by_source(snapshot, service, client);
 		break;
 	default:
 		at = pick_maglev(snapshot, service, client);

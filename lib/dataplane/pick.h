@@ -12,6 +12,7 @@
 // none is usable.
 //
 //     maglev  by the client's address and port: the same on every node
+//     sh      by the client's address alone, in a table that is built as maglev's
 //     rr      one after the other; each worker starts elsewhere and keeps its own place
 //     wrr     along the compiled sequence, where each backend stands as often as its weight says
 //     lc      the fewest flows; above SG_PICK_SAMPLE_ABOVE backends the better of two taken at

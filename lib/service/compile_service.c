@@ -79,7 +79,8 @@ static int make_table(struct sg_service *service, uint64_t seed)
 
 	if (service->n_backends == 0)
 		return 0;
-	if (service->scheduler == SG_SCHEDULER_MAGLEV)
+	// sh reads the same table, by the client's address alone.
+	if (service->scheduler == SG_SCHEDULER_MAGLEV || service->scheduler == SG_SCHEDULER_SH)
 		return make_maglev(service, seed);
 	if (service->scheduler != SG_SCHEDULER_WRR)
 		return 0;

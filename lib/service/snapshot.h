@@ -66,8 +66,8 @@ struct sg_service {
 	uint32_t affinity_timeout_s;
 	const uint32_t *backend_slots; // [n_backends], in the order of address and port
 	const uint16_t *weights;       // [n_backends]
-	// maglev: each entry is an index into backend_slots. wrr: the sequence to walk. Otherwise
-	// NULL.
+	// maglev, sh: each entry is an index into backend_slots. wrr: the sequence to walk.
+	// Otherwise NULL.
 	const uint16_t *table;
 	uint32_t table_size;
 	uint32_t total_weight;

@@ -35,11 +35,6 @@ static int check_is_served(const struct sg_service_spec *spec, struct sg_error *
 		return sg_error_set_at(error, -EINVAL, spec->line,
 			"service '%s': this version does not serve forward \"%s\"; use \"snat\"",
 			spec->name, sg_forward_name(spec->forward));
-	if (spec->scheduler == SG_SCHEDULER_SH)
-		return sg_error_set_at(error, -EINVAL, spec->line,
-			"service '%s': this version does not serve scheduler \"sh\"; \"maglev\" also picks by the "
-			"client's address and port",
-			spec->name);
 	if (spec->affinity != SG_AFFINITY_NONE)
 		return sg_error_set_at(error, -EINVAL, spec->line,
 			"service '%s': this version does not serve affinity \"%s\"; use \"none\"",

@@ -287,7 +287,8 @@ void sg_validate_state_warnings(const struct sg_state *state, const struct sg_st
 		const struct sg_service_spec *spec = check.fresh[i].spec;
 		char text[300];
 
-		if (spec->scheduler != SG_SCHEDULER_MAGLEV ||
+		if ((spec->scheduler != SG_SCHEDULER_MAGLEV &&
+			    spec->scheduler != SG_SCHEDULER_SH) ||
 			spec->maglev_table_size >= 100 * spec->n_backends)
 			continue;
 		snprintf(text, sizeof(text),

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -109,6 +110,46 @@ void maglev_is_the_same_on_every_node(void **unused)
 		to_pod += there;
 	}
 	assert_in_range(to_pod, 150, 250);
+	rig_close(&a);
+	rig_close(&b);
+}
+
+// The backend (1 or 2) that a client's datagram from one port goes to.
+static unsigned backend_of(struct rig *rig, uint32_t client, uint16_t sport)
+{
+	char src[16];
+	struct ipv4_text syn = {.src = src,
+		.dst = VIP,
+		.sport = sport,
+		.dport = 80,
+		.proto = SG_PROTO_TCP,
+		.flags = SG_TCP_SYN};
+	struct frame frame;
+
+	snprintf(src, sizeof(src), "203.0.113.%u", client);
+	frame_ipv4(&frame, port_macs[0], gateway_mac, &syn);
+	assert_int_equal(rig_run(rig, 0, 0, 0, &frame)->verdict, SG_VERDICT_FORWARD);
+	return frame_ip(&rig->out)->dst_be == addr_be(POD) ? 1 : 2;
+}
+
+void sh_goes_by_the_clients_address(void **unused)
+{
+	struct rig a, b;
+	unsigned to_pod = 0;
+
+	(void)unused;
+	open_rig(&a, SG_SCHEDULER_SH, 3);
+	open_rig(&b, SG_SCHEDULER_SH, 3);
+	for (uint32_t client = 1; client < 255; client++) {
+		unsigned backend = backend_of(&a, client, 4000);
+
+		for (uint16_t port = 4001; port < 4005; port++)
+			assert_int_equal(backend_of(&a, client, port), backend);
+		assert_int_equal(backend_of(&b, client, 9000), backend);
+		to_pod += backend == 1;
+	}
+	// A quarter of the weight: 254 clients, about 63 of them.
+	assert_in_range(to_pod, 40, 90);
 	rig_close(&a);
 	rig_close(&b);
 }

@@ -65,6 +65,7 @@ int main(void)
 		cmocka_unit_test(lc_prefers_the_idle_backend),
 		cmocka_unit_test(wlc_weighs_what_it_counts),
 		cmocka_unit_test(maglev_is_the_same_on_every_node),
+		cmocka_unit_test(sh_goes_by_the_clients_address),
 		cmocka_unit_test(every_flow_lives_at_its_home),
 		cmocka_unit_test(a_random_mix_keeps_the_books),
 		cmocka_unit_test(floods_take_nothing_from_those_who_are_served),

@@ -30,6 +30,7 @@ void wrr_follows_weights(void **state);
 void lc_prefers_the_idle_backend(void **state);
 void wlc_weighs_what_it_counts(void **state);
 void maglev_is_the_same_on_every_node(void **state);
+void sh_goes_by_the_clients_address(void **state);
 
 // workers.c
 void every_flow_lives_at_its_home(void **state);

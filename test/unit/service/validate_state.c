@@ -146,7 +146,6 @@ static void states_are_judged(void **unused)
 	{"dsr", WEB " forward=dsr", 1, "service 'web': this version does not serve forward \"dsr\""},
 	{"dnat", WEB " forward=dnat", 1, "service 'web': this version does not serve forward \"dnat\""},
 	{"ipip", WEB " forward=ipip", 1, "service 'web': this version does not serve forward \"ipip\""},
-	{"sh", WEB " scheduler=sh", 1, "service 'web': this version does not serve scheduler \"sh\""},
 	{"affinity", WEB " affinity=client-ip", 1, "service 'web': this version does not serve affinity \"client-ip\""},
 	{"announce kernel", WEB " announce=kernel", 1, "service 'web': this version does not serve announce \"kernel\""},
 	{"an IPv6 VIP", WEB " vip=2001:db8::1", 1, "service 'web': this version serves no IPv6 VIP"},
