@@ -3,6 +3,7 @@
 #include "dataplane/pipeline.h"
 
 #include "dataplane/answer.h"
+#include "dataplane/icmp_error.h"
 #include "net/headers.h"
 
 #define IPV4_LINK_MULTICAST \
@@ -134,6 +135,26 @@ static void steer_home(
 	pkt->target = (uint8_t)home;
 }
 
+// An ICMP error about a flow of this worker, or of another: it is settled. False: about none that
+// we know.
+static bool steer_icmp_error(
+	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
+{
+	struct sg_tuple4 tuple;
+	sg_flow_ref ref;
+	uint64_t hash;
+
+	if (pkt->class != SG_CLASS_ICMP || !sg_icmp_error_read(pkt, &tuple))
+		return false;
+	sg_flow_table_hash(pipeline->flows, &tuple, 1, &hash);
+	ref = sg_flow_table_find(pipeline->flows, &tuple, hash);
+	if (ref)
+		sg_icmp_error_forward(pipeline, snapshot, pkt, ref);
+	else
+		steer_home(pipeline, pkt, &tuple);
+	return pkt->verdict != SG_VERDICT_NONE;
+}
+
 static void steer_ipv4(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	struct sg_pkt *pkt, const struct sg_tuple4 *tuple)
 {
@@ -143,6 +164,8 @@ static void steer_ipv4(struct sg_pipeline *pipeline, const struct sg_snapshot *s
 
 	if (!(bits & (SG_ADDRESS_VIP | SG_ADDRESS_SNAT)))
 		return steer_to_kernel(pipeline, snapshot, pkt);
+	if (steer_icmp_error(pipeline, snapshot, pkt))
+		return;
 	if (!(bits & SG_ADDRESS_VIP) && is_the_kernels_share(pipeline, snapshot, pkt, tuple, ip))
 		return steer_to_kernel(pipeline, snapshot, pkt);
 	if (pkt->flaw)

@@ -24,6 +24,7 @@
 #define SG_ICMP_UNREACHABLE   3
 #define SG_ICMP_ECHO          8
 #define SG_ICMP_TIME_EXCEEDED 11
+#define SG_ICMP_PARAMETER     12
 
 #define SG_ICMP_CODE_PORT_UNREACHABLE 3
 #define SG_ICMP_CODE_FRAG_NEEDED      4
@@ -35,6 +36,7 @@
 
 #define SG_IPV4_DF        0x4000
 #define SG_IPV4_FRAG_MASK 0x3fff // more fragments, or an offset
+#define SG_IPV4_OFFSET_MASK 0x1fff
 
 #define SG_ARP_REQUEST 1
 #define SG_ARP_REPLY   2

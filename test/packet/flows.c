@@ -1,4 +1,5 @@
 // Flows over several packets: handshakes, translations, ends, removals.
+#include "peer.h"
 #include "rig.h"
 #include "stages.h"
 
@@ -9,90 +10,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-// One end's next packet. `from_client`: towards the VIP on port 0; otherwise from the pod to where
-// the last packet to it came from.
-struct peer {
-	struct rig *rig;
-	struct ipv4_text client; // as the client sends
-	struct ipv4_text pod;    // as the pod answers; known after its first packet
-};
-
-static struct peer meet(struct rig *rig, uint8_t proto, uint16_t sport, uint16_t dport)
-{
-	return (struct peer){.rig = rig,
-		.client = {
-			.src = CLIENT, .dst = VIP, .sport = sport, .dport = dport, .proto = proto}};
-}
-
-static const struct sg_pkt *client_sends(
-	struct peer *peer, uint8_t flags, uint32_t seq, uint32_t ack, uint16_t payload)
-{
-	struct frame frame;
-	const struct sg_pkt *pkt;
-
-	peer->client.flags = flags;
-	peer->client.seq = seq;
-	peer->client.ack = ack;
-	peer->client.payload = payload;
-	frame_ipv4(&frame, port_macs[0], client_mac, &peer->client);
-	pkt = rig_run(peer->rig, 0, 0, 0, &frame);
-	if (pkt->verdict == SG_VERDICT_FORWARD) {
-		const struct sg_tcp_hdr *ports = frame_l4(&peer->rig->out);
-
-		peer->pod = (struct ipv4_text){.src = NULL,
-			.dst = SNAT,
-			.proto = peer->client.proto,
-			.sport = ntohs(ports->dport_be),
-			.dport = ntohs(ports->sport_be)};
-		peer->pod.src = frame_ip(&peer->rig->out)->dst_be == addr_be(POD) ? POD : POD2;
-	}
-	return pkt;
-}
-
-static const struct sg_pkt *pod_sends(
-	struct peer *peer, uint8_t flags, uint32_t seq, uint32_t ack, uint16_t payload)
-{
-	struct frame frame;
-
-	peer->pod.flags = flags;
-	peer->pod.seq = seq;
-	peer->pod.ack = ack;
-	peer->pod.payload = payload;
-	frame_ipv4(&frame, port_macs[1], pod_mac, &peer->pod);
-	return rig_run(peer->rig, 0, 1, 0, &frame);
-}
-
-static void expect(const struct sg_pkt *pkt, enum sg_verdict verdict)
-{
-	if (pkt->verdict != verdict)
-		fail_msg("verdict %d, expected %d; drop %s", pkt->verdict, verdict,
-			pkt->verdict == SG_VERDICT_DROP ? sg_drop_name(pkt->drop) : "-");
-}
-
-static void establish(struct peer *peer)
-{
-	expect(client_sends(peer, SG_TCP_SYN, 100, 0, 0), SG_VERDICT_FORWARD);
-	expect(pod_sends(peer, SG_TCP_SYN | SG_TCP_ACK, 500, 101, 0), SG_VERDICT_FORWARD);
-	expect(client_sends(peer, SG_TCP_ACK, 101, 501, 0), SG_VERDICT_FORWARD);
-}
-
-static void close_both_sides(struct peer *peer)
-{
-	expect(client_sends(peer, SG_TCP_FIN | SG_TCP_ACK, 101, 501, 0), SG_VERDICT_FORWARD);
-	expect(pod_sends(peer, SG_TCP_FIN | SG_TCP_ACK, 501, 102, 0), SG_VERDICT_FORWARD);
-	expect(client_sends(peer, SG_TCP_ACK, 102, 502, 0), SG_VERDICT_FORWARD);
-}
-
-static void expect_addresses(
-	struct rig *rig, const char *src, const char *dst, const uint8_t dst_mac[6])
-{
-	assert_int_equal(frame_ip(&rig->out)->src_be, addr_be(src));
-	assert_int_equal(frame_ip(&rig->out)->dst_be, addr_be(dst));
-	assert_memory_equal(rig->out.bytes, dst_mac, 6);
-	assert_true(frame_checksums_hold(rig->out.bytes, rig->out.length));
-	assert_int_equal(frame_ip(&rig->out)->ttl, 63);
-}
 
 void a_connection_is_translated_both_ways(void **unused)
 {

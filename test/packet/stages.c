@@ -69,6 +69,11 @@ int main(void)
 		cmocka_unit_test(every_flow_lives_at_its_home),
 		cmocka_unit_test(a_random_mix_keeps_the_books),
 		cmocka_unit_test(floods_take_nothing_from_those_who_are_served),
+		cmocka_unit_test(an_error_from_behind_reaches_the_client),
+		cmocka_unit_test(an_error_from_the_clients_side_reaches_the_pod),
+		cmocka_unit_test(an_error_keeps_no_flow_alive),
+		cmocka_unit_test(an_error_that_no_flow_asked_for_is_dropped),
+		cmocka_unit_test(an_error_finds_its_flows_home),
 		cmocka_unit_test(every_reason_was_seen),
 	};
 

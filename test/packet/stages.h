@@ -38,3 +38,10 @@ void a_random_mix_keeps_the_books(void **state);
 
 // flood.c
 void floods_take_nothing_from_those_who_are_served(void **state);
+
+// icmp.c
+void an_error_from_behind_reaches_the_client(void **state);
+void an_error_from_the_clients_side_reaches_the_pod(void **state);
+void an_error_keeps_no_flow_alive(void **state);
+void an_error_that_no_flow_asked_for_is_dropped(void **state);
+void an_error_finds_its_flows_home(void **state);

@@ -1,0 +1,227 @@
+// ICMP errors about flows, from either side.
+#include "peer.h"
+#include "stages.h"
+
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MTU_BE __builtin_bswap32(1280)
+
+// An error from `router` about the packet in `quoted`, of which it quotes so many bytes.
+static void write_error(struct frame *frame, uint8_t port, const char *router, uint8_t type,
+	uint8_t code, const struct frame *quoted, uint16_t quote_bytes)
+{
+	const struct sg_ipv4_hdr *inner = (const void *)(quoted->bytes + 14);
+	struct ipv4_text text = {.proto = SG_PROTO_ICMP,
+		.icmp_type = type,
+		.icmp_code = code,
+		.src = router,
+		.payload = quote_bytes};
+	char sender[16];
+
+	assert_non_null(inet_ntop(AF_INET, &inner->src_be, sender, sizeof(sender)));
+	text.dst = sender;
+	frame_ipv4(frame, port_macs[port], port ? pod_mac : client_mac, &text);
+	((struct sg_icmp_hdr *)frame_l4(frame))->rest_be = MTU_BE;
+	memcpy((uint8_t *)frame_l4(frame) + 8, inner, quote_bytes);
+	frame_fix_checksums(frame);
+}
+
+static struct frame quote_of(const struct frame *error)
+{
+	struct frame quote = {.length = (uint16_t)(error->length - 28)};
+
+	memcpy(quote.bytes + 14, error->bytes + 14 + 28, (size_t)(error->length - 42));
+	return quote;
+}
+
+// The quote is what `sent` was, but for the TTL on the way.
+static void expect_quote(const struct frame *error, struct frame *sent)
+{
+	struct frame quote = quote_of(error);
+	struct sg_ipv4_hdr *ip = frame_ip(&quote);
+
+	assert_int_equal(((const struct sg_icmp_hdr *)(error->bytes + 34))->rest_be, MTU_BE);
+	// The gateway was a hop: TTL and sum differ from the sender's as any router's would.
+	ip->ttl = frame_ip(sent)->ttl;
+	ip->checksum = frame_ip(sent)->checksum;
+	assert_memory_equal(quote.bytes + 14, sent->bytes + 14, (size_t)(quote.length - 14));
+}
+
+// The quoted header's own sum holds when it is right for the TTL that it has.
+static void expect_quoted_sum(const struct frame *error)
+{
+	struct frame quote = quote_of(error);
+	struct frame fixed = quote;
+
+	frame_ip(&fixed)->checksum = 0;
+	frame_fix_checksums(&fixed);
+	assert_int_equal(frame_ip(&quote)->checksum, frame_ip(&fixed)->checksum);
+}
+
+static void frame_of_client(struct peer *peer, struct frame *ret_frame)
+{
+	frame_ipv4(ret_frame, port_macs[0], client_mac, &peer->client);
+}
+
+static void frame_of_pod(struct peer *peer, struct frame *ret_frame)
+{
+	frame_ipv4(ret_frame, port_macs[1], pod_mac, &peer->pod);
+}
+
+static void open_flow(struct rig *rig, struct peer *peer, uint8_t proto)
+{
+	rig_open(rig, &(struct rig_options){0});
+	rig_service(rig, "web", proto, 80);
+	rig_commit(rig);
+	*peer = meet(rig, proto, 4000, 80);
+	if (proto == SG_PROTO_TCP)
+		establish(peer);
+	expect(client_sends(peer, SG_TCP_ACK, 101, 501, 600), SG_VERDICT_FORWARD);
+}
+
+void an_error_from_behind_reaches_the_client(void **unused)
+{
+	static const uint8_t types[] = {
+		SG_ICMP_UNREACHABLE, SG_ICMP_TIME_EXCEEDED, SG_ICMP_PARAMETER};
+	static const uint8_t protocols[] = {SG_PROTO_TCP, SG_PROTO_UDP};
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(types) * sizeof(protocols); i++) {
+		// A header and 64 bits; a whole TCP header; everything that fits.
+		static const uint16_t quotes[] = {28, 40, 548};
+		struct frame sent, forwarded, error;
+		struct peer peer;
+		struct rig rig;
+
+		open_flow(&rig, &peer, protocols[i / sizeof(types)]);
+		frame_of_client(&peer, &sent);
+		forwarded = rig.out;
+		for (size_t q = 0; q < sizeof(quotes) / sizeof(quotes[0]); q++) {
+			write_error(&error, 1, "10.0.0.77", types[i % sizeof(types)],
+				SG_ICMP_CODE_FRAG_NEEDED, &forwarded, quotes[q]);
+			expect(rig_run(&rig, 0, 1, 0, &error), SG_VERDICT_FORWARD);
+			expect_addresses(&rig, VIP, CLIENT, client_mac);
+			expect_quoted_sum(&rig.out);
+			expect_quote(&rig.out, &sent);
+		}
+		rig_close(&rig);
+	}
+}
+
+void an_error_from_the_clients_side_reaches_the_pod(void **unused)
+{
+	static const uint8_t protocols[] = {SG_PROTO_TCP, SG_PROTO_UDP};
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(protocols); i++) {
+		struct frame sent, forwarded, error;
+		struct peer peer;
+		struct rig rig;
+
+		open_flow(&rig, &peer, protocols[i]);
+		expect(pod_sends(&peer, SG_TCP_ACK, 501, 701, 1400), SG_VERDICT_FORWARD);
+		frame_of_pod(&peer, &sent);
+		forwarded = rig.out;
+		write_error(&error, 0, "198.51.100.1", SG_ICMP_UNREACHABLE,
+			SG_ICMP_CODE_FRAG_NEEDED, &forwarded, 48);
+		expect(rig_run(&rig, 0, 0, 0, &error), SG_VERDICT_FORWARD);
+		expect_addresses(&rig, SNAT, POD, pod_mac);
+		expect_quoted_sum(&rig.out);
+		expect_quote(&rig.out, &sent);
+		rig_close(&rig);
+	}
+}
+
+void an_error_keeps_no_flow_alive(void **unused)
+{
+	struct frame error;
+	struct peer peer;
+	struct rig rig;
+
+	(void)unused;
+	open_flow(&rig, &peer, SG_PROTO_UDP);
+	write_error(
+		&error, 1, POD, SG_ICMP_UNREACHABLE, SG_ICMP_CODE_PORT_UNREACHABLE, &rig.out, 28);
+	rig_pass_ms(&rig, 6000);
+	expect(rig_run(&rig, 0, 1, 0, &error), SG_VERDICT_FORWARD);
+	assert_int_equal(sg_flow_table_embryos(rig.pipelines[0]->flows), 1);
+	rig_pass_ms(&rig, 6000);
+	rig_sweep(&rig);
+	assert_int_equal(sg_flow_table_count(rig.pipelines[0]->flows), 0);
+	expect_drop(rig_run(&rig, 0, 1, 0, &error), SG_DROP_ICMP_UNMATCHED);
+	rig_close(&rig);
+}
+
+void an_error_that_no_flow_asked_for_is_dropped(void **unused)
+{
+	struct frame forwarded, error;
+	struct peer peer;
+	struct rig rig;
+
+	(void)unused;
+	open_flow(&rig, &peer, SG_PROTO_TCP);
+	forwarded = rig.out;
+	// Too short a quote, a later fragment, another protocol, a port that no flow has, IP
+	// version 6.
+	for (int flaw = 0; flaw < 5; flaw++) {
+		struct frame quoted = forwarded;
+
+		if (flaw == 1)
+			frame_ip(&quoted)->fragment_be = htons(100);
+		else if (flaw == 2)
+			frame_ip(&quoted)->proto = 47;
+		else if (flaw == 3)
+			((struct sg_tcp_hdr *)frame_l4(&quoted))->sport_be ^= 1;
+		else if (flaw == 4)
+			frame_ip(&quoted)->version_ihl = 0x65;
+		write_error(&error, 1, POD, SG_ICMP_UNREACHABLE, 1, &quoted, flaw == 0 ? 27 : 28);
+		expect_drop(rig_run(&rig, 0, 1, 0, &error), SG_DROP_ICMP_UNMATCHED);
+	}
+	// And no answer to an error whose time has come.
+	write_error(&error, 1, POD, SG_ICMP_UNREACHABLE, 1, &forwarded, 28);
+	frame_ip(&error)->ttl = 1;
+	frame_fix_checksums(&error);
+	expect_drop(rig_run(&rig, 0, 1, 0, &error), SG_DROP_TTL_EXCEEDED);
+	rig_close(&rig);
+}
+
+void an_error_finds_its_flows_home(void **unused)
+{
+	enum {
+		N_WORKERS = 4
+	};
+	struct rig rig;
+
+	(void)unused;
+	rig_open(&rig, &(struct rig_options){.n_workers = N_WORKERS});
+	rig_service(&rig, "dns", SG_PROTO_UDP, 53);
+	rig_commit(&rig);
+	for (uint16_t sport = 2000; sport < 2100; sport++) {
+		struct peer peer = meet(&rig, SG_PROTO_UDP, sport, 53);
+		struct frame query, error, forwarded;
+		unsigned home = 0;
+
+		frame_of_client(&peer, &query);
+		if (rig_run(&rig, 0, 0, 0, &query)->verdict == SG_VERDICT_HANDOFF) {
+			home = rig.burst.pkts[0].target;
+			rig_run(&rig, home, 0, SG_PKT_HANDED_OFF, &query);
+		}
+		expect(&rig.burst.pkts[0], SG_VERDICT_FORWARD);
+		forwarded = rig.out;
+		write_error(&error, 1, POD, SG_ICMP_UNREACHABLE, 3, &forwarded, 28);
+		for (unsigned at = 0; at < N_WORKERS; at++) {
+			const struct sg_pkt *pkt = rig_run(&rig, at, 1, 0, &error);
+
+			expect(pkt, at == home ? SG_VERDICT_FORWARD : SG_VERDICT_HANDOFF);
+			if (at != home)
+				assert_int_equal(pkt->target, home);
+		}
+	}
+	rig_close(&rig);
+}

@@ -1,0 +1,109 @@
+// Both ends of a flow, see peer.h.
+#include "peer.h"
+
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct peer meet(struct rig *rig, uint8_t proto, uint16_t sport, uint16_t dport)
+{
+	return (struct peer){.rig = rig,
+		.client = {
+			.src = CLIENT, .dst = VIP, .sport = sport, .dport = dport, .proto = proto}};
+}
+
+// An address as text that stays: tests meet only a few of them.
+static const char *text_of(uint32_t address_be)
+{
+	static char texts[64][16];
+	char text[16];
+	unsigned i = 0;
+
+	assert_non_null(inet_ntop(AF_INET, &address_be, text, sizeof(text)));
+	while (texts[i][0] && strcmp(texts[i], text) != 0)
+		assert_true(++i < 64);
+	return strcpy(texts[i], text);
+}
+
+// Whoever got the client's packet answers to whom it came from.
+static void note_forwarded(struct peer *peer)
+{
+	const struct sg_ipv4_hdr *ip = frame_ip(&peer->rig->out);
+	const struct sg_tcp_hdr *ports = frame_l4(&peer->rig->out);
+
+	peer->pod = (struct ipv4_text){.src = text_of(ip->dst_be),
+		.dst = text_of(ip->src_be),
+		.proto = peer->client.proto,
+		.sport = ntohs(ports->dport_be),
+		.dport = ntohs(ports->sport_be)};
+}
+
+const struct sg_pkt *client_sends(
+	struct peer *peer, uint8_t flags, uint32_t seq, uint32_t ack, uint16_t payload)
+{
+	struct frame frame;
+	const struct sg_pkt *pkt;
+
+	peer->client.flags = flags;
+	peer->client.seq = seq;
+	peer->client.ack = ack;
+	peer->client.payload = payload;
+	frame_ipv4(&frame, port_macs[0], client_mac, &peer->client);
+	pkt = rig_run(peer->rig, 0, 0, 0, &frame);
+	if (pkt->verdict == SG_VERDICT_FORWARD)
+		note_forwarded(peer);
+	return pkt;
+}
+
+const struct sg_pkt *pod_sends(
+	struct peer *peer, uint8_t flags, uint32_t seq, uint32_t ack, uint16_t payload)
+{
+	struct frame frame;
+
+	peer->pod.flags = flags;
+	peer->pod.seq = seq;
+	peer->pod.ack = ack;
+	peer->pod.payload = payload;
+	frame_ipv4(&frame, port_macs[1], pod_mac, &peer->pod);
+	return rig_run(peer->rig, 0, 1, 0, &frame);
+}
+
+void expect(const struct sg_pkt *pkt, enum sg_verdict verdict)
+{
+	if (pkt->verdict != verdict)
+		fail_msg("verdict %d, expected %d; drop %s", pkt->verdict, verdict,
+			pkt->verdict == SG_VERDICT_DROP ? sg_drop_name(pkt->drop) : "-");
+}
+
+void expect_drop(const struct sg_pkt *pkt, enum sg_drop drop)
+{
+	expect(pkt, SG_VERDICT_DROP);
+	assert_string_equal(sg_drop_name(pkt->drop), sg_drop_name(drop));
+}
+
+void establish(struct peer *peer)
+{
+	expect(client_sends(peer, SG_TCP_SYN, 100, 0, 0), SG_VERDICT_FORWARD);
+	expect(pod_sends(peer, SG_TCP_SYN | SG_TCP_ACK, 500, 101, 0), SG_VERDICT_FORWARD);
+	expect(client_sends(peer, SG_TCP_ACK, 101, 501, 0), SG_VERDICT_FORWARD);
+}
+
+void close_both_sides(struct peer *peer)
+{
+	expect(client_sends(peer, SG_TCP_FIN | SG_TCP_ACK, 101, 501, 0), SG_VERDICT_FORWARD);
+	expect(pod_sends(peer, SG_TCP_FIN | SG_TCP_ACK, 501, 102, 0), SG_VERDICT_FORWARD);
+	expect(client_sends(peer, SG_TCP_ACK, 102, 502, 0), SG_VERDICT_FORWARD);
+}
+
+void expect_addresses(struct rig *rig, const char *src, const char *dst, const uint8_t dst_mac[6])
+{
+	assert_int_equal(frame_ip(&rig->out)->src_be, addr_be(src));
+	assert_int_equal(frame_ip(&rig->out)->dst_be, addr_be(dst));
+	assert_memory_equal(rig->out.bytes, dst_mac, 6);
+	assert_true(frame_checksums_hold(rig->out.bytes, rig->out.length));
+	assert_int_equal(frame_ip(&rig->out)->ttl, 63);
+}
