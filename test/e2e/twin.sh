@@ -9,9 +9,9 @@ web_server pod1
 web_server gateway 2222
 web_service 1 | serve
 
-# pings NODE ADDRESS: three are answered, each once.
+# pings NODE ADDRESS [BYTES]: three are answered, each once.
 pings() {
-	exits 0 on "$1" ping -c 3 -i 0.2 -W 2 "$2"
+	exits 0 on "$1" ping -c 3 -i 0.2 -W 2 -s "${3:-56}" "$2"
 	[[ $said == *' 3 received'* && $said != *DUP* ]] || fail "ping $2: $said"
 }
 
@@ -20,6 +20,10 @@ load_goes_on 50
 pings client 198.51.100.11
 pings client $vip
 pings pod1 10.0.0.1
+# In fragments, which pass as they are and are put together by the kernel.
+pings client 198.51.100.11 3000
+pings client 198.51.100.11 30000
+pings gateway 10.0.0.11 9000
 pings gateway 198.51.100.7
 pings gateway 10.0.0.11
 expect "a listener on the node" "$(get http://198.51.100.11:2222/)" gateway
