@@ -59,12 +59,13 @@ static void judge_hit(
 	// schedule.
 	if (__builtin_expect(flow->state == SG_FLOW_FREE, 0))
 		pkt->ref = 0;
+	// Before the backend is judged: a backend that finishes its flows gets no new one.
+	else if (__builtin_expect(flow->state == SG_FLOW_TCP_CLOSED, 0) && starts_anew(flow, pkt))
+		forget(pipeline, pkt);
 	else if (__builtin_expect(word >> 8 != flow->backend_generation ||
 					  (word & 0xff) > SG_BACKEND_DRAINING,
 			 0))
 		judge_orphan(pipeline, pkt, flow, word);
-	else if (__builtin_expect(flow->state == SG_FLOW_TCP_CLOSED, 0) && starts_anew(flow, pkt))
-		forget(pipeline, pkt);
 }
 
 void sg_stage_lookup(

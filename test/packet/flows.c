@@ -229,6 +229,30 @@ void a_removed_backend_finishes_and_then_resets(void **unused)
 	rig_close(&rig);
 }
 
+// A client comes back from the port of a connection that is closed, and closed with a backend that
+// only finishes what it has.
+void a_removed_backend_gets_no_new_flow_over_a_closed_one(void **unused)
+{
+	struct rig rig;
+	struct peer peer = meet(&rig, SG_PROTO_TCP, 4000, 80);
+	struct sg_service_spec *spec;
+
+	(void)unused;
+	rig_open(&rig, &(struct rig_options){0});
+	rig_service(&rig, "web", SG_PROTO_TCP, 80);
+	rig_commit(&rig);
+	establish(&peer);
+	close_both_sides(&peer);
+	spec = edit(&rig, "web");
+	assert_int_equal(sg_service_spec_remove_backend(spec, &spec->backends[0].address, 8080), 0);
+	rig_backend(spec, POD2, 8080, 1);
+	rig_commit(&rig);
+	expect(client_sends(&peer, SG_TCP_SYN, 9000, 0, 0), SG_VERDICT_FORWARD);
+	expect_addresses(&rig, SNAT, POD2, pod2_mac);
+	assert_int_equal(sg_flow_table_count(rig.pipelines[0]->flows), 1);
+	rig_close(&rig);
+}
+
 void udp_picks_anew_when_its_backend_is_removed(void **unused)
 {
 	struct rig rig;

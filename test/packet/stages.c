@@ -55,6 +55,7 @@ int main(void)
 		cmocka_unit_test(a_closed_flow_ages_out_and_an_open_one_stays),
 		cmocka_unit_test(a_drained_backend_keeps_its_flows_and_gets_no_new_ones),
 		cmocka_unit_test(a_removed_backend_finishes_and_then_resets),
+		cmocka_unit_test(a_removed_backend_gets_no_new_flow_over_a_closed_one),
 		cmocka_unit_test(udp_picks_anew_when_its_backend_is_removed),
 		cmocka_unit_test(snat_ports_run_out_by_name),
 		cmocka_unit_test(a_full_table_recycles_embryos_but_no_established_flow),

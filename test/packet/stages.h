@@ -18,6 +18,7 @@ void a_syn_over_a_closed_connection_starts_anew(void **state);
 void a_closed_flow_ages_out_and_an_open_one_stays(void **state);
 void a_drained_backend_keeps_its_flows_and_gets_no_new_ones(void **state);
 void a_removed_backend_finishes_and_then_resets(void **state);
+void a_removed_backend_gets_no_new_flow_over_a_closed_one(void **state);
 void udp_picks_anew_when_its_backend_is_removed(void **state);
 void snat_ports_run_out_by_name(void **state);
 void a_full_table_recycles_embryos_but_no_established_flow(void **state);
