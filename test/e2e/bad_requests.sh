@@ -17,8 +17,8 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RL
 
 def connect():
     s = socket.socket(socket.AF_UNIX)
+    s.connect(path) # waits while the backlog is full
     s.settimeout(5)
-    s.connect(path)
     return s
 
 def answer(s):
