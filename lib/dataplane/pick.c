@@ -8,7 +8,7 @@
 static uint32_t pick_maglev(const struct sg_snapshot *snapshot, const struct sg_service *service,
 	const struct sg_tuple4 *client)
 {
-	uint64_t hash = sg_siphash(&snapshot->maglev_key, client, sizeof(*client));
+	uint64_t hash = sg_hash16_agreed(&snapshot->maglev_key, client);
 
 	return service->table[sg_reduce((uint32_t)(hash >> 32), service->table_size)];
 }

@@ -21,6 +21,7 @@ struct starts {
 	uint16_t hops[SG_BURST]; // towards the backend; no part of a key, so kept apart
 	struct sg_flow flows[SG_BURST];
 	struct sg_tuple4 replies[SG_BURST];
+	uint64_t hashes[SG_BURST]; // of the clients' tuples
 	uint64_t reply_hashes[SG_BURST];
 	uint64_t started[4]; // a bit for each flow that was started, by 8 bits of its hash
 };
@@ -86,6 +87,7 @@ static void plan(struct sg_pipeline *pipeline, const struct sg_snapshot *snapsho
 		return lose(pipeline, pkt, SG_DROP_SNAT_PORTS);
 
 	starts->at[starts->n] = (uint8_t)at;
+	starts->hashes[starts->n] = burst->hashes[at];
 	starts->hops[starts->n] = flow->server.hop;
 	flow->server.hop = 0;
 	starts->replies[starts->n] = flow->server;
@@ -163,6 +165,8 @@ static void start_all(struct sg_pipeline *pipeline, struct sg_burst *burst, stru
 	sg_snat_propose(pipeline->snat, pipeline->flows, pipeline->worker, &pipeline->random,
 		starts->replies, starts->n, starts->reply_hashes);
 	make_room(pipeline, starts->n);
+	sg_flow_table_prefetch_room(pipeline->flows, starts->hashes, starts->n);
+	sg_flow_table_prefetch_room(pipeline->flows, starts->reply_hashes, starts->n);
 	for (unsigned i = 0; i < starts->n; i++) {
 		unsigned at = starts->at[i];
 		struct sg_pkt *pkt = &burst->pkts[at];

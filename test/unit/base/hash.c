@@ -73,6 +73,23 @@ static void aes_avalanches(void **unused)
 	avalanches(sg_hash16_bulk_aes);
 }
 
+static void agreed_bulk(
+	const struct sg_hash_key *with, const void *keys16, unsigned n, uint64_t *ret_hashes)
+{
+	for (unsigned i = 0; i < n; i++)
+		ret_hashes[i] = sg_hash16_agreed(with, (const uint8_t *)keys16 + 16 * i);
+}
+
+// Nodes of different versions and machines have to agree on it: the value may never change.
+static void the_agreed_hash_stays_as_it_is(void **unused)
+{
+	_Alignas(16) const uint64_t input[2] = {3, 4};
+
+	(void)unused;
+	avalanches(agreed_bulk);
+	assert_true(sg_hash16_agreed(&key, input) == UINT64_C(0x015476a08953a902));
+}
+
 static void another_key_gives_other_hashes(void **unused)
 {
 	const struct sg_hash_key other = {{1, 2}};
@@ -91,6 +108,7 @@ int main(void)
 		cmocka_unit_test(siphash_matches_known_values),
 		cmocka_unit_test(portable_avalanches),
 		cmocka_unit_test(aes_avalanches),
+		cmocka_unit_test(the_agreed_hash_stays_as_it_is),
 		cmocka_unit_test(another_key_gives_other_hashes),
 	};
 
