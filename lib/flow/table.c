@@ -259,8 +259,8 @@ sg_flow_ref sg_flow_table_insert(struct sg_flow_table *table, const struct sg_fl
 		return 0;
 	if (!sg_cuckoo_insert(&cuckoo, client_hash, sg_flow_entry_of_ref(ref | SG_FLOW_TO_BACKEND)))
 		return 0;
-	if (!sg_cuckoo_insert(
-		    &cuckoo, server_hash, sg_flow_entry_of_ref(ref | SG_FLOW_TO_CLIENT))) {
+	if (!flow->one_way && !sg_cuckoo_insert(&cuckoo, server_hash,
+				      sg_flow_entry_of_ref(ref | SG_FLOW_TO_CLIENT))) {
 		sg_cuckoo_remove(
 			&cuckoo, client_hash, sg_flow_entry_of_ref(ref | SG_FLOW_TO_BACKEND));
 		return 0;
@@ -284,7 +284,8 @@ static void remove_hashed(struct sg_flow_table *table, uint32_t record, const ui
 	if (flow->state != SG_FLOW_UDP_RELEASED)
 		sg_cuckoo_remove(
 			&cuckoo, hashes[0], sg_flow_entry_of_ref(ref | SG_FLOW_TO_BACKEND));
-	sg_cuckoo_remove(&cuckoo, hashes[1], sg_flow_entry_of_ref(ref | SG_FLOW_TO_CLIENT));
+	if (!flow->one_way)
+		sg_cuckoo_remove(&cuckoo, hashes[1], sg_flow_entry_of_ref(ref | SG_FLOW_TO_CLIENT));
 	if (flow->embryo)
 		sg_flow_embryo_leave(table, record);
 	give_record(table, record);

@@ -18,6 +18,10 @@
 // of F embryos a second, one is therefore recycled share / F seconds after it came: a handshake
 // that takes longer fails. Not before: the queue is exact.
 //
+// A flow whose answers do not come through us (dsr, ipip) is `one_way`: it is entered under its
+// client's tuple alone, and its server's tuple is only a note. `one_way` is part of what insert is
+// given and never changes after.
+//
 // Threads: everything is called by the one worker that owns the table, except sg_flow_table_read,
 // which any thread may call at any time. Fields of a record other than `life`, `embryo` and the
 // tuples are the owner's to change in place. Nothing here allocates, blocks or calls the kernel.
@@ -76,9 +80,10 @@ struct sg_flow {
 	uint32_t last_seen; // ticks
 	uint32_t sequence;  // the client's, by state, see flow/tcp.h
 	uint8_t state;      // enum sg_flow_state
-	uint8_t mode : 3;   // enum sg_forward
-	uint8_t embryo : 1; // the table's: it stands in the embryos' queue
-	uint8_t marks : 4;  // by state, see flow/tcp.h
+	uint8_t mode : 2;    // enum sg_forward
+	uint8_t one_way : 1; // only the client's tuple is entered
+	uint8_t embryo : 1;  // the table's: it stands in the embryos' queue
+	uint8_t marks : 4;   // by state, see flow/tcp.h
 	uint16_t route_generation;
 	uint32_t server_sequence; // by state, see flow/tcp.h
 };
@@ -137,8 +142,9 @@ void sg_flow_table_prefetch(const struct sg_flow_table *table, const uint64_t *h
 void sg_flow_table_prefetch_room(
 	const struct sg_flow_table *table, const uint64_t *hashes, unsigned n);
 
-// Copies `flow` (its `life` and `embryo` are ours) into a record and enters both directions. The
-// caller knows that neither tuple is there. A flow in an embryo's state also joins the end of the
+// Copies `flow` (its `life` and `embryo` are ours) into a record and enters both directions; of a
+// `one_way` flow the client's alone, and `server_hash` is of no meaning. The caller knows that
+// neither tuple is there. A flow in an embryo's state also joins the end of the
 // embryos' queue. Returns the ref (SG_FLOW_TO_BACKEND), or 0 when there is no record left or
 // displacement gave up; nothing changed then.
 sg_flow_ref sg_flow_table_insert(struct sg_flow_table *table, const struct sg_flow *flow,
@@ -150,7 +156,8 @@ void sg_flow_table_remove(struct sg_flow_table *table, sg_flow_ref ref);
 void sg_flow_table_remove_bulk(struct sg_flow_table *table, const sg_flow_ref *refs, unsigned n);
 
 // Takes the client's entry out and leaves the server's: the client's next packet is a miss, while
-// answers on their way still find the flow. The state becomes SG_FLOW_UDP_RELEASED; an embryo
+// answers on their way still find the flow. Not for a `one_way` flow: nothing would be left of it.
+// The state becomes SG_FLOW_UDP_RELEASED; an embryo
 // leaves the queue.
 void sg_flow_table_release_client(struct sg_flow_table *table, sg_flow_ref ref);
 

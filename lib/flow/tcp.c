@@ -129,6 +129,37 @@ enum sg_flow_event sg_flow_tcp_step(struct sg_flow *flow, enum sg_flow_direction
 	return SG_FLOW_EVENT_CONFIRMED;
 }
 
+enum sg_flow_event sg_flow_tcp_step_one_way(
+	struct sg_flow *flow, uint8_t flags, uint32_t seq, uint32_t payload_bytes)
+{
+	if (flow->state == SG_FLOW_TCP_CLOSED)
+		return SG_FLOW_EVENT_NONE;
+	if (flags & SG_TCP_FIN)
+		note_fin(flow, SG_FLOW_TO_BACKEND, seq + payload_bytes + 1);
+	if (flags & (SG_TCP_FIN | SG_TCP_RST))
+		return close_flow(flow, SG_FLOW_TO_BACKEND, flags, seq, 0);
+	if (flow->state != SG_FLOW_TCP_SYN)
+		return SG_FLOW_EVENT_NONE;
+	if (flags & SG_TCP_SYN)
+		flow->sequence = seq;
+	else if (flags & SG_TCP_ACK && seq == flow->sequence + 1)
+		flow->state = SG_FLOW_TCP_ESTABLISHED;
+	return flow->state == SG_FLOW_TCP_ESTABLISHED ? SG_FLOW_EVENT_CONFIRMED
+						      : SG_FLOW_EVENT_NONE;
+}
+
+enum sg_flow_event sg_flow_udp_step_one_way(struct sg_flow *flow)
+{
+	if (flow->state == SG_FLOW_UDP_NEW) {
+		flow->state = SG_FLOW_UDP_REPLIED;
+		return SG_FLOW_EVENT_NONE;
+	}
+	if (flow->state != SG_FLOW_UDP_REPLIED)
+		return SG_FLOW_EVENT_NONE;
+	flow->state = SG_FLOW_UDP;
+	return SG_FLOW_EVENT_CONFIRMED;
+}
+
 enum sg_flow_event sg_flow_udp_step(struct sg_flow *flow, enum sg_flow_direction direction)
 {
 	if (flow->state == SG_FLOW_UDP_NEW && direction == SG_FLOW_TO_CLIENT)

@@ -32,6 +32,18 @@
 //
 // `marks` says which ends are known and which are acknowledged, one bit each a direction.
 //
+// Where answers do not come through us (dsr, ipip), the client's packets are all there is, and
+// nothing that he sends proves that he got an answer:
+//
+//     TCP_SYN          the client's ACK behind his ISN                  -> TCP_ESTABLISHED
+//     any of TCP       the client's FIN or RST                          -> TCP_CLOSED
+//     UDP_NEW          the client's first datagram                      -> UDP_REPLIED
+//     UDP_REPLIED      the client sends again                           -> UDP
+//
+// So a flood of SYNs alone is recycled as any other, but one that sends an ACK after each SYN fills
+// the table; what is then done without a table is the pipeline's business. After the client's FIN
+// his ACKs keep the flow as long as `tcp_fin` seconds lie between them.
+//
 // Timeouts (RFC 5382 and 4787 say what they are for) go by state, see sg_flow_timeouts: `tcp_fin`
 // belongs to CLOSED alone. The worker that owns the flow calls these. They read nothing but the
 // record.
@@ -69,6 +81,10 @@ static inline void sg_flow_tcp_open(struct sg_flow *flow, uint32_t seq)
 // TCP header. The SYN that sg_flow_tcp_open has seen may be passed again.
 enum sg_flow_event sg_flow_tcp_step(struct sg_flow *flow, enum sg_flow_direction direction,
 	uint8_t flags, uint32_t seq, uint32_t ack, uint32_t payload_bytes);
+// The same for a flow of which only the client is seen.
+enum sg_flow_event sg_flow_tcp_step_one_way(
+	struct sg_flow *flow, uint8_t flags, uint32_t seq, uint32_t payload_bytes);
+enum sg_flow_event sg_flow_udp_step_one_way(struct sg_flow *flow);
 enum sg_flow_event sg_flow_udp_step(struct sg_flow *flow, enum sg_flow_direction direction);
 
 // Whether a SYN (client side, no ACK) with this sequence number may start a new flow where this one

@@ -315,6 +315,40 @@ static void reuse_after_fins_is_above_the_clients_fin(void **unused)
 	}
 }
 
+static void one_side_alone_confirms_and_closes(void **unused)
+{
+	struct sg_flow flow = {0};
+
+	(void)unused;
+	sg_flow_tcp_open(&flow, 100);
+	flow.one_way = true;
+	// The SYN itself, a guess, a SYN of a new attempt, what belonged to the old one.
+	assert_int_equal(sg_flow_tcp_step_one_way(&flow, SG_TCP_SYN, 100, 0), SG_FLOW_EVENT_NONE);
+	assert_int_equal(sg_flow_tcp_step_one_way(&flow, SG_TCP_ACK, 99, 0), SG_FLOW_EVENT_NONE);
+	assert_int_equal(sg_flow_tcp_step_one_way(&flow, SG_TCP_SYN, 200, 0), SG_FLOW_EVENT_NONE);
+	assert_int_equal(sg_flow_tcp_step_one_way(&flow, SG_TCP_ACK, 101, 0), SG_FLOW_EVENT_NONE);
+	assert_int_equal(flow.state, SG_FLOW_TCP_SYN);
+	assert_int_equal(
+		sg_flow_tcp_step_one_way(&flow, SG_TCP_ACK, 201, 0), SG_FLOW_EVENT_CONFIRMED);
+	assert_int_equal(flow.state, SG_FLOW_TCP_ESTABLISHED);
+	assert_int_equal(sg_flow_tcp_step_one_way(&flow, SG_TCP_ACK, 300, 9), SG_FLOW_EVENT_NONE);
+	assert_int_equal(sg_flow_tcp_step_one_way(&flow, SG_TCP_FIN | SG_TCP_ACK, 309, 10),
+		SG_FLOW_EVENT_CLOSED);
+	assert_int_equal(flow.state, SG_FLOW_TCP_CLOSED);
+	assert_int_equal(sg_flow_tcp_step_one_way(&flow, SG_TCP_ACK, 320, 0), SG_FLOW_EVENT_NONE);
+	assert_false(sg_flow_tcp_may_reuse(&flow, 320));
+	assert_true(sg_flow_tcp_may_reuse(&flow, 321));
+
+	sg_flow_tcp_open(&flow, 100);
+	assert_int_equal(sg_flow_tcp_step_one_way(&flow, SG_TCP_RST, 101, 0), SG_FLOW_EVENT_CLOSED);
+
+	flow = (struct sg_flow){.state = SG_FLOW_UDP_NEW, .one_way = true};
+	assert_int_equal(sg_flow_udp_step_one_way(&flow), SG_FLOW_EVENT_NONE);
+	assert_int_equal(sg_flow_udp_step_one_way(&flow), SG_FLOW_EVENT_CONFIRMED);
+	assert_int_equal(flow.state, SG_FLOW_UDP);
+	assert_int_equal(sg_flow_udp_step_one_way(&flow), SG_FLOW_EVENT_NONE);
+}
+
 static void udp_is_confirmed_when_the_client_comes_back(void **unused)
 {
 	static const struct {
@@ -348,6 +382,7 @@ int main(void)
 		cmocka_unit_test(the_fast_path_skips_nothing),
 		cmocka_unit_test(reuse_needs_a_higher_number),
 		cmocka_unit_test(reuse_after_fins_is_above_the_clients_fin),
+		cmocka_unit_test(one_side_alone_confirms_and_closes),
 		cmocka_unit_test(udp_is_confirmed_when_the_client_comes_back),
 	};
 
