@@ -52,6 +52,11 @@ static void admit(struct sg_pipeline *pipeline, const struct sg_snapshot *snapsh
 		return sg_pkt_drop(pkt, SG_DROP_NOT_ALLOWED);
 	}
 	if (tuple->proto == SG_PROTO_TCP && !starts_connection(pkt)) {
+		if (sg_service_is_stateless(service)) {
+			pkt->service = service;
+			pkt->stateless = true;
+			return;
+		}
 		count_service_drop(pipeline, service);
 		return refuse_stray(pipeline, pkt, tuple->proto, SG_DROP_NO_FLOW);
 	}

@@ -30,6 +30,10 @@ void sg_flow_end_bulk(struct sg_pipeline *pipeline, const sg_flow_ref *refs, uns
 
 void sg_flow_release_client(struct sg_pipeline *pipeline, struct sg_pkt *pkt)
 {
-	sg_flow_table_release_client(pipeline->flows, pkt->ref);
+	// Where no answers come through us, nobody would be left to find the flow.
+	if (sg_flow_table_get(pipeline->flows, pkt->ref)->one_way)
+		sg_flow_end_bulk(pipeline, &pkt->ref, 1);
+	else
+		sg_flow_table_release_client(pipeline->flows, pkt->ref);
 	pkt->ref = 0;
 }

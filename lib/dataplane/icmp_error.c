@@ -106,7 +106,12 @@ void sg_icmp_error_forward(struct sg_pipeline *pipeline, const struct sg_snapsho
 	// No error is answered with an error (RFC 1122 3.2.2).
 	if (ip->ttl <= 1)
 		return sg_pkt_drop(pkt, SG_DROP_TTL_EXCEEDED);
-	restore_quote(pkt, sent, flow->l3_delta ^ sign, flow->l4_delta ^ sign);
-	finish(pkt, sent);
+	if (flow->one_way) {
+		// The backend speaks for the VIP itself: the quote is what it had sent.
+		finish(pkt, &(struct sg_tuple4){.src_be = ip->dst_be, .dst_be = ip->src_be});
+	} else {
+		restore_quote(pkt, sent, flow->l3_delta ^ sign, flow->l4_delta ^ sign);
+		finish(pkt, sent);
+	}
 	sg_nexthop_apply(pipeline, snapshot, flow, direction, pkt);
 }

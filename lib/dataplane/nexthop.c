@@ -20,6 +20,8 @@ bool sg_nexthop_begin(struct sg_pipeline *pipeline, const struct sg_snapshot *sn
 
 	if (client.kind == SG_ROUTE_NONE || backend->route_kind == SG_ROUTE_NONE)
 		return false;
+	if (flow->mode == SG_FORWARD_DSR && !sg_routes_is_on_link4(routes, backend->addr4_be))
+		return false;
 	if (client.kind != SG_ROUTE_LOCAL && !is_resolved(routes, client.hop) &&
 		!(pkt->flags & SG_PKT_FROM_KERNEL))
 		sg_learned_put(&pipeline->learned, flow->client.src_be, client.port, eth->src);
@@ -112,6 +114,9 @@ void sg_nexthop_apply(struct sg_pipeline *pipeline, const struct sg_snapshot *sn
 		flow->route_generation = routes->generation;
 	}
 	if (__builtin_expect(!is_resolved(routes, to->hop), 0)) {
+		if (flow->mode == SG_FORWARD_DSR && direction == SG_FLOW_TO_BACKEND &&
+			!sg_routes_is_on_link4(routes, to->src_be))
+			return sg_pkt_drop(pkt, SG_DROP_NO_ROUTE);
 		to->hop = find_again(pipeline, routes, to->src_be, pkt);
 		if (to->hop == 0)
 			return;

@@ -60,6 +60,7 @@ struct sg_pkt {
 	uint8_t port;      // that it came in on
 	uint8_t out_port;  // with SG_VERDICT_SEND
 	uint8_t target;    // worker, with SG_VERDICT_HANDOFF
+	bool stateless;    // set by admit: belongs to a flow that nobody knows, and needs none
 };
 static_assert(sizeof(struct sg_pkt) <= 64, "a packet's notes fit one cache line");
 

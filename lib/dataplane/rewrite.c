@@ -1,6 +1,6 @@
 // rewrite: carries each packet of a flow across: state, counters, addresses, ports, checksums, TTL,
 // next hop.
-#include "dataplane/pipeline.h"
+#include "dataplane/rewrite.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -24,6 +24,12 @@ static void step_tcp(struct sg_pipeline *pipeline, struct sg_flow *flow, struct 
 	if (__builtin_expect(sg_flow_tcp_is_plain(flow, tcp->flags), 1))
 		return;
 	payload = pkt->length - pkt->l4_offset - (tcp->offset >> 4) * 4u;
+	if (flow->one_way) {
+		if (sg_flow_tcp_step_one_way(flow, tcp->flags, __builtin_bswap32(tcp->seq_be),
+			    payload) == SG_FLOW_EVENT_CONFIRMED)
+			sg_flow_table_confirm(pipeline->flows, pkt->ref);
+		return;
+	}
 	if (sg_flow_tcp_step(flow, sg_flow_ref_direction(pkt->ref), tcp->flags,
 		    __builtin_bswap32(tcp->seq_be), __builtin_bswap32(tcp->ack_be),
 		    payload) == SG_FLOW_EVENT_CONFIRMED)
@@ -32,9 +38,13 @@ static void step_tcp(struct sg_pipeline *pipeline, struct sg_flow *flow, struct 
 
 static void step_udp(struct sg_pipeline *pipeline, struct sg_flow *flow, struct sg_pkt *pkt)
 {
+	enum sg_flow_event event;
+
 	if (flow->state == SG_FLOW_UDP)
 		return;
-	if (sg_flow_udp_step(flow, sg_flow_ref_direction(pkt->ref)) == SG_FLOW_EVENT_CONFIRMED)
+	event = flow->one_way ? sg_flow_udp_step_one_way(flow)
+			      : sg_flow_udp_step(flow, sg_flow_ref_direction(pkt->ref));
+	if (event == SG_FLOW_EVENT_CONFIRMED)
 		sg_flow_table_confirm(pipeline->flows, pkt->ref);
 }
 
@@ -64,7 +74,7 @@ static void rewrite_udp_checksum(struct sg_udp_hdr *udp, uint16_t delta)
 }
 
 // The other direction's tuple, turned round, is what the packet becomes.
-static void rewrite_headers(
+static inline __attribute__((always_inline)) void rewrite_headers(
 	struct sg_pkt *pkt, const struct sg_flow *flow, enum sg_flow_direction direction)
 {
 	const struct sg_tuple4 *other = sg_flow_tuple(flow, SG_FLOW_TO_CLIENT - direction);
@@ -95,6 +105,35 @@ static void rewrite_headers(
 	}
 }
 
+// dsr: nothing but a hop on the way. The TTL is taken from as by any router, so that a packet which
+// a backend without the VIP sends back to us does not go round for ever.
+static void pass_headers(struct sg_pkt *pkt)
+{
+	struct sg_ipv4_hdr *ip = (void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+
+	ip->ttl--;
+	ip->checksum = sg_checksum_apply(ip->checksum, TTL_DELTA);
+}
+
+static inline void carry(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_flow *flow, enum sg_flow_direction direction, struct sg_pkt *pkt)
+{
+	count(&pipeline->counters.services[flow->service_slot], direction, pkt->length);
+	count(&pipeline->counters.backends[flow->backend_slot], direction, pkt->length);
+	if (__builtin_expect(flow->one_way, 0))
+		pass_headers(pkt);
+	else
+		rewrite_headers(pkt, flow, direction);
+	if (!sg_nexthop_apply_known(pipeline, snapshot, flow, direction, pkt))
+		sg_nexthop_apply(pipeline, snapshot, flow, direction, pkt);
+}
+
+void sg_rewrite_stateless(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_flow *flow, enum sg_flow_direction direction, struct sg_pkt *pkt)
+{
+	carry(pipeline, snapshot, flow, direction, pkt);
+}
+
 static void rewrite(
 	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
 {
@@ -111,10 +150,7 @@ static void rewrite(
 		step_tcp(pipeline, flow, pkt);
 	else
 		step_udp(pipeline, flow, pkt);
-	count(&pipeline->counters.services[flow->service_slot], direction, pkt->length);
-	count(&pipeline->counters.backends[flow->backend_slot], direction, pkt->length);
-	rewrite_headers(pkt, flow, direction);
-	sg_nexthop_apply(pipeline, snapshot, flow, direction, pkt);
+	carry(pipeline, snapshot, flow, direction, pkt);
 }
 
 void sg_stage_rewrite(

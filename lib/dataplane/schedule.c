@@ -10,6 +10,7 @@
 #include "dataplane/flow_life.h"
 #include "dataplane/nexthop.h"
 #include "dataplane/pick.h"
+#include "dataplane/rewrite.h"
 #include "flow/tcp.h"
 #include "net/checksum.h"
 #include "net/headers.h"
@@ -20,6 +21,9 @@ struct starts {
 	uint8_t at[SG_BURST];    // in the burst
 	uint16_t hops[SG_BURST]; // towards the backend; no part of a key, so kept apart
 	struct sg_flow flows[SG_BURST];
+	// Of those in mode snat: the tuples of their replies, for which ports are looked for.
+	unsigned n_replies;
+	uint8_t reply_of[SG_BURST]; // by flow
 	struct sg_tuple4 replies[SG_BURST];
 	uint64_t hashes[SG_BURST]; // of the clients' tuples
 	uint64_t reply_hashes[SG_BURST];
@@ -60,9 +64,22 @@ static void describe(const struct sg_pipeline *pipeline, const struct sg_snapsho
 		.last_seen = pipeline->now_ticks,
 		.state = SG_FLOW_UDP_NEW,
 		.mode = pkt->service->forward,
+		.one_way = pkt->service->forward >= SG_FORWARD_DSR,
 	};
+	// snat finds an address and a port for it later; all others keep the client's.
+	if (ret_flow->mode != SG_FORWARD_SNAT) {
+		ret_flow->server.dst_be = client->src_be;
+		ret_flow->server.dport_be = client->sport_be;
+	}
 	if (client->proto == SG_PROTO_TCP)
 		sg_flow_tcp_open(ret_flow, sequence_of(pkt, client));
+}
+
+static void go_without_flow(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_flow *flow, struct sg_pkt *pkt)
+{
+	sg_rewrite_note_deltas(flow);
+	sg_rewrite_stateless(pipeline, snapshot, flow, SG_FLOW_TO_BACKEND, pkt);
 }
 
 // Picks a backend for a packet and adds its flow to those that want to start, or settles the
@@ -83,28 +100,21 @@ static void plan(struct sg_pipeline *pipeline, const struct sg_snapshot *snapsho
 	describe(pipeline, snapshot, pkt, &burst->tuples[at], slot, flow);
 	if (!sg_nexthop_begin(pipeline, snapshot, pkt, flow))
 		return lose(pipeline, pkt, SG_DROP_NO_ROUTE);
-	if (!pipeline->snat)
-		return lose(pipeline, pkt, SG_DROP_SNAT_PORTS);
+	if (pkt->stateless)
+		return go_without_flow(pipeline, snapshot, flow, pkt);
+	if (flow->mode == SG_FORWARD_SNAT) {
+		if (!pipeline->snat)
+			return lose(pipeline, pkt, SG_DROP_SNAT_PORTS);
+		starts->reply_of[starts->n] = (uint8_t)starts->n_replies;
+		starts->replies[starts->n_replies] = flow->server;
+		starts->replies[starts->n_replies++].hop = 0;
+	}
 
 	starts->at[starts->n] = (uint8_t)at;
 	starts->hashes[starts->n] = burst->hashes[at];
 	starts->hops[starts->n] = flow->server.hop;
 	flow->server.hop = 0;
-	starts->replies[starts->n] = flow->server;
 	starts->n++;
-}
-
-// What the rewrite from client -> VIP to SNAT address -> backend adds to the checksums (RFC 1624).
-static void note_deltas(struct sg_flow *flow)
-{
-	const struct sg_tuple4 *c = &flow->client, *s = &flow->server;
-	uint64_t addresses =
-		(uint64_t)(uint32_t)~c->src_be + (uint32_t)~c->dst_be + s->dst_be + s->src_be;
-	uint64_t ports = (uint64_t)(uint16_t)~c->sport_be + (uint16_t)~c->dport_be + s->dport_be +
-			 s->sport_be;
-
-	flow->l3_delta = sg_checksum_fold(addresses);
-	flow->l4_delta = sg_checksum_fold(addresses + ports);
 }
 
 // The oldest embryos make room for the burst's. Established flows never do.
@@ -132,38 +142,71 @@ static bool may_have_started(struct starts *starts, uint64_t hash)
 	return had;
 }
 
+static bool find_snat_port(
+	struct sg_pipeline *pipeline, struct starts *starts, unsigned i, uint32_t syn_seq)
+{
+	unsigned reply = starts->reply_of[i];
+	sg_flow_ref closed;
+
+	if (!sg_snat_settle(pipeline->snat, pipeline->flows, pipeline->worker, &pipeline->random,
+		    syn_seq, &starts->replies[reply], &starts->reply_hashes[reply], &closed))
+		return false;
+	if (closed)
+		sg_flow_end_bulk(pipeline, &closed, 1);
+	starts->flows[i].server = starts->replies[reply];
+	return true;
+}
+
+// In mode dnat the answers' tuple is what it is. Whoever has it is an older flow of the same client
+// and port to the same pod (through a VIP that was changed, or released): the pod can tell them
+// apart no better, and the newer one counts.
+static uint64_t take_dnat_reply(struct sg_pipeline *pipeline, const struct sg_flow *flow)
+{
+	uint64_t hash;
+	sg_flow_ref older;
+
+	sg_flow_table_hash(pipeline->flows, &flow->server, 1, &hash);
+	older = sg_flow_table_find(pipeline->flows, &flow->server, hash);
+	if (older)
+		sg_flow_end_bulk(pipeline, &older, 1);
+	return hash;
+}
+
 // Enters one flow that wants to start. Returns why it cannot.
 static enum sg_drop start(struct sg_pipeline *pipeline, struct starts *starts, unsigned i,
 	struct sg_pkt *pkt, const struct sg_tuple4 *tuple, uint64_t hash)
 {
 	struct sg_flow *flow = &starts->flows[i];
-	sg_flow_ref closed;
+	uint64_t reply_hash = 0;
 
 	if (may_have_started(starts, hash)) {
 		pkt->ref = sg_flow_table_find(pipeline->flows, tuple, hash);
 		if (pkt->ref)
 			return SG_DROP_NONE;
 	}
-	if (!sg_snat_settle(pipeline->snat, pipeline->flows, pipeline->worker, &pipeline->random,
-		    sequence_of(pkt, tuple), &starts->replies[i], &starts->reply_hashes[i],
-		    &closed))
-		return SG_DROP_SNAT_PORTS;
-	if (closed)
-		sg_flow_end_bulk(pipeline, &closed, 1);
-	flow->server = starts->replies[i];
-	note_deltas(flow);
+	if (flow->mode == SG_FORWARD_SNAT) {
+		if (!find_snat_port(pipeline, starts, i, sequence_of(pkt, tuple)))
+			return SG_DROP_SNAT_PORTS;
+		reply_hash = starts->reply_hashes[starts->reply_of[i]];
+	} else if (flow->mode == SG_FORWARD_DNAT) {
+		reply_hash = take_dnat_reply(pipeline, flow);
+	}
+	sg_rewrite_note_deltas(flow);
 	flow->server.hop = starts->hops[i];
-	pkt->ref = sg_flow_table_insert(pipeline->flows, flow, hash, starts->reply_hashes[i]);
+	pkt->ref = sg_flow_table_insert(pipeline->flows, flow, hash, reply_hash);
 	if (!pkt->ref)
 		return SG_DROP_FLOW_TABLE_FULL;
 	sg_flow_begin(pipeline, flow);
 	return SG_DROP_NONE;
 }
 
-static void start_all(struct sg_pipeline *pipeline, struct sg_burst *burst, struct starts *starts)
+static void start_all(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_burst *burst, struct starts *starts)
 {
-	sg_snat_propose(pipeline->snat, pipeline->flows, pipeline->worker, &pipeline->random,
-		starts->replies, starts->n, starts->reply_hashes);
+	if (starts->n_replies > 0)
+		sg_snat_propose(pipeline->snat, pipeline->flows, pipeline->worker,
+			&pipeline->random, starts->replies, starts->n_replies,
+			starts->reply_hashes);
 	make_room(pipeline, starts->n);
 	sg_flow_table_prefetch_room(pipeline->flows, starts->hashes, starts->n);
 	sg_flow_table_prefetch_room(pipeline->flows, starts->reply_hashes, starts->n);
@@ -173,7 +216,9 @@ static void start_all(struct sg_pipeline *pipeline, struct sg_burst *burst, stru
 		enum sg_drop drop =
 			start(pipeline, starts, i, pkt, &burst->tuples[at], burst->hashes[at]);
 
-		if (drop != SG_DROP_NONE)
+		if (drop == SG_DROP_FLOW_TABLE_FULL && sg_service_is_stateless(pkt->service))
+			go_without_flow(pipeline, snapshot, &starts->flows[i], pkt);
+		else if (drop != SG_DROP_NONE)
 			lose(pipeline, pkt, drop);
 	}
 }
@@ -203,13 +248,14 @@ void sg_stage_schedule(
 	struct starts starts;
 
 	starts.n = 0;
+	starts.n_replies = 0;
 	memset(starts.started, 0, sizeof(starts.started));
 	for (unsigned i = 0; i < burst->n; i++) {
 		if (!burst->pkts[i].verdict && !burst->pkts[i].ref)
 			plan(pipeline, snapshot, burst, i, &starts);
 	}
 	if (starts.n > 0)
-		start_all(pipeline, burst, &starts);
+		start_all(pipeline, snapshot, burst, &starts);
 	if (pipeline->counters.totals->flows_ended != ended)
 		check_refs(pipeline, burst);
 }

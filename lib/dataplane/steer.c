@@ -3,6 +3,7 @@
 #include "dataplane/pipeline.h"
 
 #include "dataplane/answer.h"
+#include "dataplane/dnat.h"
 #include "dataplane/icmp_error.h"
 #include "net/headers.h"
 
@@ -135,24 +136,48 @@ static void steer_home(
 	pkt->target = (uint8_t)home;
 }
 
-// An ICMP error about a flow of this worker, or of another: it is settled. False: about none that
-// we know.
-static bool steer_icmp_error(
-	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
+// Settles an ICMP error about a flow of this worker, or of another. `for_us`: to an address of
+// ours; if not, it can only be about what a dnat service has sent.
+static bool steer_icmp_error(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_pkt *pkt, bool for_us)
 {
-	struct sg_tuple4 tuple;
+	struct sg_tuple4 answer, client;
+	uint32_t backend_slot;
 	sg_flow_ref ref;
 	uint64_t hash;
 
-	if (pkt->class != SG_CLASS_ICMP || !sg_icmp_error_read(pkt, &tuple))
+	if (!sg_icmp_error_read(pkt, &answer))
 		return false;
-	sg_flow_table_hash(pipeline->flows, &tuple, 1, &hash);
-	ref = sg_flow_table_find(pipeline->flows, &tuple, hash);
+	if (for_us)
+		client = answer;
+	else if (!sg_dnat_find(snapshot, &answer, &client, &backend_slot))
+		return false;
+	sg_flow_table_hash(pipeline->flows, &answer, 1, &hash);
+	ref = sg_flow_table_find(pipeline->flows, &answer, hash);
 	if (ref)
 		sg_icmp_error_forward(pipeline, snapshot, pkt, ref);
 	else
-		steer_home(pipeline, pkt, &tuple);
+		steer_home(pipeline, pkt, &client);
 	return pkt->verdict != SG_VERDICT_NONE;
+}
+
+// Settles what a dnat service's backend sends to a client: an answer, or an ICMP error.
+static bool steer_dnat(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_pkt *pkt, const struct sg_tuple4 *tuple)
+{
+	struct sg_tuple4 client;
+	uint32_t backend_slot;
+
+	if (snapshot->dnat4->n_keys == 0)
+		return false;
+	if (pkt->class == SG_CLASS_ICMP)
+		return steer_icmp_error(pipeline, snapshot, pkt, false);
+	if (pkt->class != SG_CLASS_FLOW || !sg_dnat_find(snapshot, tuple, &client, &backend_slot))
+		return false;
+	steer_home(pipeline, pkt, &client);
+	if (!pkt->verdict)
+		sg_dnat_answer_without_flow(pipeline, snapshot, pkt, tuple);
+	return true;
 }
 
 static void steer_ipv4(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
@@ -162,9 +187,12 @@ static void steer_ipv4(struct sg_pipeline *pipeline, const struct sg_snapshot *s
 	const struct sg_icmp_hdr *icmp = (const void *)(pkt->bytes + pkt->l4_offset);
 	uint32_t bits = sg_snapshot_address4(snapshot, ip->dst_be);
 
-	if (!(bits & (SG_ADDRESS_VIP | SG_ADDRESS_SNAT)))
+	if (!(bits & (SG_ADDRESS_VIP | SG_ADDRESS_SNAT))) {
+		if (steer_dnat(pipeline, snapshot, pkt, tuple))
+			return;
 		return steer_to_kernel(pipeline, snapshot, pkt);
-	if (steer_icmp_error(pipeline, snapshot, pkt))
+	}
+	if (pkt->class == SG_CLASS_ICMP && steer_icmp_error(pipeline, snapshot, pkt, true))
 		return;
 	if (!(bits & SG_ADDRESS_VIP) && is_the_kernels_share(pipeline, snapshot, pkt, tuple, ip))
 		return steer_to_kernel(pipeline, snapshot, pkt);

@@ -176,6 +176,65 @@ static int build_addresses(struct sg_snapshot *snapshot, const struct sg_plan *p
 	return 0;
 }
 
+// Where answers of dnat services' backends belong. A backend that is only finishing gives way to
+// one that is served.
+static void enter_dnat_page(struct sg_snapshot *snapshot, uint32_t number, bool leaving)
+{
+	for (uint32_t at = 0; at < SG_BACKENDS_PER_PAGE; at++) {
+		const struct sg_backend *backend = &snapshot->pages[number]->backends[at];
+		const struct sg_service *service;
+
+		if (backend->life == SG_BACKEND_FREE || backend->life == SG_BACKEND_DEAD ||
+			(backend->life == SG_BACKEND_REMOVED) != leaving || backend->addr4_be == 0)
+			continue;
+		service = snapshot->services[backend->service_slot];
+		if (service && service->forward == SG_FORWARD_DNAT)
+			sg_index_put(snapshot->dnat4,
+				SG_VIP_KEY(backend->addr4_be, backend->port_be, service->protocol),
+				number * SG_BACKENDS_PER_PAGE + at);
+	}
+}
+
+static bool has_dnat(const struct sg_plan *plan)
+{
+	for (uint32_t i = 0; i < plan->n_holdings; i++)
+		if (plan->holdings[i].spec->forward == SG_FORWARD_DNAT)
+			return true;
+	return false;
+}
+
+static int build_dnat(struct sg_snapshot *snapshot, const struct sg_plan *plan)
+{
+	uint32_t n_keys = has_dnat(plan) ? plan->compiler->backend_slots.n_ever : 0;
+
+	snapshot->dnat4 = sg_index_create(n_keys);
+	if (!snapshot->dnat4)
+		return -ENOMEM;
+	for (uint32_t number = 0; n_keys > 0 && number < snapshot->n_pages; number++)
+		if (snapshot->pages[number])
+			enter_dnat_page(snapshot, number, true);
+	for (uint32_t number = 0; n_keys > 0 && number < snapshot->n_pages; number++)
+		if (snapshot->pages[number])
+			enter_dnat_page(snapshot, number, false);
+	return 0;
+}
+
+// Whether a service that is, or was, in mode dnat is among what changes.
+static bool dnat_changes(const struct sg_snapshot *previous, const struct sg_plan *plan)
+{
+	for (uint32_t i = 0; i < plan->n_visits; i++) {
+		const struct sg_visit *visit = &plan->visits[i];
+		const struct sg_service *before = visit->slot < previous->n_service_slots
+							  ? previous->services[visit->slot]
+							  : NULL;
+
+		if ((visit->spec && visit->spec->forward == SG_FORWARD_DNAT) ||
+			(before && before->forward == SG_FORWARD_DNAT))
+			return true;
+	}
+	return false;
+}
+
 static int build_indexes(struct sg_snapshot *snapshot, const struct sg_plan *plan)
 {
 	const struct sg_snapshot *previous = plan->compiler->current;
@@ -187,6 +246,10 @@ static int build_indexes(struct sg_snapshot *snapshot, const struct sg_plan *pla
 	if (previous && !plan->addresses_changed)
 		snapshot->addresses4 = sg_index_ref(previous->addresses4);
 	else if (build_addresses(snapshot, plan) < 0)
+		return -ENOMEM;
+	if (previous && !dnat_changes(previous, plan))
+		snapshot->dnat4 = sg_index_ref(previous->dnat4);
+	else if (build_dnat(snapshot, plan) < 0)
 		return -ENOMEM;
 	return 0;
 }

@@ -37,7 +37,7 @@
 	X(NO_BACKEND, "no_backend", "the service has no usable backend, and the answers' rate limit is used up")                           \
 	X(FLOW_TABLE_FULL, "flow_table_full", "no room for a flow: raise dataplane.flows_per_worker") \
 	X(SNAT_PORTS, "snat_ports", "every SNAT port towards this backend is in use: add SNAT addresses") \
-	X(NO_ROUTE, "no_route", "the kernel has no route to the destination")                      \
+	X(NO_ROUTE, "no_route", "the kernel has no route to the destination, or, in mode dsr, none without a router in between")                      \
 	/* rewrite */                                                                              \
 	X(TTL_EXCEEDED, "ttl_exceeded", "TTL 1, and the answers' rate limit is used up")           \
 	X(BACKEND_GONE, "backend_gone", "the flow's backend was removed and its drain time is over") \

@@ -93,3 +93,12 @@ static inline struct sg_route_answer sg_routes_find4(
 	}
 	return answer;
 }
+
+// Whether no router lies on the way: what dsr needs, which leaves the destination address as it is.
+static inline bool sg_routes_is_on_link4(const struct sg_routes *routes, uint32_t addr_be)
+{
+	uint32_t value = sg_trie_find(routes->ipv4, &addr_be);
+
+	return value != SG_TRIE_NONE &&
+	       (value >> 24 == SG_ROUTE_ON_LINK || value >> 24 == SG_ROUTE_LOCAL);
+}

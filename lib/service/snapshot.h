@@ -76,6 +76,15 @@ struct sg_service {
 	struct sg_service_spec *spec; // a reference: the name for people, never read by a worker
 };
 
+// Whether any worker can tell from the packet alone to which backend a flow goes, and the packet is
+// carried across without choosing anything: then flows are only a memory of what the table said
+// when they began, and a packet may go without one.
+static inline bool sg_service_is_stateless(const struct sg_service *service)
+{
+	return service->forward != SG_FORWARD_SNAT && service->affinity == SG_AFFINITY_NONE &&
+	       (service->scheduler == SG_SCHEDULER_MAGLEV || service->scheduler == SG_SCHEDULER_SH);
+}
+
 // Kinds of our own addresses, as bits of the address index's values.
 #define SG_ADDRESS_VIP      0x1u // a service has it (a draining one counts)
 #define SG_ADDRESS_SNAT     0x2u
@@ -88,6 +97,7 @@ struct sg_snapshot {
 	uint64_t generation;
 	struct sg_index *vips4;       // SG_VIP_KEY -> service slot
 	struct sg_index *addresses4;  // address -> SG_ADDRESS_ bits
+	struct sg_index *dnat4;       // SG_VIP_KEY of a dnat service's backend -> backend slot
 	struct sg_service **services; // by slot; NULL where free
 	uint32_t n_service_slots;
 	struct sg_backend_page **pages; // by slot / SG_BACKENDS_PER_PAGE; NULL where free

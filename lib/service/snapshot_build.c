@@ -61,6 +61,7 @@ void sg_snapshot_free(struct sg_snapshot *snapshot)
 		unref_page(snapshot->pages[i]);
 	sg_index_unref(snapshot->vips4);
 	sg_index_unref(snapshot->addresses4);
+	sg_index_unref(snapshot->dnat4);
 	sg_routes_unref(snapshot->routes);
 	free(snapshot->services);
 	free(snapshot->pages);

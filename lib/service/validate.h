@@ -19,7 +19,7 @@ int sg_validate_settings(const struct sg_settings *settings, struct sg_error *er
 // * its backends: unicast, of a family of the VIPs, inside backend_cidrs, not a SNAT address, and
 //   for `snat` with a SNAT address of their family;
 // * services against each other: no two with one VIP, protocol and port; no backend that is the
-//   address and port of a VIP (of either protocol).
+//   address and port of a VIP (of either protocol); no two dnat services with one backend.
 //
 // `previous` (may be NULL) is a state that passed with the same settings: specs shared with it are
 // not looked into again. A changed backend among 10,000 services costs about what reading one array

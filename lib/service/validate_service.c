@@ -31,9 +31,9 @@ int sg_refuse_backend(struct sg_error *error, const struct sg_service_spec *spec
 // What this version does not serve yet.
 static int check_is_served(const struct sg_service_spec *spec, struct sg_error *error)
 {
-	if (spec->forward != SG_FORWARD_SNAT)
+	if (spec->forward == SG_FORWARD_IPIP)
 		return sg_error_set_at(error, -EINVAL, spec->line,
-			"service '%s': this version does not serve forward \"%s\"; use \"snat\"",
+			"service '%s': this version does not serve forward \"%s\"; use \"dnat\" or \"dsr\"",
 			spec->name, sg_forward_name(spec->forward));
 	if (spec->affinity != SG_AFFINITY_NONE)
 		return sg_error_set_at(error, -EINVAL, spec->line,
@@ -226,6 +226,9 @@ static int check_backend(struct sg_service_check *check, const struct sg_service
 		return sg_refuse_backend(check->error, spec, backend,
 			ipv6 ? "needs an IPv6 SNAT address: add one to snat.addresses"
 			     : "needs an IPv4 SNAT address: add one to snat.addresses");
+	if (spec->forward >= SG_FORWARD_DSR && backend->port != spec->port)
+		return sg_refuse_backend(check->error, spec, backend,
+			"needs the service's port: dsr and ipip do not translate ports");
 	if (!is_inside_cidrs(check, &backend->address))
 		return refuse_outside_cidrs(check, spec, backend);
 	return 0;

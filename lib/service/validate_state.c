@@ -29,6 +29,7 @@ struct check {
 	struct sg_endpoints new_vips;     // address, port, protocol
 	struct sg_endpoints vip_doors;    // address, port of the same
 	struct sg_endpoints new_backends; // address, port
+	struct sg_endpoints new_dnats;    // address, port, protocol of dnat services' backends
 };
 
 static int out_of_memory(struct check *check)
@@ -83,6 +84,57 @@ static bool has_old_vips(const struct check *check)
 	return check->previous && check->previous->n_services > 0;
 }
 
+// An answer in mode dnat is known by its source alone.
+static int refuse_shared_dnat(struct check *check, const struct sg_service_spec *spec,
+	const struct sg_backend_spec *backend, const struct sg_service_spec *other)
+{
+	char what[200];
+
+	snprintf(what, sizeof(what),
+		"is a backend of service '%s' too: two dnat services cannot share one, their answers would "
+		"look the same",
+		other->name);
+	return sg_refuse_backend(check->error, spec, backend, what);
+}
+
+static struct sg_endpoint dnat_endpoint(
+	const struct sg_service_spec *spec, const struct sg_backend_spec *backend)
+{
+	return (struct sg_endpoint){
+		.addr = backend->address, .port = backend->port, .protocol = spec->protocol};
+}
+
+static int enter_dnats(struct check *check, const struct sg_service_spec *spec)
+{
+	for (unsigned i = 0; spec->forward == SG_FORWARD_DNAT && i < spec->n_backends; i++) {
+		struct sg_endpoint endpoint = dnat_endpoint(spec, &spec->backends[i]);
+		const struct sg_service_spec *other =
+			sg_endpoints_find(&check->new_dnats, &endpoint);
+
+		if (other)
+			return refuse_shared_dnat(check, spec, &spec->backends[i], other);
+		if (sg_endpoints_add(&check->new_dnats, &endpoint, spec) < 0)
+			return out_of_memory(check);
+	}
+	return 0;
+}
+
+// Searches for a dnat service's backends among those of fresh ones.
+static int check_dnat_clashes(struct check *check, const struct sg_service_spec *spec)
+{
+	for (unsigned i = 0; spec->forward == SG_FORWARD_DNAT && i < spec->n_backends; i++) {
+		struct sg_endpoint endpoint = dnat_endpoint(spec, &spec->backends[i]);
+		const struct sg_service_spec *other =
+			sg_endpoints_find(&check->new_dnats, &endpoint);
+
+		if (other && other != spec)
+			return refuse_shared_dnat(check, other,
+				sg_service_spec_find_backend(other, &endpoint.addr, endpoint.port),
+				spec);
+	}
+	return 0;
+}
+
 // Enters what a fresh spec brings into the sets of new VIPs and new backends.
 static int enter_fresh(struct check *check, const struct fresh *fresh)
 {
@@ -112,7 +164,7 @@ static int enter_fresh(struct check *check, const struct fresh *fresh)
 					      fresh->before, &backend->address, backend->port))
 			err = sg_endpoints_add(&check->new_backends, &endpoint, spec);
 	}
-	return err < 0 ? out_of_memory(check) : 0;
+	return err < 0 ? out_of_memory(check) : enter_dnats(check, spec);
 }
 
 // Searches for a service's VIPs among the new VIPs and the new backends.
@@ -185,6 +237,9 @@ static int check_clashes(struct check *check)
 		prefetch_ahead(check->state, i, true);
 		err = check_backend_clashes(check, check->state->services[i]);
 	}
+	for (unsigned i = 0; check->new_dnats.n > 0 && i < check->state->n_services && err == 0;
+		i++)
+		err = check_dnat_clashes(check, check->state->services[i]);
 	return err;
 }
 
@@ -235,6 +290,7 @@ static int check_count(struct check *check)
 
 static void free_check(struct check *check)
 {
+	sg_endpoints_fini(&check->new_dnats);
 	sg_endpoints_fini(&check->new_backends);
 	sg_endpoints_fini(&check->vip_doors);
 	sg_endpoints_fini(&check->new_vips);

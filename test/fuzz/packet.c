@@ -81,6 +81,16 @@ static void run_burst(struct rig *rig)
 	rig->burst.n = 0;
 }
 
+// A service in another mode, with a backend of its own port.
+static void add_service(
+	struct rig *rig, const char *name, uint8_t protocol, uint16_t port, enum sg_forward forward)
+{
+	struct sg_service_spec *spec = rig_service(rig, name, protocol, port);
+
+	spec->forward = forward;
+	spec->backends[0].port = port;
+}
+
 // Opened once: what an input leaves behind is aged out before the next, and what is random starts
 // over.
 static struct rig *fresh_rig(void)
@@ -92,6 +102,8 @@ static struct rig *fresh_rig(void)
 		rig_open(&rig, &(struct rig_options){.max_flows = 32});
 		rig_backend(rig_service(&rig, "web", SG_PROTO_TCP, 80), POD2, 8080, 1);
 		rig_service(&rig, "dns", SG_PROTO_UDP, 53);
+		add_service(&rig, "kept", SG_PROTO_TCP, 81, SG_FORWARD_DNAT);
+		add_service(&rig, "direct", SG_PROTO_UDP, 82, SG_FORWARD_DSR);
 		rig_commit(&rig);
 		open = true;
 	}

@@ -75,6 +75,17 @@ int main(void)
 		cmocka_unit_test(an_error_keeps_no_flow_alive),
 		cmocka_unit_test(an_error_that_no_flow_asked_for_is_dropped),
 		cmocka_unit_test(an_error_finds_its_flows_home),
+		cmocka_unit_test(dnat_keeps_the_clients_address),
+		cmocka_unit_test(dnat_answers_that_no_flow_knows_are_refused),
+		cmocka_unit_test(a_newer_dnat_flow_takes_the_answers_over),
+		cmocka_unit_test(dsr_changes_only_the_next_hop),
+		cmocka_unit_test(a_dsr_flow_ends_with_its_client),
+		cmocka_unit_test(dsr_needs_the_backend_on_the_link),
+		cmocka_unit_test(a_forgotten_flow_goes_on_where_the_scheduler_is_consistent),
+		cmocka_unit_test(a_full_table_forwards_without_state),
+		cmocka_unit_test(a_removed_backends_dsr_datagrams_pick_anew),
+		cmocka_unit_test(dnat_answers_find_their_flows_home),
+		cmocka_unit_test(errors_cross_dnat_and_reach_dsr_backends),
 		cmocka_unit_test(every_reason_was_seen),
 	};
 

@@ -46,3 +46,16 @@ void an_error_from_the_clients_side_reaches_the_pod(void **state);
 void an_error_keeps_no_flow_alive(void **state);
 void an_error_that_no_flow_asked_for_is_dropped(void **state);
 void an_error_finds_its_flows_home(void **state);
+
+// modes.c
+void dnat_keeps_the_clients_address(void **state);
+void dnat_answers_that_no_flow_knows_are_refused(void **state);
+void a_newer_dnat_flow_takes_the_answers_over(void **state);
+void dsr_changes_only_the_next_hop(void **state);
+void a_dsr_flow_ends_with_its_client(void **state);
+void dsr_needs_the_backend_on_the_link(void **state);
+void a_forgotten_flow_goes_on_where_the_scheduler_is_consistent(void **state);
+void a_full_table_forwards_without_state(void **state);
+void a_removed_backends_dsr_datagrams_pick_anew(void **state);
+void dnat_answers_find_their_flows_home(void **state);
+void errors_cross_dnat_and_reach_dsr_backends(void **state);

@@ -121,6 +121,13 @@ static void states_are_judged(void **unused)
 	{"tcp and udp on one port", WEB "\nweb2 vip=192.0.2.10 port=80 protocol=udp", 0, NULL},
 	{"the schedulers of today", "a vip=192.0.2.1 port=1 scheduler=rr\nb vip=192.0.2.1 port=2 scheduler=wrr\n"
 		"c vip=192.0.2.1 port=3 scheduler=lc\nd vip=192.0.2.1 port=4 scheduler=wlc", 0, NULL},
+	{"sh", WEB " scheduler=sh b=10.0.0.2:80", 0, NULL},
+	{"dsr", WEB " forward=dsr b=10.0.0.2:80", 0, NULL},
+	{"dnat", WEB " forward=dnat b=10.0.0.2:8080", 0, NULL},
+	{"a dnat backend for tcp and udp", WEB " forward=dnat b=10.0.0.2:80\nweb2 vip=192.0.2.10 port=80 protocol=udp "
+		"forward=dnat b=10.0.0.2:80", 0, NULL},
+	{"a dnat backend in a snat service too", WEB " forward=dnat b=10.0.0.2:80\nweb2 vip=192.0.2.11 port=80 "
+		"b=10.0.0.2:80", 0, NULL},
 	{"announce never", WEB " announce=never", 0, NULL},
 	{"one backend in two services", WEB " b=10.0.0.2:80\nweb2 vip=192.0.2.11 port=80 b=10.0.0.2:80", 0, NULL},
 	{"a backend on the node, beside its SNAT ports", WEB " b=10.0.0.200:80", 0, NULL},
@@ -143,8 +150,6 @@ static void states_are_judged(void **unused)
 	{"a table size that is no prime of the list", WEB " size=1000", 1, "service 'web': maglev_table_size is 1000"},
 	{"an affinity timeout of two years", WEB " affinity_timeout=63072000", 1, "affinity_timeout is 63072000 seconds"},
 
-	{"dsr", WEB " forward=dsr", 1, "service 'web': this version does not serve forward \"dsr\""},
-	{"dnat", WEB " forward=dnat", 1, "service 'web': this version does not serve forward \"dnat\""},
 	{"ipip", WEB " forward=ipip", 1, "service 'web': this version does not serve forward \"ipip\""},
 	{"affinity", WEB " affinity=client-ip", 1, "service 'web': this version does not serve affinity \"client-ip\""},
 	{"announce kernel", WEB " announce=kernel", 1, "service 'web': this version does not serve announce \"kernel\""},
@@ -160,6 +165,11 @@ static void states_are_judged(void **unused)
 		"backend 10.0.0.100:80 of service 'web' is a SNAT address of this gateway"},
 	{"a SNAT port of the node as backend", WEB " b=10.0.0.200:61000", 1,
 		"backend 10.0.0.200:61000 of service 'web' is a SNAT address of this gateway"},
+
+	{"dsr to another port", WEB " forward=dsr b=10.0.0.2:8080", 1,
+		"backend 10.0.0.2:8080 of service 'web' needs the service's port"},
+	{"two dnat services with one backend", WEB " forward=dnat b=10.0.0.2:80\nx vip=192.0.2.11 port=80 forward=dnat "
+		"b=10.0.0.2:80", 2, "backend 10.0.0.2:80 of service 'x' is a backend of service 'web' too"},
 
 	{"one VIP and port twice", WEB "\na vip=192.0.2.10 port=80 owner=kubernetes", 2,
 		"service 'a' (of owner 'kubernetes') has the VIP, protocol and port of service 'web' (of owner 'operator'): "

@@ -1,0 +1,56 @@
+// Answers in mode dnat, see dnat.h.
+#include "dataplane/dnat.h"
+
+#include "dataplane/answer.h"
+#include "dataplane/rewrite.h"
+#include "net/headers.h"
+
+bool sg_dnat_find(const struct sg_snapshot *snapshot, const struct sg_tuple4 *answer,
+	struct sg_tuple4 *ret_client, uint32_t *ret_backend_slot)
+{
+	const struct sg_service *service;
+	uint32_t slot;
+
+	if (snapshot->dnat4->n_keys == 0)
+		return false;
+	slot = sg_index_find(
+		snapshot->dnat4, SG_VIP_KEY(answer->src_be, answer->sport_be, answer->proto));
+	if (slot == SG_INDEX_NONE)
+		return false;
+	service = snapshot->services[sg_snapshot_backend(snapshot, slot)->service_slot];
+	*ret_client = (struct sg_tuple4){.src_be = answer->dst_be,
+		.dst_be = service->vip4_be,
+		.sport_be = answer->dport_be,
+		.dport_be = service->port_be,
+		.proto = answer->proto,
+		.domain = answer->domain};
+	*ret_backend_slot = slot;
+	return true;
+}
+
+static void refuse(struct sg_pipeline *pipeline, struct sg_pkt *pkt, uint8_t protocol)
+{
+	if (protocol == SG_PROTO_TCP)
+		sg_answer_reset(pipeline, pkt, SG_DROP_REPLY_NO_FLOW, SG_DROP_ANSWER_LIMIT);
+	else
+		sg_pkt_drop(pkt, SG_DROP_REPLY_NO_FLOW);
+}
+
+void sg_dnat_answer_without_flow(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_pkt *pkt, const struct sg_tuple4 *answer)
+{
+	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+	struct sg_flow flow = {.server = *answer, .mode = SG_FORWARD_DNAT};
+	const struct sg_backend *backend;
+
+	if (!sg_dnat_find(snapshot, answer, &flow.client, &flow.backend_slot))
+		return sg_pkt_drop(pkt, SG_DROP_REPLY_NO_FLOW);
+	backend = sg_snapshot_backend(snapshot, flow.backend_slot);
+	flow.service_slot = backend->service_slot;
+	if (!sg_service_is_stateless(snapshot->services[flow.service_slot]))
+		return refuse(pipeline, pkt, answer->proto);
+	if (ip->ttl <= 1)
+		return sg_answer_ttl(pipeline, snapshot, pkt);
+	sg_rewrite_note_deltas(&flow);
+	sg_rewrite_stateless(pipeline, snapshot, &flow, SG_FLOW_TO_CLIENT, pkt);
+}
