@@ -13,6 +13,7 @@
 #include "control/control.h"
 #include "control/mirror.h"
 #include "dataplane/dataplane.h"
+#include "dataplane/pipeline.h"
 
 #include "bridge.h"
 #include "buffers.h"
@@ -300,6 +301,21 @@ static const struct {
 
 #define N_STEPS (sizeof(steps) / sizeof(steps[0]))
 
+static void log_start(const struct gateway *gateway)
+{
+	const struct sg_settings *settings = gateway->settings;
+	unsigned n = gateway->lcores.n_workers;
+
+	sg_log_info("forwarding: %u ports, %u workers", settings->n_ports, n);
+	sg_log_info("memory: %u MB for packets; %zu MB for each worker's %u flows (%.0f bytes a "
+		    "flow), taken %s",
+		sg_buffers_memory_mb(settings, n),
+		sg_pipeline_bytes(settings->flows_per_worker) >> 20, settings->flows_per_worker,
+		(double)sg_flow_table_bytes(settings->flows_per_worker) /
+			settings->flows_per_worker,
+		settings->hugepages ? "at once" : "as flows come");
+}
+
 int sg_gateway_run(
 	const struct sg_settings *settings, struct sg_state *state, struct sg_error *error)
 {
@@ -311,8 +327,7 @@ int sg_gateway_run(
 	while (started < N_STEPS && (err = steps[started].start(&gateway, error)) == 0)
 		started++;
 	if (err == 0) {
-		sg_log_info("forwarding: %u ports, %u workers", settings->n_ports,
-			gateway.lcores.n_workers);
+		log_start(&gateway);
 		err = sg_control_run(gateway.control, error);
 	}
 	while (started > 0)
