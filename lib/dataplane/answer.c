@@ -62,8 +62,8 @@ void sg_answer_echo(struct sg_pkt *pkt)
 	finish_ipv4(pkt, ip, __builtin_bswap16(ip->total_length_be));
 }
 
-void sg_answer_icmp_error(struct sg_pipeline *pipeline, struct sg_pkt *pkt, uint8_t type,
-	uint8_t code, uint32_t src_be, enum sg_drop over_limit)
+static void answer_icmp(struct sg_pipeline *pipeline, struct sg_pkt *pkt,
+	const struct sg_icmp_hdr *header, uint32_t src_be, enum sg_drop over_limit)
 {
 	struct sg_ipv4_hdr *ip = (void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 	struct sg_icmp_hdr *icmp = (void *)(ip + 1);
@@ -79,7 +79,7 @@ void sg_answer_icmp_error(struct sg_pipeline *pipeline, struct sg_pkt *pkt, uint
 		return sg_pkt_drop(pkt, over_limit);
 
 	memmove(quote, ip, quoted);
-	*icmp = (struct sg_icmp_hdr){.type = type, .code = code};
+	*icmp = *header;
 	icmp->checksum = sg_checksum_finish(sg_checksum_add(0, icmp, sizeof(*icmp) + quoted));
 	*ip = (struct sg_ipv4_hdr){.version_ihl = 0x45,
 		.tos = 0xc0,
@@ -87,6 +87,13 @@ void sg_answer_icmp_error(struct sg_pipeline *pipeline, struct sg_pkt *pkt, uint
 		.src_be = src_be,
 		.dst_be = dst_be};
 	finish_ipv4(pkt, ip, (uint16_t)(sizeof(*ip) + sizeof(*icmp) + quoted));
+}
+
+void sg_answer_icmp_error(struct sg_pipeline *pipeline, struct sg_pkt *pkt, uint8_t type,
+	uint8_t code, uint32_t src_be, enum sg_drop over_limit)
+{
+	answer_icmp(pipeline, pkt, &(struct sg_icmp_hdr){.type = type, .code = code}, src_be,
+		over_limit);
 }
 
 // Bytes of sequence space that the segment takes.
@@ -131,15 +138,33 @@ void sg_answer_reset(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_d
 	finish_ipv4(pkt, ip, (uint16_t)((ip->version_ihl & 15) * 4u + sizeof(*tcp)));
 }
 
-void sg_answer_ttl(
-	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
+// Without an address of our own on this port, the address that was spoken to answers.
+static uint32_t own_address(const struct sg_snapshot *snapshot, const struct sg_pkt *pkt)
 {
 	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 	uint32_t ours_be = snapshot->routes->port_addr4_be[pkt->port];
 
-	// Without an address of our own on this port, the address that was spoken to answers.
-	sg_answer_icmp_error(pipeline, pkt, SG_ICMP_TIME_EXCEEDED, 0,
-		ours_be ? ours_be : ip->dst_be, SG_DROP_TTL_EXCEEDED);
+	return ours_be ? ours_be : ip->dst_be;
+}
+
+void sg_answer_too_big(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_pkt *pkt, uint16_t mtu)
+{
+	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+	const struct sg_icmp_hdr header = {.type = SG_ICMP_UNREACHABLE,
+		.code = SG_ICMP_CODE_FRAG_NEEDED,
+		.rest_be = __builtin_bswap32(mtu)};
+
+	if (ip->proto == SG_PROTO_ICMP || !(ip->fragment_be & __builtin_bswap16(SG_IPV4_DF)))
+		return sg_pkt_drop(pkt, SG_DROP_TOO_BIG);
+	answer_icmp(pipeline, pkt, &header, own_address(snapshot, pkt), SG_DROP_TOO_BIG);
+}
+
+void sg_answer_ttl(
+	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
+{
+	sg_answer_icmp_error(pipeline, pkt, SG_ICMP_TIME_EXCEEDED, 0, own_address(snapshot, pkt),
+		SG_DROP_TTL_EXCEEDED);
 }
 
 void sg_answer_refusal(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_drop drop)

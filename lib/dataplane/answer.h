@@ -29,6 +29,11 @@ void sg_answer_reset(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_d
 void sg_answer_ttl(
 	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt);
 
+// To a packet that is longer than the `mtu` of the way on: fragmentation needed, if it must not be
+// fragmented (RFC 1191); otherwise it is dropped.
+void sg_answer_too_big(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_pkt *pkt, uint16_t mtu);
+
 // To a packet that nobody serves: RST for TCP, port unreachable for UDP; `drop` where no answer is
 // due or left.
 void sg_answer_refusal(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_drop drop);

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "dataplane/encapsulate.h"
 #include "dataplane/nexthop.h"
 #include "net/checksum.h"
 #include "net/headers.h"
@@ -113,5 +114,9 @@ void sg_icmp_error_forward(struct sg_pipeline *pipeline, const struct sg_snapsho
 		restore_quote(pkt, sent, flow->l3_delta ^ sign, flow->l4_delta ^ sign);
 		finish(pkt, sent);
 	}
+	if (flow->mode == SG_FORWARD_IPIP &&
+		(!sg_encapsulate_fits(pipeline, snapshot, flow, pkt) ||
+			!sg_encapsulate(pipeline, snapshot, flow, pkt)))
+		return;
 	sg_nexthop_apply(pipeline, snapshot, flow, direction, pkt);
 }

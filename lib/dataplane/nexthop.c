@@ -123,3 +123,15 @@ void sg_nexthop_apply(struct sg_pipeline *pipeline, const struct sg_snapshot *sn
 	}
 	apply_hop(pipeline, routes, to->hop, pkt);
 }
+
+uint16_t sg_nexthop_mtu(const struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	const struct sg_flow *flow, enum sg_flow_direction direction)
+{
+	const struct sg_routes *routes = snapshot->routes;
+	const struct sg_tuple4 *to =
+		direction == SG_FLOW_TO_BACKEND ? &flow->server : &flow->client;
+
+	if (flow->route_generation == routes->generation && is_resolved(routes, to->hop))
+		return pipeline->ports[routes->hops[to->hop].port].mtu;
+	return pipeline->ports[sg_routes_find4(routes, to->src_be).port].mtu;
+}

@@ -19,6 +19,10 @@ bool sg_nexthop_begin(struct sg_pipeline *pipeline, const struct sg_snapshot *sn
 void sg_nexthop_apply(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	struct sg_flow *flow, enum sg_flow_direction direction, struct sg_pkt *pkt);
 
+// The MTU of the port that a flow's packets leave by, in one direction.
+uint16_t sg_nexthop_mtu(const struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	const struct sg_flow *flow, enum sg_flow_direction direction);
+
 // fast path: the same where routes stand, the hop is resolved and the packet fits, which is nearly
 // always. False: nothing is done yet.
 static inline bool sg_nexthop_apply_known(const struct sg_pipeline *pipeline,

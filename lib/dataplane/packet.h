@@ -49,6 +49,7 @@ struct sg_pkt {
 	const struct sg_service *service; // set by admit, for schedule
 	sg_flow_ref ref;                  // set by lookup or schedule; 0: none
 	uint16_t length;                  // bytes of the frame; parse cuts Ethernet's padding off
+	uint16_t head;                    // bytes before the frame that it may grow into
 	uint16_t room;                    // bytes that the frame may grow to
 	uint16_t hop;                     // with SG_VERDICT_FORWARD
 	uint8_t flags;                    // SG_PKT_

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "dataplane/answer.h"
+#include "dataplane/encapsulate.h"
 #include "dataplane/nexthop.h"
 #include "flow/tcp.h"
 #include "net/checksum.h"
@@ -105,14 +106,56 @@ static inline __attribute__((always_inline)) void rewrite_headers(
 	}
 }
 
-// dsr: nothing but a hop on the way. The TTL is taken from as by any router, so that a packet which
-// a backend without the VIP sends back to us does not go round for ever.
-static void pass_headers(struct sg_pkt *pkt)
+// dsr, ipip: nothing but a hop on the way. The TTL is taken from as by any router, so that a packet
+// which a backend without the VIP sends back to us does not go round for ever. Returns false when
+// the packet is settled.
+static bool pass(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	const struct sg_flow *flow, struct sg_pkt *pkt)
 {
 	struct sg_ipv4_hdr *ip = (void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 
+	if (flow->mode == SG_FORWARD_IPIP && !sg_encapsulate_fits(pipeline, snapshot, flow, pkt))
+		return false;
 	ip->ttl--;
 	ip->checksum = sg_checksum_apply(ip->checksum, TTL_DELTA);
+	return flow->mode != SG_FORWARD_IPIP || sg_encapsulate(pipeline, snapshot, flow, pkt);
+}
+
+// The inverse of rewriting, for a packet that comes no further and has to be quoted.
+static void restore_headers(
+	struct sg_pkt *pkt, const struct sg_flow *flow, enum sg_flow_direction direction)
+{
+	const struct sg_tuple4 *own = sg_flow_tuple(flow, direction);
+	uint16_t sign = (uint16_t)(direction - 1u); // all ones negates a delta
+	struct sg_ipv4_hdr *ip = (void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+	uint8_t *l4 = pkt->bytes + pkt->l4_offset;
+
+	ip->ttl++;
+	ip->checksum = sg_checksum_apply(ip->checksum, sg_checksum_delta_negate(TTL_DELTA));
+	if (flow->one_way)
+		return;
+	ip->checksum = sg_checksum_apply(ip->checksum, flow->l3_delta ^ sign);
+	memcpy(&ip->src_be, &own->src_be, 8);
+	memcpy(l4, &own->sport_be, 4);
+	if (own->proto == SG_PROTO_TCP) {
+		struct sg_tcp_hdr *tcp = (void *)l4;
+
+		tcp->checksum = sg_checksum_apply(tcp->checksum, flow->l4_delta ^ sign);
+	} else {
+		rewrite_udp_checksum((void *)l4, flow->l4_delta ^ sign);
+	}
+}
+
+static void find_way(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_flow *flow, enum sg_flow_direction direction, struct sg_pkt *pkt)
+{
+	sg_nexthop_apply(pipeline, snapshot, flow, direction, pkt);
+	if (pkt->verdict != SG_VERDICT_DROP || pkt->drop != SG_DROP_TOO_BIG ||
+		flow->mode == SG_FORWARD_IPIP)
+		return;
+	restore_headers(pkt, flow, direction);
+	sg_answer_too_big(
+		pipeline, snapshot, pkt, sg_nexthop_mtu(pipeline, snapshot, flow, direction));
 }
 
 static inline void carry(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
@@ -120,12 +163,12 @@ static inline void carry(struct sg_pipeline *pipeline, const struct sg_snapshot 
 {
 	count(&pipeline->counters.services[flow->service_slot], direction, pkt->length);
 	count(&pipeline->counters.backends[flow->backend_slot], direction, pkt->length);
-	if (__builtin_expect(flow->one_way, 0))
-		pass_headers(pkt);
-	else
+	if (__builtin_expect(!flow->one_way, 1))
 		rewrite_headers(pkt, flow, direction);
+	else if (!pass(pipeline, snapshot, flow, pkt))
+		return;
 	if (!sg_nexthop_apply_known(pipeline, snapshot, flow, direction, pkt))
-		sg_nexthop_apply(pipeline, snapshot, flow, direction, pkt);
+		find_way(pipeline, snapshot, flow, direction, pkt);
 }
 
 void sg_rewrite_stateless(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,

@@ -24,6 +24,7 @@ static void describe(struct sg_pkt *pkt, struct rte_mbuf *mbuf, uint8_t port, ui
 		.bytes = rte_pktmbuf_mtod(mbuf, uint8_t *),
 		.buffer = mbuf,
 		.length = rte_pktmbuf_data_len(mbuf),
+		.head = rte_pktmbuf_headroom(mbuf),
 		.room = (uint16_t)(rte_pktmbuf_data_len(mbuf) + rte_pktmbuf_tailroom(mbuf)),
 		.port = port,
 		.flags = flags,

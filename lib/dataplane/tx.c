@@ -91,11 +91,12 @@ static void hand_off(struct sg_worker *worker, const struct sg_pkt *pkt)
 		worker, worker->dataplane->inboxes[pkt->target], pkt->buffer, SG_DROP_HANDOFF_FULL);
 }
 
-// Stages may have cut padding off, or made another packet of it.
+// Stages may have cut padding off, put a header before it, or made another packet of it.
 static void set_length(const struct sg_pkt *pkt)
 {
 	struct rte_mbuf *mbuf = pkt->buffer;
 
+	mbuf->data_off = (uint16_t)(pkt->bytes - (uint8_t *)mbuf->buf_addr);
 	mbuf->data_len = pkt->length;
 	mbuf->pkt_len = pkt->length;
 }

@@ -127,6 +127,11 @@ no_memory:
 	return NULL;
 }
 
+uint32_t sg_snat_pool_address(const struct sg_snat_pool *pool, uint32_t number)
+{
+	return pool->addresses_be[sg_reduce(number, pool->n_addresses)];
+}
+
 void sg_snat_pool_destroy(struct sg_snat_pool *pool)
 {
 	if (!pool)

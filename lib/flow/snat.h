@@ -36,6 +36,9 @@ struct sg_snat_pool *sg_snat_pool_create(const struct sg_home *home, const uint3
 	unsigned n, uint16_t port_min, uint16_t port_max, struct sg_error *error);
 void sg_snat_pool_destroy(struct sg_snat_pool *pool); // NULL is fine
 
+// One of the addresses, by any number of the caller's: the same for the same number.
+uint32_t sg_snat_pool_address(const struct sg_snat_pool *pool, uint32_t number);
+
 // Finds a free reply tuple: on entry `reply` has the backend as source, the protocol and the domain
 // (its hop is set to 0); on success also destination address and port, and `ret_hash` its hash in
 // the table. home(reply) is `worker`. `random` is the worker's generator (base/random.h).

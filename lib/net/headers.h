@@ -16,6 +16,7 @@
 #define SG_ETHERTYPE_IPV6 0x86dd
 
 #define SG_PROTO_ICMP   1
+#define SG_PROTO_IPIP   4
 #define SG_PROTO_TCP    6
 #define SG_PROTO_UDP    17
 #define SG_PROTO_ICMPV6 58

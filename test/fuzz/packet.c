@@ -20,6 +20,12 @@ struct input {
 	size_t left;
 };
 
+// A packet's buffer has room for an outer header.
+struct place {
+	uint8_t head[64];
+	struct frame frame;
+};
+
 static void demand(bool holds)
 {
 	if (!holds)
@@ -42,6 +48,7 @@ static bool read_packet(
 	memcpy(frame->bytes, input->at + 4, length);
 	*ret_pkt = (struct sg_pkt){.bytes = frame->bytes,
 		.length = (uint16_t)length,
+		.head = sizeof(((struct place *)NULL)->head),
 		.room = FRAME_ROOM,
 		.port = input->at[1] & 1};
 	ret_pkt->flags = (uint8_t)((flags & 1 ? SG_PKT_FROM_KERNEL : 0) |
@@ -104,6 +111,7 @@ static struct rig *fresh_rig(void)
 		rig_service(&rig, "dns", SG_PROTO_UDP, 53);
 		add_service(&rig, "kept", SG_PROTO_TCP, 81, SG_FORWARD_DNAT);
 		add_service(&rig, "direct", SG_PROTO_UDP, 82, SG_FORWARD_DSR);
+		add_service(&rig, "tunnel", SG_PROTO_TCP, 83, SG_FORWARD_IPIP);
 		rig_commit(&rig);
 		open = true;
 	}
@@ -117,11 +125,12 @@ static struct rig *fresh_rig(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct frame frames[SG_BURST];
+	static struct place places[SG_BURST];
 	struct input input = {data, size};
 	struct rig *rig = fresh_rig();
 
-	while (read_packet(&input, rig, &frames[rig->burst.n], &rig->burst.pkts[rig->burst.n])) {
+	while (read_packet(
+		&input, rig, &places[rig->burst.n].frame, &rig->burst.pkts[rig->burst.n])) {
 		if (++rig->burst.n == SG_BURST)
 			run_burst(rig);
 	}

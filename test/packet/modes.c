@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/random.h"
+#include "net/checksum.h"
 
 // A service "web" on port 80 with POD, in this mode; dsr and ipip translate no port.
 static struct sg_service_spec *put_service(
@@ -397,4 +398,226 @@ void errors_cross_dnat_and_reach_dsr_backends(void **unused)
 	expect_addresses(&rig, "198.51.100.1", VIP, pod_mac);
 	assert_memory_equal(rig.out.bytes + 34, error.bytes + 34, error.length - 34);
 	rig_close(&rig);
+}
+
+// The packet inside an ipip packet, as a frame of its own.
+static struct frame inner_of(const struct frame *frame)
+{
+	struct frame inner = {.length = (uint16_t)(frame->length - 20)};
+
+	memcpy(inner.bytes, frame->bytes, 14);
+	memcpy(inner.bytes + 14, frame->bytes + 34, (size_t)(frame->length - 34));
+	return inner;
+}
+
+static void expect_outer(struct rig *rig, uint8_t tos, bool dont_fragment)
+{
+	const struct sg_ipv4_hdr *outer = frame_ip(&rig->out);
+
+	assert_memory_equal(rig->out.bytes, pod_mac, 6);
+	assert_int_equal(outer->version_ihl, 0x45);
+	assert_int_equal(outer->proto, SG_PROTO_IPIP);
+	assert_int_equal(outer->src_be, addr_be(SNAT));
+	assert_int_equal(outer->dst_be, addr_be(POD));
+	assert_int_equal(outer->ttl, 64);
+	assert_int_equal(outer->tos, tos);
+	assert_int_equal(ntohs(outer->fragment_be), dont_fragment ? SG_IPV4_DF : 0);
+	assert_int_equal(ntohs(outer->total_length_be), rig->out.length - 14);
+	assert_int_equal(sg_checksum_finish(sg_checksum_add(0, outer, sizeof(*outer))), 0);
+}
+
+void ipip_carries_the_packet_whole(void **unused)
+{
+	static const uint8_t types_of_service[] = {0, 0x01, 0x02, 0x03, 0xb8};
+
+	(void)unused;
+	for (size_t i = 0; i < 2 * sizeof(types_of_service); i++) {
+		uint8_t tos = types_of_service[i / 2];
+		bool dont_fragment = i % 2;
+		struct rig rig;
+		struct ipv4_text text = {.src = CLIENT,
+			.dst = VIP,
+			.sport = 4000,
+			.dport = 80,
+			.proto = SG_PROTO_UDP,
+			.payload = 701};
+		struct frame frame, inner;
+
+		open_mode(&rig, SG_FORWARD_IPIP, SG_SCHEDULER_RR, SG_PROTO_UDP, 0);
+		frame_ipv4(&frame, port_macs[0], client_mac, &text);
+		frame_ip(&frame)->tos = tos;
+		frame_ip(&frame)->fragment_be = htons(dont_fragment ? SG_IPV4_DF : 0);
+		frame_fix_checksums(&frame);
+		expect(rig_run(&rig, 0, 0, 0, &frame), SG_VERDICT_FORWARD);
+		expect_outer(&rig, tos, dont_fragment);
+		inner = inner_of(&rig.out);
+		assert_true(frame_checksums_hold(inner.bytes, inner.length));
+		assert_int_equal(frame_ip(&inner)->ttl, 63);
+		// But for that, every byte is the client's.
+		frame_ip(&frame)->ttl--;
+		frame_fix_checksums(&frame);
+		assert_int_equal(inner.length, frame.length);
+		assert_memory_equal(inner.bytes + 14, frame.bytes + 14, frame.length - 14);
+		rig_close(&rig);
+	}
+}
+
+void ipip_says_what_does_not_fit(void **unused)
+{
+	struct rig rig;
+	struct ipv4_text text = {.src = CLIENT,
+		.dst = VIP,
+		.sport = 4000,
+		.dport = 80,
+		.proto = SG_PROTO_UDP,
+		.payload = 1480 - 28};
+	struct frame frame;
+
+	(void)unused;
+	open_mode(&rig, SG_FORWARD_IPIP, SG_SCHEDULER_RR, SG_PROTO_UDP, 0);
+	frame_ipv4(&frame, port_macs[0], client_mac, &text);
+	expect(rig_run(&rig, 0, 0, 0, &frame), SG_VERDICT_FORWARD);
+	assert_int_equal(rig.out.length, 1514);
+
+	text.payload++;
+	frame_ipv4(&frame, port_macs[0], client_mac, &text);
+	expect_drop(rig_run(&rig, 0, 0, 0, &frame), SG_DROP_TOO_BIG);
+	frame_ip(&frame)->fragment_be = htons(SG_IPV4_DF);
+	frame_fix_checksums(&frame);
+	expect(rig_run(&rig, 0, 0, 0, &frame), SG_VERDICT_ANSWER);
+	assert_true(frame_checksums_hold(rig.out.bytes, rig.out.length));
+	assert_int_equal(frame_ip(&rig.out)->dst_be, addr_be(CLIENT));
+	assert_int_equal(((struct sg_icmp_hdr *)frame_l4(&rig.out))->type, SG_ICMP_UNREACHABLE);
+	assert_int_equal(
+		((struct sg_icmp_hdr *)frame_l4(&rig.out))->code, SG_ICMP_CODE_FRAG_NEEDED);
+	assert_int_equal(ntohl(((struct sg_icmp_hdr *)frame_l4(&rig.out))->rest_be), 1480);
+	// The quote is the packet as it came.
+	assert_memory_equal((uint8_t *)frame_l4(&rig.out) + 8, frame.bytes + 14, 28);
+	rig_close(&rig);
+}
+
+// A SYN with these option bytes (a multiple of 4) as the client sends it.
+static void write_syn(struct frame *frame, const uint8_t *options, unsigned n)
+{
+	struct ipv4_text text = {.src = CLIENT,
+		.dst = VIP,
+		.sport = 4000,
+		.dport = 80,
+		.proto = SG_PROTO_TCP,
+		.flags = SG_TCP_SYN,
+		.payload = (uint16_t)n};
+
+	frame_ipv4(frame, port_macs[0], client_mac, &text);
+	memcpy((uint8_t *)frame_l4(frame) + 20, options, n);
+	((struct sg_tcp_hdr *)frame_l4(frame))->offset = (uint8_t)((20 + n) / 4 << 4);
+	frame_fix_checksums(frame);
+}
+
+void ipip_lowers_a_syns_mss(void **unused)
+{
+	static const struct {
+		uint8_t options[8];
+		uint8_t after[8];
+	} rows[] = {
+		{{2, 4, 1460 >> 8, 1460 & 255, 1, 1, 1, 1},
+			{2, 4, 1440 >> 8, 1440 & 255, 1, 1, 1, 1}},
+		// At an odd place.
+		{{1, 2, 4, 1460 >> 8, 1460 & 255, 1, 1, 0},
+			{1, 2, 4, 1440 >> 8, 1440 & 255, 1, 1, 0}},
+		// Low enough, behind the end, cut off, of another length.
+		{{2, 4, 1440 >> 8, 1440 & 255, 0, 0, 0, 0},
+			{2, 4, 1440 >> 8, 1440 & 255, 0, 0, 0, 0}},
+		{{0, 2, 4, 255, 255, 0, 0, 0}, {0, 2, 4, 255, 255, 0, 0, 0}},
+		{{1, 1, 1, 1, 1, 2, 4, 255}, {1, 1, 1, 1, 1, 2, 4, 255}},
+		{{2, 0, 255, 255, 2, 4, 255, 255}, {2, 0, 255, 255, 2, 4, 255, 255}},
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct rig rig;
+		struct frame frame, inner;
+
+		open_mode(&rig, SG_FORWARD_IPIP, SG_SCHEDULER_RR, SG_PROTO_TCP, 0);
+		write_syn(&frame, rows[i].options, 8);
+		expect(rig_run(&rig, 0, 0, 0, &frame), SG_VERDICT_FORWARD);
+		inner = inner_of(&rig.out);
+		assert_true(frame_checksums_hold(inner.bytes, inner.length));
+		assert_memory_equal((uint8_t *)frame_l4(&inner) + 20, rows[i].after, 8);
+		rig_close(&rig);
+	}
+}
+
+void ipip_needs_room_before_the_frame(void **unused)
+{
+	struct rig rig;
+	struct ipv4_text text = {
+		.src = CLIENT, .dst = VIP, .sport = 4000, .dport = 80, .proto = SG_PROTO_UDP};
+	struct frame frame;
+
+	(void)unused;
+	open_mode(&rig, SG_FORWARD_IPIP, SG_SCHEDULER_RR, SG_PROTO_UDP, 0);
+	frame_ipv4(&frame, port_macs[0], client_mac, &text);
+	rig.burst.n = 1;
+	rig.burst.pkts[0] = (struct sg_pkt){
+		.bytes = frame.bytes, .length = frame.length, .head = 19, .room = FRAME_ROOM};
+	sg_pipeline_run(rig.pipelines[0], rig.snapshot, &rig.burst);
+	expect_drop(&rig.burst.pkts[0], SG_DROP_NO_BUFFER);
+	rig_close(&rig);
+}
+
+void errors_reach_ipip_backends_inside(void **unused)
+{
+	struct rig rig;
+	struct frame answer, error, inner;
+	struct peer peer = meet(&rig, SG_PROTO_UDP, 4000, 80);
+
+	(void)unused;
+	open_mode(&rig, SG_FORWARD_IPIP, SG_SCHEDULER_RR, SG_PROTO_UDP, 0);
+	frame_ipv4(&answer, port_macs[0], client_mac, &peer.client);
+	expect(rig_run(&rig, 0, 0, 0, &answer), SG_VERDICT_FORWARD);
+	frame_ipv4(&answer, client_mac, pod_mac,
+		&(struct ipv4_text){.src = VIP,
+			.dst = CLIENT,
+			.sport = 80,
+			.dport = 4000,
+			.proto = SG_PROTO_UDP,
+			.payload = 1400});
+	write_error(&error, 0, "198.51.100.1", &answer, VIP);
+	expect(rig_run(&rig, 0, 0, 0, &error), SG_VERDICT_FORWARD);
+	expect_outer(&rig, 0, false);
+	inner = inner_of(&rig.out);
+	assert_true(frame_checksums_hold(inner.bytes, inner.length));
+	assert_memory_equal(inner.bytes + 34, error.bytes + 34, error.length - 34);
+	rig_close(&rig);
+}
+
+// Behind a port of a smaller MTU, in the modes that translate: whoever sent it hears of the MTU,
+// about the packet that he sent.
+void a_smaller_mtu_behind_the_gateway_is_told(void **unused)
+{
+	static const enum sg_forward modes[] = {SG_FORWARD_SNAT, SG_FORWARD_DNAT, SG_FORWARD_DSR};
+	static const uint8_t protocols[] = {SG_PROTO_TCP, SG_PROTO_UDP};
+
+	(void)unused;
+	for (size_t i = 0; i < 6; i++) {
+		struct rig rig;
+		struct peer peer = meet(&rig, protocols[i % 2], 4000, 80);
+		struct frame frame;
+
+		open_mode(&rig, modes[i / 2], SG_SCHEDULER_RR, protocols[i % 2], 0);
+		expect(client_sends(&peer, SG_TCP_SYN, 100, 0, 0), SG_VERDICT_FORWARD);
+		rig.pipelines[0]->ports[1].mtu = 1280;
+		peer.client.flags = SG_TCP_ACK;
+		peer.client.payload = 1300;
+		frame_ipv4(&frame, port_macs[0], client_mac, &peer.client);
+		expect_drop(rig_run(&rig, 0, 0, 0, &frame), SG_DROP_TOO_BIG);
+		frame_ip(&frame)->fragment_be = htons(SG_IPV4_DF);
+		frame_fix_checksums(&frame);
+		expect(rig_run(&rig, 0, 0, 0, &frame), SG_VERDICT_ANSWER);
+		assert_true(frame_checksums_hold(rig.out.bytes, rig.out.length));
+		assert_int_equal(frame_ip(&rig.out)->dst_be, addr_be(CLIENT));
+		assert_int_equal(ntohl(((struct sg_icmp_hdr *)frame_l4(&rig.out))->rest_be), 1280);
+		assert_memory_equal((uint8_t *)frame_l4(&rig.out) + 8, frame.bytes + 14, 28);
+		rig_close(&rig);
+	}
 }

@@ -187,14 +187,17 @@ const struct sg_pkt *rig_run(
 	struct sg_burst *burst = &rig->burst;
 
 	rig->out = *frame;
+	memcpy(rig->buffer + RIG_HEAD, frame->bytes, sizeof(frame->bytes));
 	burst->n = 1;
-	burst->pkts[0] = (struct sg_pkt){.bytes = rig->out.bytes,
+	burst->pkts[0] = (struct sg_pkt){.bytes = rig->buffer + RIG_HEAD,
 		.length = frame->length,
+		.head = RIG_HEAD,
 		.room = FRAME_ROOM,
 		.port = port,
 		.flags = flags};
 	sg_pipeline_run(rig->pipelines[worker], rig->snapshot, burst);
 	rig->out.length = burst->pkts[0].length;
+	memcpy(rig->out.bytes, burst->pkts[0].bytes, rig->out.length);
 	if (burst->pkts[0].verdict == SG_VERDICT_DROP)
 		rig_drops_seen[burst->pkts[0].drop] = true;
 	return &burst->pkts[0];

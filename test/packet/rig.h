@@ -31,6 +31,7 @@ enum {
 };
 
 #define RIG_MAX_WORKERS 8
+#define RIG_HEAD        128 // bytes before a frame, as in a packet's buffer
 
 // Every reason that any run has dropped a packet for.
 extern bool rig_drops_seen[SG_DROP_COUNT];
@@ -50,7 +51,8 @@ struct rig {
 	void *memories[RIG_MAX_WORKERS];
 	uint64_t now_ms;
 	struct sg_burst burst; // of the last run
-	struct frame out;      // bytes of the last packet run alone
+	uint8_t buffer[RIG_HEAD + FRAME_ROOM];
+	struct frame out; // bytes of the last packet run alone, out of the buffer
 };
 
 struct rig_options {

@@ -86,6 +86,12 @@ int main(void)
 		cmocka_unit_test(a_removed_backends_dsr_datagrams_pick_anew),
 		cmocka_unit_test(dnat_answers_find_their_flows_home),
 		cmocka_unit_test(errors_cross_dnat_and_reach_dsr_backends),
+		cmocka_unit_test(ipip_carries_the_packet_whole),
+		cmocka_unit_test(ipip_says_what_does_not_fit),
+		cmocka_unit_test(ipip_lowers_a_syns_mss),
+		cmocka_unit_test(ipip_needs_room_before_the_frame),
+		cmocka_unit_test(errors_reach_ipip_backends_inside),
+		cmocka_unit_test(a_smaller_mtu_behind_the_gateway_is_told),
 		cmocka_unit_test(every_reason_was_seen),
 	};
 

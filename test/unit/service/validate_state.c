@@ -123,6 +123,7 @@ static void states_are_judged(void **unused)
 		"c vip=192.0.2.1 port=3 scheduler=lc\nd vip=192.0.2.1 port=4 scheduler=wlc", 0, NULL},
 	{"sh", WEB " scheduler=sh b=10.0.0.2:80", 0, NULL},
 	{"dsr", WEB " forward=dsr b=10.0.0.2:80", 0, NULL},
+	{"ipip", WEB " forward=ipip b=10.0.0.2:80", 0, NULL},
 	{"dnat", WEB " forward=dnat b=10.0.0.2:8080", 0, NULL},
 	{"a dnat backend for tcp and udp", WEB " forward=dnat b=10.0.0.2:80\nweb2 vip=192.0.2.10 port=80 protocol=udp "
 		"forward=dnat b=10.0.0.2:80", 0, NULL},
@@ -150,7 +151,6 @@ static void states_are_judged(void **unused)
 	{"a table size that is no prime of the list", WEB " size=1000", 1, "service 'web': maglev_table_size is 1000"},
 	{"an affinity timeout of two years", WEB " affinity_timeout=63072000", 1, "affinity_timeout is 63072000 seconds"},
 
-	{"ipip", WEB " forward=ipip", 1, "service 'web': this version does not serve forward \"ipip\""},
 	{"affinity", WEB " affinity=client-ip", 1, "service 'web': this version does not serve affinity \"client-ip\""},
 	{"announce kernel", WEB " announce=kernel", 1, "service 'web': this version does not serve announce \"kernel\""},
 	{"an IPv6 VIP", WEB " vip=2001:db8::1", 1, "service 'web': this version serves no IPv6 VIP"},
