@@ -50,6 +50,7 @@ static const char *const state_names[SG_FLOW_STATE_COUNT] = {
 	[SG_FLOW_UDP_NEW] = "new",
 	[SG_FLOW_UDP_REPLIED] = "replied",
 	[SG_FLOW_UDP] = "udp",
+	[SG_FLOW_UDP_RELEASED] = "released",
 };
 // clang-format on
 
@@ -170,6 +171,8 @@ static bool is_over(const struct sg_control *control, const struct sg_flow_dump 
 static void look_at(
 	struct sg_control *control, struct sg_flow_dump *dump, const struct sg_flow *flow)
 {
+	if (flow->state == SG_FLOW_AFFINITY)
+		return;
 	if (dump->service_slot != UINT32_MAX && flow->service_slot != dump->service_slot)
 		return;
 	if (dump->left == 0) {

@@ -25,6 +25,9 @@ struct sg_mbuf_meta {
 	bool from_kernel; // read from the twin rather than received on the wire
 	bool handed_off;  // from another worker, to be judged here: it is not handed over again
 	bool transmit;    // judged already: this worker only owns the transmit queue
+	uint8_t affinity; // SG_PKT_ASKS or SG_PKT_TOLD, and then
+	uint16_t told_generation;
+	uint32_t told_slot;
 };
 #define SG_MBUF_PRIV_BYTES 64
 

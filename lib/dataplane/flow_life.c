@@ -9,6 +9,9 @@ static void count(struct sg_pipeline *pipeline, const struct sg_flow *flow, bool
 	uint32_t *flows = &pipeline->backend_flows[flow->backend_slot];
 
 	sg_counter_add(begins ? &totals->flows_created : &totals->flows_ended, 1);
+	// What a client's backend is takes a record like a flow, but nobody's connection.
+	if (flow->state == SG_FLOW_AFFINITY)
+		return;
 	sg_counter_add(begins ? &service->flows_created : &service->flows_ended, 1);
 	sg_counter_add(begins ? &backend->flows_created : &backend->flows_ended, 1);
 	__atomic_store_n(flows, begins ? *flows + 1 : *flows - 1, __ATOMIC_RELAXED);

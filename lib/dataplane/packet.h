@@ -42,12 +42,16 @@ enum sg_pkt_class {
 #define SG_PKT_IP_GOOD     0x04u // the device has checked the IP header's checksum
 #define SG_PKT_L4_GOOD     0x08u // the device has checked TCP's or UDP's
 #define SG_PKT_TAGGED      0x10u // the device has taken a VLAN tag off
+#define SG_PKT_ASKS        0x20u // handed over to be told its client's backend, see affinity.h
+#define SG_PKT_TOLD        0x40u // has come back, with `told_slot`
 
 struct sg_pkt {
 	uint8_t *bytes;                   // the Ethernet frame
 	void *buffer;                     // what it lies in: rx.c's and tx.c's business
 	const struct sg_service *service; // set by admit, for schedule
 	sg_flow_ref ref;                  // set by lookup or schedule; 0: none
+	uint32_t told_slot;               // with SG_PKT_TOLD: its client's backend
+	uint16_t told_generation;         // and that slot's generation
 	uint16_t length;                  // bytes of the frame; parse cuts Ethernet's padding off
 	uint16_t head;                    // bytes before the frame that it may grow into
 	uint16_t room;                    // bytes that the frame may grow to

@@ -74,8 +74,10 @@ unsigned sg_rx_inbox_burst(struct sg_worker *worker, struct sg_burst *burst)
 		if (meta->from_kernel)
 			flags |= SG_PKT_FROM_KERNEL;
 		if (meta->handed_off)
-			flags |= SG_PKT_HANDED_OFF;
-		describe(&burst->pkts[burst->n++], mbufs[i], meta->port, flags);
+			flags |= SG_PKT_HANDED_OFF | meta->affinity;
+		describe(&burst->pkts[burst->n], mbufs[i], meta->port, flags);
+		burst->pkts[burst->n].told_slot = meta->told_slot;
+		burst->pkts[burst->n++].told_generation = meta->told_generation;
 	}
 	if (n > 0)
 		sg_counter_add(&worker->counters->handed_in, n);

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "dataplane/affinity.h"
 #include "dataplane/answer.h"
 #include "dataplane/flow_life.h"
 #include "dataplane/nexthop.h"
@@ -94,7 +95,11 @@ static void plan(struct sg_pipeline *pipeline, const struct sg_snapshot *snapsho
 
 	if (ip->ttl <= 1)
 		return sg_answer_ttl(pipeline, snapshot, pkt);
-	slot = sg_pick_backend(pipeline, snapshot, pkt->service, &burst->tuples[at]);
+	slot = pkt->service->affinity == SG_AFFINITY_CLIENT_IP
+		       ? sg_affinity_pick(pipeline, snapshot, pkt, &burst->tuples[at])
+		       : sg_pick_backend(pipeline, snapshot, pkt->service, &burst->tuples[at]);
+	if (pkt->verdict)
+		return;
 	if (slot == SG_PICK_NONE)
 		return lose(pipeline, pkt, SG_DROP_NO_BACKEND);
 	describe(pipeline, snapshot, pkt, &burst->tuples[at], slot, flow);

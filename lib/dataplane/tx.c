@@ -86,7 +86,10 @@ static void hand_off(struct sg_worker *worker, const struct sg_pkt *pkt)
 {
 	*sg_mbuf_meta(pkt->buffer) = (struct sg_mbuf_meta){.port = pkt->port,
 		.from_kernel = pkt->flags & SG_PKT_FROM_KERNEL,
-		.handed_off = true};
+		.handed_off = true,
+		.affinity = pkt->flags & (SG_PKT_ASKS | SG_PKT_TOLD),
+		.told_generation = pkt->told_generation,
+		.told_slot = pkt->told_slot};
 	hand_over(
 		worker, worker->dataplane->inboxes[pkt->target], pkt->buffer, SG_DROP_HANDOFF_FULL);
 }

@@ -97,3 +97,11 @@ uint32_t sg_flow_table_embryos(const struct sg_flow_table *table)
 {
 	return table->embryos;
 }
+
+void sg_flow_table_renew_embryo(struct sg_flow_table *table, sg_flow_ref ref)
+{
+	if (!sg_flow_table_get(table, ref)->embryo)
+		return;
+	sg_flow_embryo_leave(table, ref >> 1);
+	sg_flow_embryo_join(table, ref >> 1);
+}

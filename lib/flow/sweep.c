@@ -7,9 +7,11 @@ static inline bool is_over(
 {
 	int32_t idle = (int32_t)(now_ticks - flow->last_seen);
 
+	uint32_t most =
+		flow->state == SG_FLOW_AFFINITY ? flow->sequence : timeouts->ticks[flow->state];
+
 	// A flow may have been seen after `now_ticks` was read: then idle is below 0.
-	return flow->state != SG_FLOW_FREE && idle >= 0 &&
-	       (uint32_t)idle > timeouts->ticks[flow->state];
+	return flow->state != SG_FLOW_FREE && idle >= 0 && (uint32_t)idle > most;
 }
 
 unsigned sg_flow_table_sweep(struct sg_flow_table *table, uint32_t n_records, uint32_t now_ticks,

@@ -55,15 +55,17 @@ enum sg_flow_state {
 	SG_FLOW_UDP_REPLIED,     // embryo: the backend has answered
 	SG_FLOW_UDP,             // confirmed
 	SG_FLOW_UDP_RELEASED,    // its client has another flow now; the backend may still answer
+	SG_FLOW_AFFINITY, // no flow: which backend a client has; `sequence` is its timeout in ticks
 	SG_FLOW_STATE_COUNT,
-	SG_FLOW_LAST_INSERTED = SG_FLOW_UDP, // states behind it are only come to
+	SG_FLOW_LAST_INSERTED = SG_FLOW_UDP, // of flows; the state behind it is only come to
 };
 
 // The states in which a flow starts: nothing confirms yet that its client is real.
 static inline bool sg_flow_state_is_embryo(uint8_t state)
 {
 	const unsigned embryos = 1u << SG_FLOW_TCP_SYN | 1u << SG_FLOW_TCP_SYN_ACK |
-				 1u << SG_FLOW_UDP_NEW | 1u << SG_FLOW_UDP_REPLIED;
+				 1u << SG_FLOW_UDP_NEW | 1u << SG_FLOW_UDP_REPLIED |
+				 1u << SG_FLOW_AFFINITY;
 
 	return (embryos >> state) & 1;
 }
@@ -172,6 +174,8 @@ uint32_t sg_flow_table_embryos_over(const struct sg_flow_table *table, uint32_t 
 unsigned sg_flow_table_oldest_embryos(
 	const struct sg_flow_table *table, sg_flow_ref *ret_refs, unsigned max);
 void sg_flow_table_confirm(struct sg_flow_table *table, sg_flow_ref ref);
+// Makes an embryo the youngest; a confirmed flow stays as it is.
+void sg_flow_table_renew_embryo(struct sg_flow_table *table, sg_flow_ref ref);
 
 struct sg_flow_timeouts {
 	uint32_t ticks[SG_FLOW_STATE_COUNT]; // idle time by state

@@ -31,10 +31,6 @@ int sg_refuse_backend(struct sg_error *error, const struct sg_service_spec *spec
 // What this version does not serve yet.
 static int check_is_served(const struct sg_service_spec *spec, struct sg_error *error)
 {
-	if (spec->affinity != SG_AFFINITY_NONE)
-		return sg_error_set_at(error, -EINVAL, spec->line,
-			"service '%s': this version does not serve affinity \"%s\"; use \"none\"",
-			spec->name, sg_affinity_name(spec->affinity));
 	if (spec->announce == SG_ANNOUNCE_KERNEL)
 		return sg_error_set_at(error, -EINVAL, spec->line,
 			"service '%s': this version does not serve announce \"kernel\"; use \"always\" or \"never\"",

@@ -112,6 +112,8 @@ static struct rig *fresh_rig(void)
 		add_service(&rig, "kept", SG_PROTO_TCP, 81, SG_FORWARD_DNAT);
 		add_service(&rig, "direct", SG_PROTO_UDP, 82, SG_FORWARD_DSR);
 		add_service(&rig, "tunnel", SG_PROTO_TCP, 83, SG_FORWARD_IPIP);
+		add_service(&rig, "sticky", SG_PROTO_TCP, 84, SG_FORWARD_SNAT);
+		sg_state_find(&rig.state, "sticky")->affinity = SG_AFFINITY_CLIENT_IP;
 		rig_commit(&rig);
 		open = true;
 	}

@@ -92,6 +92,9 @@ int main(void)
 		cmocka_unit_test(ipip_needs_room_before_the_frame),
 		cmocka_unit_test(errors_reach_ipip_backends_inside),
 		cmocka_unit_test(a_smaller_mtu_behind_the_gateway_is_told),
+		cmocka_unit_test(a_client_stays_with_its_backend),
+		cmocka_unit_test(an_affinity_ends_with_its_time),
+		cmocka_unit_test(made_up_clients_take_only_the_embryos_share),
 		cmocka_unit_test(every_reason_was_seen),
 	};
 

@@ -65,3 +65,8 @@ void ipip_lowers_a_syns_mss(void **state);
 void ipip_needs_room_before_the_frame(void **state);
 void errors_reach_ipip_backends_inside(void **state);
 void a_smaller_mtu_behind_the_gateway_is_told(void **state);
+
+// affinity.c
+void a_client_stays_with_its_backend(void **state);
+void an_affinity_ends_with_its_time(void **state);
+void made_up_clients_take_only_the_embryos_share(void **state);

@@ -129,6 +129,7 @@ static void states_are_judged(void **unused)
 		"forward=dnat b=10.0.0.2:80", 0, NULL},
 	{"a dnat backend in a snat service too", WEB " forward=dnat b=10.0.0.2:80\nweb2 vip=192.0.2.11 port=80 "
 		"b=10.0.0.2:80", 0, NULL},
+	{"affinity", WEB " affinity=client-ip affinity_timeout=60", 0, NULL},
 	{"announce never", WEB " announce=never", 0, NULL},
 	{"one backend in two services", WEB " b=10.0.0.2:80\nweb2 vip=192.0.2.11 port=80 b=10.0.0.2:80", 0, NULL},
 	{"a backend on the node, beside its SNAT ports", WEB " b=10.0.0.200:80", 0, NULL},
@@ -151,7 +152,6 @@ static void states_are_judged(void **unused)
 	{"a table size that is no prime of the list", WEB " size=1000", 1, "service 'web': maglev_table_size is 1000"},
 	{"an affinity timeout of two years", WEB " affinity_timeout=63072000", 1, "affinity_timeout is 63072000 seconds"},
 
-	{"affinity", WEB " affinity=client-ip", 1, "service 'web': this version does not serve affinity \"client-ip\""},
 	{"announce kernel", WEB " announce=kernel", 1, "service 'web': this version does not serve announce \"kernel\""},
 	{"an IPv6 VIP", WEB " vip=2001:db8::1", 1, "service 'web': this version serves no IPv6 VIP"},
 	{"an IPv6 backend", WEB " b=[fd00::2]:80", 1, "service 'web': this version serves no IPv6 backend"},

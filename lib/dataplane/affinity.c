@@ -1,0 +1,135 @@
+// Client-IP affinity, see affinity.h.
+#include "dataplane/affinity.h"
+
+#include "base/clock.h"
+#include "dataplane/flow_life.h"
+#include "dataplane/pick.h"
+
+#define AFFINITY_PROTO 0x80 // with the service's protocol in the low bits; no packet's number
+
+static struct sg_tuple4 key_of(const struct sg_tuple4 *client)
+{
+	return (struct sg_tuple4){.src_be = client->src_be,
+		.dst_be = client->dst_be,
+		.dport_be = client->dport_be,
+		.proto = client->proto | AFFINITY_PROTO,
+		.domain = client->domain};
+}
+
+static bool is_usable(
+	const struct sg_snapshot *snapshot, uint32_t slot, uint16_t generation, uint32_t service)
+{
+	return sg_snapshot_backend_word(snapshot, slot) ==
+		       SG_BACKEND_WORD(generation, SG_BACKEND_ACTIVE) &&
+	       sg_snapshot_backend(snapshot, slot)->service_slot == service;
+}
+
+static bool holds(const struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	const struct sg_flow *record, uint32_t service)
+{
+	// Between two sweeps a record may be older than it should get.
+	return pipeline->now_ticks - record->last_seen <= record->sequence &&
+	       is_usable(snapshot, record->backend_slot, record->backend_generation, service);
+}
+
+static void make_room(struct sg_pipeline *pipeline)
+{
+	sg_flow_ref oldest;
+
+	if (sg_flow_table_embryos_over(pipeline->flows, 1) == 0)
+		return;
+	oldest = sg_flow_table_oldest_embryo(pipeline->flows);
+	if (!oldest)
+		return;
+	sg_counter_add(&pipeline->counters.totals->embryos_recycled, 1);
+	sg_flow_end_bulk(pipeline, &oldest, 1);
+}
+
+// Notes the backend; without room in the table, the client is simply asked about again.
+static void note(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	const struct sg_service *service, const struct sg_tuple4 *key, uint64_t hash, uint32_t slot)
+{
+	const struct sg_backend *backend = sg_snapshot_backend(snapshot, slot);
+	const struct sg_flow record = {.client = *key,
+		.server = {.src_be = backend->addr4_be, .sport_be = backend->port_be},
+		.backend_slot = slot,
+		.service_slot = service->slot,
+		.backend_generation = backend->generation,
+		.last_seen = pipeline->now_ticks,
+		.sequence = sg_ticks_from_seconds(service->affinity_timeout_s),
+		.state = SG_FLOW_AFFINITY,
+		.one_way = 1};
+
+	make_room(pipeline);
+	if (sg_flow_table_insert(pipeline->flows, &record, hash, 0))
+		sg_flow_begin(pipeline, &record);
+}
+
+// At the affinity's home: the client's backend, or the one that is now picked for him.
+static uint32_t remember(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	const struct sg_service *service, const struct sg_tuple4 *client)
+{
+	struct sg_tuple4 key = key_of(client);
+	struct sg_flow *record;
+	sg_flow_ref ref;
+	uint64_t hash;
+	uint32_t slot;
+
+	sg_flow_table_hash(pipeline->flows, &key, 1, &hash);
+	ref = sg_flow_table_find(pipeline->flows, &key, hash);
+	record = sg_flow_table_get(pipeline->flows, ref);
+	if (ref && holds(pipeline, snapshot, record, service->slot)) {
+		record->last_seen = pipeline->now_ticks;
+		sg_flow_table_renew_embryo(pipeline->flows, ref);
+		return record->backend_slot;
+	}
+	if (ref)
+		sg_flow_end_bulk(pipeline, &ref, 1);
+	slot = sg_pick_backend(pipeline, snapshot, service, client);
+	if (slot != SG_PICK_NONE)
+		note(pipeline, snapshot, service, &key, hash, slot);
+	return slot;
+}
+
+static void hand_over(struct sg_pkt *pkt, unsigned worker, uint8_t flag)
+{
+	pkt->verdict = SG_VERDICT_HANDOFF;
+	pkt->target = (uint8_t)worker;
+	pkt->flags |= flag;
+}
+
+static void tell(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_pkt *pkt, const struct sg_tuple4 *client, uint32_t slot)
+{
+	pkt->told_slot = slot;
+	pkt->told_generation = sg_snapshot_backend(snapshot, slot)->generation;
+	pkt->flags &= (uint8_t)~SG_PKT_ASKS;
+	hand_over(pkt, sg_home_of_tuple4(pipeline->home, client), SG_PKT_TOLD);
+}
+
+uint32_t sg_affinity_pick(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_pkt *pkt, const struct sg_tuple4 *client)
+{
+	const struct sg_service *service = pkt->service;
+	const struct sg_tuple4 key = key_of(client);
+	uint32_t slot;
+
+	if (pkt->flags & SG_PKT_TOLD) {
+		if (is_usable(snapshot, pkt->told_slot, pkt->told_generation, service->slot))
+			return pkt->told_slot;
+		// It went while the packet was on its way.
+		return sg_pick_backend(pipeline, snapshot, service, client);
+	}
+	if (pipeline->n_workers > 1 && !(pkt->flags & SG_PKT_ASKS)) {
+		unsigned home = sg_home_of_tuple4(pipeline->home, &key);
+
+		if (home != pipeline->worker) {
+			hand_over(pkt, home, SG_PKT_ASKS);
+			return SG_PICK_NONE;
+		}
+	}
+	slot = remember(pipeline, snapshot, service, client);
+	if (slot != SG_PICK_NONE && pkt->flags & SG_PKT_ASKS)
+		tell(pipeline, snapshot, pkt, client, slot);
+	return slot;
+}
