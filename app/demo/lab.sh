@@ -63,7 +63,7 @@ wait_for() {
 }
 
 # build_in DIRECTORY [MESON OPTION...] [-- TARGET...]: what the build prints goes to DIRECTORY/build.log and is
-# shown only when it fails.
+# shown only when it fails. A directory that was made with other options is made anew.
 build_in() {
 	local dir=$1 log=$1/build.log options=()
 	shift
@@ -71,13 +71,19 @@ build_in() {
 		options+=("$1")
 		shift
 	done
-	mkdir -p "$dir"
-	if { [ -f "$dir/build.ninja" ] || meson setup "$dir" "$top" "${options[@]}"; } </dev/null >"$log" 2>&1 &&
-		ninja -C "$dir" "${@:2}" </dev/null >>"$log" 2>&1; then
-		return
+	if [ "$(cat "$dir/build.options" 2>/dev/null)" != "${options[*]}" ] || [ ! -f "$dir/build.ninja" ]; then
+		rm -rf "$dir"
+		mkdir -p "$dir"
+		logged meson setup "$dir" "$top" "${options[@]}"
+		echo "${options[*]}" >"$dir/build.options"
 	fi
+	logged ninja -C "$dir" "${@:2}"
+}
+
+logged() {
+	"$@" </dev/null >"$log" 2>&1 && return
 	cat "$log" >&2
-	fail "the build in $dir failed; what it said is above"
+	fail "\`$*\` failed; what it said is above"
 }
 
 # --- the life of a lab --------------------------------------------------------------------------------------------
