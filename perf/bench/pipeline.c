@@ -6,6 +6,9 @@
 //     pipeline/snat/v4/new           a SYN of a new client every packet, 20 to 80 % full
 //     pipeline/snat/v4/new_expiring  the same in a steady state, with ageing at work
 //     pipeline/snat/v4/flood         SYNs with the embryos' share used up, half established
+//     pipeline/dnat/v4/established   known connections, both directions
+//     pipeline/dsr/v4/established    their clients' half alone, which is all that is seen
+//     pipeline/ipip/v4/established   the same
 //     stage/S                        one stage of the above: parse, lookup, rewrite of
 //                                    established; steer, admit, schedule of new flows
 //
@@ -77,7 +80,7 @@ static void make_established(struct sg_world *world, struct picker *picker, unsi
 	for (unsigned i = 0; i < n; i++) {
 		uint32_t flow = pick(picker);
 
-		if (picker->random >> 33 & 1)
+		if (picker->random >> 33 & 1 && world->options.forward < SG_FORWARD_DSR)
 			sg_world_backend(world, i, world->frames[i], flow);
 		else
 			sg_world_client(world, i, world->frames[i], flow, false);
@@ -95,8 +98,8 @@ static void flush_frames(struct sg_world *world)
 {
 #if defined(__x86_64__)
 	for (unsigned i = 0; i < SG_BENCH_BURST; i++) {
-		_mm_clflush(world->frames[i]);
-		_mm_clflush(world->frames[i] + 63);
+		_mm_clflush(world->frames[i] + SG_WORLD_HEAD_BYTES);
+		_mm_clflush(world->frames[i] + SG_WORLD_HEAD_BYTES + SG_WORLD_FRAME_BYTES - 1);
 	}
 	_mm_mfence();
 #else
@@ -182,6 +185,33 @@ static void bench_established(struct sg_bench *bench, struct sg_bench_point poin
 	}
 	sg_world_close(world);
 	free((void *)popular.zipf);
+	free(world);
+}
+
+static void bench_mode(
+	struct sg_bench *bench, struct sg_bench_point point, enum sg_forward forward)
+{
+	const struct sg_world_options options = {.services = point.services,
+		.backends = point.backends,
+		.max_flows = (uint32_t)(point.flows * 100 / FILL_PERCENT),
+		.snat_addresses = 4,
+		.forward = forward};
+	struct sg_world *world = aligned_alloc(64, sizeof(*world));
+	struct sg_bench_samples hot = {0}, cold = {0};
+	struct picker picker = {.random = 1, .n = (uint32_t)point.flows};
+	char name[64];
+
+	sg_world_open(world, bench, &options);
+	sg_world_fill(world, (uint32_t)point.flows);
+	established_ns(world, &picker, SG_BENCH_BURST, false);
+	demand_forwarded(world);
+	for (unsigned i = 0; i < bench->n_samples; i++) {
+		sg_bench_sample(&hot, established_ns(world, &picker, SG_BENCH_BURST, false));
+		sg_bench_sample(&cold, established_ns(world, &picker, SG_BENCH_BURST, true));
+	}
+	snprintf(name, sizeof(name), "pipeline/%s/v4/established", sg_forward_name(forward));
+	sg_bench_report(bench, name, point, &hot, &cold);
+	sg_world_close(world);
 	free(world);
 }
 
@@ -399,6 +429,9 @@ void sg_bench_pipeline(struct sg_bench *bench)
 
 	for (unsigned i = 0; i < n; i++) {
 		bench_established(bench, (struct sg_bench_point){flows[i], 1, 10}, true);
+		for (unsigned mode = SG_FORWARD_DNAT; mode < SG_FORWARD_COUNT; mode++)
+			bench_mode(bench, (struct sg_bench_point){flows[i], 1, 10},
+				(enum sg_forward)mode);
 		if (flows[i] >= 10000)
 			bench_new(bench, (struct sg_bench_point){flows[i], 1, 10});
 		if (flows[i] == 10000 || flows[i] == 1000000)

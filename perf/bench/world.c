@@ -41,9 +41,11 @@ struct sg_service_spec *sg_world_service(const struct sg_world_options *options,
 	spec->protocol = SG_PROTO_TCP;
 	spec->port = 80;
 	spec->scheduler = options->scheduler;
+	spec->forward = options->forward;
 	spec->maglev_table_size = 1021;
 	for (unsigned i = 0; i < options->backends; i++) {
-		struct sg_backend_spec backend = {.port = 8080, .weight = 1};
+		struct sg_backend_spec backend = {
+			.port = options->forward >= SG_FORWARD_DSR ? 80 : 8080, .weight = 1};
 
 		backend.address = sg_addr_from_ipv4(
 			__builtin_bswap32(0x0a000000 + number * options->backends + i + 1));
@@ -52,7 +54,21 @@ struct sg_service_spec *sg_world_service(const struct sg_world_options *options,
 	return spec;
 }
 
-static struct sg_routes *make_routes(void)
+// For dsr the pods' network is on the link, and every backend a neighbour.
+static void put_on_link(struct sg_routes *routes, const struct sg_world_options *options,
+	struct sg_trie_entry *pods)
+{
+	uint32_t n = options->services * options->backends;
+
+	pods->value = SG_ROUTE_VALUE(SG_ROUTE_ON_LINK, 1, 0);
+	sg_index_unref(routes->neighbours4);
+	routes->neighbours4 = sg_index_create(n);
+	for (uint32_t i = 1; i <= n; i++)
+		sg_index_put(routes->neighbours4,
+			SG_NEIGHBOUR_KEY(1, __builtin_bswap32(0x0a000000 + i)), 2);
+}
+
+static struct sg_routes *make_routes(const struct sg_world_options *options)
 {
 	struct sg_routes *routes = sg_routes_create_empty();
 	struct sg_trie_entry entries[2] = {{.value = SG_ROUTE_VALUE(SG_ROUTE_HOP, 0, 1)},
@@ -67,6 +83,8 @@ static struct sg_routes *make_routes(void)
 		(struct sg_hop){.port = 0, .kind = SG_HOP_PORT, .dst_mac = {2, 1}, .src_mac = {2}};
 	routes->hops[2] =
 		(struct sg_hop){.port = 1, .kind = SG_HOP_PORT, .dst_mac = {2, 2}, .src_mac = {2}};
+	if (options->forward == SG_FORWARD_DSR)
+		put_on_link(routes, options, &entries[1]);
 	sg_trie_unref(routes->ipv4);
 	routes->ipv4 = sg_trie_create(entries, 2, SG_FAMILY_IPV4);
 	return routes;
@@ -116,7 +134,7 @@ void sg_world_open(
 	sg_state_init(&world->state);
 	for (unsigned i = 0; i < options->services; i++)
 		sg_state_put(&world->state, sg_world_service(options, i));
-	world->routes = make_routes();
+	world->routes = make_routes(options);
 	world->compiler = sg_compiler_create(&world->settings);
 	if (sg_compiler_compile(
 		    world->compiler, &world->state, world->routes, 0, &world->snapshot, &error) < 0)
@@ -148,8 +166,8 @@ void sg_world_pass_ms(struct sg_world *world, uint64_t ms)
 static void put(struct sg_world *world, unsigned at, uint8_t *frame, uint8_t port, uint8_t flags,
 	const struct sg_tuple4 *tuple)
 {
-	struct sg_eth_hdr *eth = (void *)frame;
-	struct sg_ipv4_hdr *ip = (void *)(frame + sizeof(*eth));
+	struct sg_eth_hdr *eth = (void *)(frame + SG_WORLD_HEAD_BYTES);
+	struct sg_ipv4_hdr *ip = (void *)(eth + 1);
 	struct sg_tcp_hdr *tcp = (void *)(ip + 1);
 
 	memcpy(eth->dst, port_macs[port], 6);
@@ -164,8 +182,9 @@ static void put(struct sg_world *world, unsigned at, uint8_t *frame, uint8_t por
 		.dport_be = tuple->dport_be,
 		.offset = 5 << 4,
 		.flags = flags};
-	world->burst.pkts[at] = (struct sg_pkt){.bytes = frame,
+	world->burst.pkts[at] = (struct sg_pkt){.bytes = frame + SG_WORLD_HEAD_BYTES,
 		.length = SG_WORLD_FRAME_BYTES,
+		.head = SG_WORLD_HEAD_BYTES,
 		.room = SG_WORLD_FRAME_BYTES,
 		.port = port,
 		.flags = SG_PKT_IP_GOOD | SG_PKT_L4_GOOD};

@@ -11,6 +11,7 @@
 #include "service/compiler.h"
 #include "service/state.h"
 
+#define SG_WORLD_HEAD_BYTES  64 // before a frame, for ipip's outer header
 #define SG_WORLD_FRAME_BYTES 64 // with padding: 54 of headers
 
 struct sg_world_options {
@@ -19,6 +20,7 @@ struct sg_world_options {
 	uint32_t max_flows; // the table's capacity
 	uint32_t snat_addresses;
 	enum sg_scheduler scheduler;
+	enum sg_forward forward; // dsr, ipip: clients' packets are all there is
 };
 
 struct sg_world {
@@ -39,7 +41,7 @@ struct sg_world {
 	struct sg_tuple4 *replies; // [n_flows] by flow: the tuple of its backend's packets
 	uint32_t n_flows;
 	struct sg_burst burst;
-	uint8_t frames[SG_BENCH_BURST][SG_WORLD_FRAME_BYTES];
+	_Alignas(64) uint8_t frames[SG_BENCH_BURST][SG_WORLD_HEAD_BYTES + SG_WORLD_FRAME_BYTES];
 };
 
 void sg_world_open(
@@ -53,7 +55,8 @@ struct sg_service_spec *sg_world_service(const struct sg_world_options *options,
 void sg_world_fill(struct sg_world *world, uint32_t n);
 
 // Puts a packet into place `at` of the burst: a flow's client sending (a SYN, or a plain segment),
-// or its backend. `frame` has SG_WORLD_FRAME_BYTES and keeps the packet's bytes.
+// or its backend. `frame` has SG_WORLD_HEAD_BYTES and SG_WORLD_FRAME_BYTES, and keeps the packet's
+// bytes behind its head.
 void sg_world_client(struct sg_world *world, unsigned at, uint8_t *frame, uint32_t flow, bool syn);
 void sg_world_backend(struct sg_world *world, unsigned at, uint8_t *frame, uint32_t flow);
 
