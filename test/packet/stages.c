@@ -95,6 +95,9 @@ int main(void)
 		cmocka_unit_test(a_client_stays_with_its_backend),
 		cmocka_unit_test(an_affinity_ends_with_its_time),
 		cmocka_unit_test(made_up_clients_take_only_the_embryos_share),
+		cmocka_unit_test(keepalives_every_two_hours_keep_a_flow),
+		cmocka_unit_test(a_half_close_stays_open_for_an_hour),
+		cmocka_unit_test(a_port_comes_back_within_seconds),
 		cmocka_unit_test(every_reason_was_seen),
 	};
 

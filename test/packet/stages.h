@@ -70,3 +70,8 @@ void a_smaller_mtu_behind_the_gateway_is_told(void **state);
 void a_client_stays_with_its_backend(void **state);
 void an_affinity_ends_with_its_time(void **state);
 void made_up_clients_take_only_the_embryos_share(void **state);
+
+// lifetimes.c
+void keepalives_every_two_hours_keep_a_flow(void **state);
+void a_half_close_stays_open_for_an_hour(void **state);
+void a_port_comes_back_within_seconds(void **state);
