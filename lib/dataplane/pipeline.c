@@ -79,6 +79,7 @@ struct sg_pipeline *sg_pipeline_init(void *memory, const struct sg_pipeline_sett
 	sg_random_bytes(&key, sizeof(key));
 	sg_random_bytes(&pipeline->random, sizeof(pipeline->random));
 	pipeline->random |= 1;
+	sg_snat_turns_init(&pipeline->snat_turns, &pipeline->random);
 	pipeline->worker = settings->worker;
 	pipeline->n_workers = settings->n_workers;
 	pipeline->n_ports = settings->n_ports;

@@ -52,6 +52,7 @@ struct sg_pipeline {
 	uint32_t now_ticks;
 	uint64_t swept_ms;   // until when the sweep's share of records is counted
 	uint32_t sweep_left; // records due
+	struct sg_snat_turns snat_turns;
 
 	// What all workers together have on each backend, for lc and wlc: written by control, see
 	// dataplane/loads.h.

@@ -147,17 +147,25 @@ static bool may_have_started(struct starts *starts, uint64_t hash)
 	return had;
 }
 
+// A closed flow or an embryo leaves its SNAT port to a new one.
+static void give_way(struct sg_pipeline *pipeline, sg_flow_ref old)
+{
+	if (sg_flow_table_get(pipeline->flows, old)->embryo)
+		sg_counter_add(&pipeline->counters.totals->embryos_recycled, 1);
+	sg_flow_end_bulk(pipeline, &old, 1);
+}
+
 static bool find_snat_port(
 	struct sg_pipeline *pipeline, struct starts *starts, unsigned i, uint32_t syn_seq)
 {
 	unsigned reply = starts->reply_of[i];
-	sg_flow_ref closed;
+	sg_flow_ref old;
 
 	if (!sg_snat_settle(pipeline->snat, pipeline->flows, pipeline->worker, &pipeline->random,
-		    syn_seq, &starts->replies[reply], &starts->reply_hashes[reply], &closed))
+		    syn_seq, &starts->replies[reply], &starts->reply_hashes[reply], &old))
 		return false;
-	if (closed)
-		sg_flow_end_bulk(pipeline, &closed, 1);
+	if (old)
+		give_way(pipeline, old);
 	starts->flows[i].server = starts->replies[reply];
 	return true;
 }
@@ -210,7 +218,7 @@ static void start_all(struct sg_pipeline *pipeline, const struct sg_snapshot *sn
 {
 	if (starts->n_replies > 0)
 		sg_snat_propose(pipeline->snat, pipeline->flows, pipeline->worker,
-			&pipeline->random, starts->replies, starts->n_replies,
+			&pipeline->snat_turns, starts->replies, starts->n_replies,
 			starts->reply_hashes);
 	make_room(pipeline, starts->n);
 	sg_flow_table_prefetch_room(pipeline->flows, starts->hashes, starts->n);

@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/random.h"
 #include "flow/tcp.h"
 
-#define GROUP       4  // candidates whose buckets are asked for together
-#define PER_ADDRESS 32 // candidates before the next address's turn
-#define ROUNDS      6  // of proposals for those of a burst whose port is taken
+#define GROUP       4           // candidates whose buckets are asked for together
+#define PER_ADDRESS 32          // candidates before the next address's turn
+#define ROUNDS      6           // of proposals for those of a burst whose port is taken
+#define GOLDEN      2654435769u // 2^32 times the golden section
 
 struct sg_snat_pool {
 	const struct sg_home *home;
@@ -140,11 +142,19 @@ void sg_snat_pool_destroy(struct sg_snat_pool *pool)
 	free(pool);
 }
 
+// Cuts the first digit, one of `n`, off a number that is read as a fraction of 2^32.
+static uint32_t take_digit(uint32_t *fraction, uint32_t n)
+{
+	uint64_t product = (uint64_t)*fraction * n;
+
+	*fraction = (uint32_t)product;
+	return (uint32_t)(product >> 32);
+}
+
 // Ports whose replies come home to `worker`, given a reply whose port is 0. The rest of the reply
-// adds `base` to the hash; of the worker's entries one is taken at random, and base ^ class =
-// entry.
+// adds `base` to the hash; of the worker's entries `fraction` picks one, and base ^ class = entry.
 static struct span pick_span(const struct sg_snat_pool *pool, unsigned worker,
-	const struct sg_tuple4 *reply, uint32_t random)
+	const struct sg_tuple4 *reply, uint32_t *fraction)
 {
 	unsigned n = n_entries_of(pool, worker);
 	unsigned class;
@@ -153,7 +163,8 @@ static struct span pick_span(const struct sg_snat_pool *pool, unsigned worker,
 	if (n == SG_HOME_ENTRIES)
 		return (struct span){.start = 0, .n = pool->n_ports};
 	base = sg_toeplitz_tuple4(&pool->home->toeplitz, reply);
-	class = (base ^ pool->entries[pool->starts[worker] + sg_reduce(random, n)]) & SG_HOME_MASK;
+	class = (base ^ pool->entries[pool->starts[worker] + take_digit(fraction, n)]) &
+		SG_HOME_MASK;
 	return (struct span){.start = pool->class_starts[class],
 		.n = pool->class_starts[class + 1] - pool->class_starts[class]};
 }
@@ -173,32 +184,52 @@ static void fill_group(const struct sg_snat_pool *pool, struct span span, unsign
 	}
 }
 
-// The first free candidate; failing that, the first whose flow is closed and may be replaced;
-// failing that, GROUP.
+// How well a candidate does, ascending.
+enum worth {
+	WORTH_NOTHING,
+	WORTH_EMBRYO, // may be recycled
+	WORTH_CLOSED, // may be replaced
+	WORTH_FREE,
+};
+
+static enum worth judge(const struct sg_flow_table *table, sg_flow_ref ref, uint32_t syn_seq)
+{
+	const struct sg_flow *flow = ref ? sg_flow_table_get(table, ref) : NULL;
+
+	if (!flow)
+		return WORTH_FREE;
+	if (sg_flow_tcp_may_reuse(flow, syn_seq))
+		return WORTH_CLOSED;
+	return flow->embryo ? WORTH_EMBRYO : WORTH_NOTHING;
+}
+
+// The first of the best candidates; GROUP when none will do.
 static unsigned choose(
 	const struct sg_flow_table *table, const struct group *group, uint32_t syn_seq)
 {
-	unsigned reusable = GROUP;
+	enum worth most = WORTH_NOTHING;
+	unsigned best = GROUP;
 
 	for (unsigned i = 0; i < GROUP; i++) {
-		if (!group->refs[i])
-			return i;
-		if (reusable == GROUP &&
-			sg_flow_tcp_may_reuse(sg_flow_table_get(table, group->refs[i]), syn_seq))
-			reusable = i;
+		enum worth worth = judge(table, group->refs[i], syn_seq);
+
+		if (worth > most) {
+			most = worth;
+			best = i;
+		}
 	}
-	return reusable;
+	return best;
 }
 
 static bool search_address(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
 	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply,
-	uint64_t *ret_hash, sg_flow_ref *ret_closed)
+	uint64_t *ret_hash, sg_flow_ref *ret_old)
 {
 	struct group group;
 
 	for (unsigned tried = 0; tried < PER_ADDRESS; tried += GROUP) {
-		struct span span =
-			pick_span(pool, worker, reply, (uint32_t)(sg_random_next(random) >> 32));
+		uint32_t fraction = (uint32_t)(sg_random_next(random) >> 32);
+		struct span span = pick_span(pool, worker, reply, &fraction);
 		unsigned i;
 
 		fill_group(pool, span, tried, sg_random_next(random), reply, &group);
@@ -209,7 +240,7 @@ static bool search_address(const struct sg_snat_pool *pool, const struct sg_flow
 			continue;
 		*reply = group.tuples[i];
 		*ret_hash = group.hashes[i];
-		*ret_closed = group.refs[i];
+		*ret_old = group.refs[i];
 		return true;
 	}
 	return false;
@@ -217,41 +248,48 @@ static bool search_address(const struct sg_snat_pool *pool, const struct sg_flow
 
 static bool search(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
 	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply,
-	uint64_t *ret_hash, sg_flow_ref *ret_closed)
+	uint64_t *ret_hash, sg_flow_ref *ret_old)
 {
 	uint32_t at = sg_reduce((uint32_t)(sg_random_next(random) >> 32), pool->n_addresses);
 
 	reply->dport_be = 0;
 	for (uint32_t i = 0; i < pool->n_addresses; i++) {
 		reply->dst_be = pool->addresses_be[at];
-		if (search_address(
-			    pool, table, worker, random, syn_seq, reply, ret_hash, ret_closed))
+		if (search_address(pool, table, worker, random, syn_seq, reply, ret_hash, ret_old))
 			return true;
 		at = at + 1 == pool->n_addresses ? 0 : at + 1;
 	}
 	return false;
 }
 
-// Gives a reply a random address, and a port whose reply comes home to `worker`.
-static void propose_one(
-	const struct sg_snat_pool *pool, unsigned worker, uint64_t *random, struct sg_tuple4 *reply)
+void sg_snat_turns_init(struct sg_snat_turns *turns, uint64_t *random)
 {
-	uint64_t bits = sg_random_next(random);
-	struct span span;
-	uint32_t at;
+	for (unsigned i = 0; i < SG_SNAT_TURNS; i++)
+		turns->next[i] = (uint32_t)(sg_random_next(random) >> 32);
+}
 
-	reply->dst_be = pool->addresses_be[sg_reduce((uint32_t)bits, pool->n_addresses)];
+// Gives a reply the address and the port of its backend's next turn, and its home is `worker`.
+// Multiples of the golden section, cut into digits, go through all of them without a division, and
+// come near none that they met lately.
+static void propose_one(const struct sg_snat_pool *pool, unsigned worker,
+	struct sg_snat_turns *turns, struct sg_tuple4 *reply)
+{
+	uint64_t backend = (uint64_t)reply->src_be << 16 | reply->sport_be;
+	uint32_t fraction = turns->next[sg_mix64(backend) % SG_SNAT_TURNS]++ * GOLDEN;
+	struct span span;
+
+	reply->dst_be = pool->addresses_be[take_digit(&fraction, pool->n_addresses)];
 	reply->dport_be = 0;
 	reply->hop = 0;
-	span = pick_span(pool, worker, reply, (uint32_t)(bits >> 32));
-	at = sg_reduce((uint32_t)(sg_random_next(random) >> 32), span.n);
-	reply->dport_be = __builtin_bswap16(pool->ports[span.start + at]);
+	span = pick_span(pool, worker, reply, &fraction);
+	reply->dport_be =
+		__builtin_bswap16(pool->ports[span.start + take_digit(&fraction, span.n)]);
 }
 
 // Proposes for up to SG_FLOW_MAX_BURST replies; where the table knows the tuple, once more, all of
 // those together.
 static void propose_burst(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
-	unsigned worker, uint64_t *random, struct sg_tuple4 *replies, unsigned n,
+	unsigned worker, struct sg_snat_turns *turns, struct sg_tuple4 *replies, unsigned n,
 	uint64_t *ret_hashes)
 {
 	struct sg_tuple4 tuples[SG_FLOW_MAX_BURST];
@@ -267,7 +305,7 @@ static void propose_burst(const struct sg_snat_pool *pool, const struct sg_flow_
 
 		for (unsigned k = 0; k < n_open; k++) {
 			tuples[k] = replies[open[k]];
-			propose_one(pool, worker, random, &tuples[k]);
+			propose_one(pool, worker, turns, &tuples[k]);
 		}
 		sg_flow_table_hash(table, tuples, n_open, hashes);
 		sg_flow_table_find_bulk(table, tuples, hashes, n_open, refs);
@@ -282,31 +320,22 @@ static void propose_burst(const struct sg_snat_pool *pool, const struct sg_flow_
 }
 
 void sg_snat_propose(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
-	unsigned worker, uint64_t *random, struct sg_tuple4 *replies, unsigned n,
+	unsigned worker, struct sg_snat_turns *turns, struct sg_tuple4 *replies, unsigned n,
 	uint64_t *ret_hashes)
 {
 	for (unsigned at = 0; at < n; at += SG_FLOW_MAX_BURST)
-		propose_burst(pool, table, worker, random, replies + at,
+		propose_burst(pool, table, worker, turns, replies + at,
 			n - at < SG_FLOW_MAX_BURST ? n - at : SG_FLOW_MAX_BURST, ret_hashes + at);
 }
 
 bool sg_snat_settle(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
 	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply,
-	uint64_t *hash, sg_flow_ref *ret_closed)
+	uint64_t *hash, sg_flow_ref *ret_old)
 {
 	// fast path: what was proposed is nearly always still free.
 	if (!sg_flow_table_find(table, reply, *hash)) {
-		*ret_closed = 0;
+		*ret_old = 0;
 		return true;
 	}
-	return search(pool, table, worker, random, syn_seq, reply, hash, ret_closed);
-}
-
-bool sg_snat_pick(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
-	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply,
-	uint64_t *ret_hash, sg_flow_ref *ret_closed)
-{
-	propose_one(pool, worker, random, reply);
-	sg_flow_table_hash(table, reply, 1, ret_hash);
-	return sg_snat_settle(pool, table, worker, random, syn_seq, reply, ret_hash, ret_closed);
+	return search(pool, table, worker, random, syn_seq, reply, hash, ret_old);
 }

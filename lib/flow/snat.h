@@ -12,10 +12,18 @@
 // tuple the classes whose reply comes home are found with one XOR for each of the worker's entries
 // in the table of homes. With one worker every class is home.
 //
-// Which port is taken is random: an observer learns nothing, and neither does the order of
-// addresses wear one of them out. First one candidate is tried, which is nearly always free; then
-// 32 an address, 4 at a time with prefetched buckets. With a share p of ports in use they all miss
-// a free one with a probability of p^32: 3 in 100 at 90 %, where the next address is tried.
+// Which port is taken goes in turns, kept for each backend: a port comes again only after a third
+// of all have been taken for it. Backends remember connections that they closed for a minute
+// (TIME_WAIT), and a SYN with an older timestamp, as another client's may be, is not believed then:
+// its client waits a second for nothing. At up to 350 connections a second to one backend an
+// address gives each port that minute. The turns begin at random, so somebody who sees neither side
+// of the gateway learns no port.
+//
+// Where a turn's port is taken, so is the next one tried, 6 times; then ports at random, 4 at a
+// time with prefetched buckets, 32 an address. With a share p of ports in use they all miss a free
+// one with a probability of p^32: 3 in 100 at 90 %, where the next address is tried. A flow that is
+// closed gives way to a SYN above its last number, and an embryo to anybody: a flood has as many
+// ports as there are, and takes them from itself.
 //
 // The pool is immutable once created, and is shared by all workers.
 #pragma once
@@ -39,24 +47,29 @@ void sg_snat_pool_destroy(struct sg_snat_pool *pool); // NULL is fine
 // One of the addresses, by any number of the caller's: the same for the same number.
 uint32_t sg_snat_pool_address(const struct sg_snat_pool *pool, uint32_t number);
 
-// Finds a free reply tuple: on entry `reply` has the backend as source, the protocol and the domain
-// (its hop is set to 0); on success also destination address and port, and `ret_hash` its hash in
-// the table. home(reply) is `worker`. `random` is the worker's generator (base/random.h).
-// `syn_seq`: the SYN's sequence number, see sg_flow_tcp_may_reuse; anything for UDP. When the port
-// found belongs to a closed flow, `ret_closed` names it, and the caller removes it before it
-// inserts; otherwise 0. Returns false when none was found: `reply`'s destination is then of no
-// meaning.
-bool sg_snat_pick(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
-	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply,
-	uint64_t *ret_hash, sg_flow_ref *ret_closed);
+// Where a worker stands, for up to SG_SNAT_TURNS backends; more of them share.
+#define SG_SNAT_TURNS 1024
 
-// The same in two steps, for a burst of new flows, whose cache misses then overlap. `propose` takes
-// `replies` as sg_snat_pick does and gives each a destination that is free, if a few rounds find
-// one. `settle` then goes on with one at a time, just before it is inserted: it takes the proposal
-// if it is free indeed (a flow inserted meanwhile may have it) and searches as above otherwise.
+struct sg_snat_turns {
+	uint32_t next[SG_SNAT_TURNS];
+};
+
+void sg_snat_turns_init(struct sg_snat_turns *turns, uint64_t *random);
+
+// Finding a free reply tuple takes two steps, so that the cache misses of a burst of new flows
+// overlap. On entry a reply has the backend as source, the protocol and the domain; its home will
+// be `worker`. `random` is the worker's generator (base/random.h).
+//
+// `propose` gives each of `replies` (its hop is set to 0) a destination that is free, if a few
+// turns find one, and `ret_hashes` its hash in the table. `settle` then goes on with one at a time,
+// just before it is inserted: it takes the proposal if it is free indeed (a flow inserted meanwhile
+// may have it), and searches otherwise. `syn_seq`: the SYN's sequence number, see
+// sg_flow_tcp_may_reuse; anything for UDP. When the tuple belongs to a closed flow or an embryo,
+// `ret_old` names it, and the caller removes it before it inserts; otherwise 0. Returns false when
+// none was found: `reply`'s destination is then of no meaning.
 void sg_snat_propose(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
-	unsigned worker, uint64_t *random, struct sg_tuple4 *replies, unsigned n,
+	unsigned worker, struct sg_snat_turns *turns, struct sg_tuple4 *replies, unsigned n,
 	uint64_t *ret_hashes);
 bool sg_snat_settle(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
 	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply,
-	uint64_t *hash, sg_flow_ref *ret_closed);
+	uint64_t *hash, sg_flow_ref *ret_old);

@@ -21,6 +21,7 @@ struct gateway {
 	struct sg_snat_pool *snat;
 	struct sg_home home;
 	uint64_t random;
+	struct sg_snat_turns turns;
 	uint32_t next_number; // of a client
 };
 
@@ -47,6 +48,7 @@ static void open_gateway(struct sg_bench *bench, struct gateway *gateway, uint32
 	if (!gateway->snat)
 		sg_bench_die("no memory");
 	gateway->random = 1;
+	sg_snat_turns_init(&gateway->turns, &gateway->random);
 	gateway->next_number = 0;
 }
 
@@ -95,18 +97,17 @@ static void start_flows(struct gateway *gateway, struct burst *burst, bool estab
 	sg_flow_table_hash(table, burst->clients, SG_BENCH_BURST, burst->client_hashes);
 	sg_flow_table_find_bulk(
 		table, burst->clients, burst->client_hashes, SG_BENCH_BURST, burst->refs);
-	sg_snat_propose(gateway->snat, table, 0, &gateway->random, burst->replies, SG_BENCH_BURST,
+	sg_snat_propose(gateway->snat, table, 0, &gateway->turns, burst->replies, SG_BENCH_BURST,
 		burst->server_hashes);
 	make_room(gateway);
 	sg_flow_table_prefetch_room(table, burst->client_hashes, SG_BENCH_BURST);
 	sg_flow_table_prefetch_room(table, burst->server_hashes, SG_BENCH_BURST);
 	for (unsigned i = 0; i < SG_BENCH_BURST; i++) {
 		struct sg_flow flow = {.client = burst->clients[i], .backend_slot = i};
-		sg_flow_ref closed;
+		sg_flow_ref old;
 
-		if (burst->refs[i] ||
-			!sg_snat_settle(gateway->snat, table, 0, &gateway->random, 1,
-				&burst->replies[i], &burst->server_hashes[i], &closed))
+		if (burst->refs[i] || !sg_snat_settle(gateway->snat, table, 0, &gateway->random, 1,
+					      &burst->replies[i], &burst->server_hashes[i], &old))
 			sg_bench_die("a new flow finds no port");
 		sg_flow_tcp_open(&flow, 1);
 		if (established)

@@ -287,21 +287,30 @@ void udp_picks_anew_when_its_backend_is_removed(void **unused)
 void snat_ports_run_out_by_name(void **unused)
 {
 	struct rig rig;
-	unsigned forwarded = 0;
+	uint16_t number = 0;
 	const struct sg_pkt *pkt;
+	struct peer peer;
 
 	(void)unused;
 	rig_open(&rig, &(struct rig_options){.snat_ports = 128});
 	rig_service(&rig, "web", SG_PROTO_TCP, 80);
 	rig_commit(&rig);
-	do {
-		struct peer peer = meet(&rig, SG_PROTO_TCP, (uint16_t)(4000 + forwarded), 80);
-
-		pkt = client_sends(&peer, SG_TCP_SYN, 1, 0, 0);
-		forwarded += pkt->verdict == SG_VERDICT_FORWARD;
-	} while (pkt->verdict == SG_VERDICT_FORWARD);
+	// Embryos give their ports to each other.
+	for (; number < 1000; number++) {
+		peer = meet(&rig, SG_PROTO_TCP, (uint16_t)(4000 + number), 80);
+		expect(client_sends(&peer, SG_TCP_SYN, 1, 0, 0), SG_VERDICT_FORWARD);
+	}
+	// Connections keep theirs.
+	for (;; number++) {
+		peer = meet(&rig, SG_PROTO_TCP, (uint16_t)(4000 + number), 80);
+		pkt = client_sends(&peer, SG_TCP_SYN, 100, 0, 0);
+		if (pkt->verdict != SG_VERDICT_FORWARD)
+			break;
+		expect(pod_sends(&peer, SG_TCP_SYN | SG_TCP_ACK, 500, 101, 0), SG_VERDICT_FORWARD);
+		expect(client_sends(&peer, SG_TCP_ACK, 101, 501, 0), SG_VERDICT_FORWARD);
+	}
 	assert_int_equal(pkt->drop, SG_DROP_SNAT_PORTS);
-	assert_in_range(forwarded, 64, 128);
+	assert_in_range(number, 1000 + 64, 1000 + 128);
 	rig_close(&rig);
 }
 

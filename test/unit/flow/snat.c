@@ -10,6 +10,7 @@
 
 static struct sg_home home;
 static uint64_t random_state;
+static struct sg_snat_turns turns;
 
 static struct sg_snat_pool *make_pool(
 	unsigned n_workers, const char *first, unsigned n, uint16_t port_min, uint16_t port_max)
@@ -20,6 +21,7 @@ static struct sg_snat_pool *make_pool(
 	for (unsigned i = 0; i < n; i++)
 		addresses_be[i] = htonl(ntohl(inet_addr(first)) + i);
 	random_state = 42;
+	sg_snat_turns_init(&turns, &random_state);
 	sg_home_init(&home, sg_toeplitz_default_key, n_workers);
 	pool = sg_snat_pool_create(&home, addresses_be, n, port_min, port_max, NULL);
 	assert_non_null(pool);
@@ -35,25 +37,39 @@ static struct sg_tuple4 reply_of(const char *backend, uint16_t port)
 		.hop = 77};
 }
 
-// Picks a port and inserts a flow with it, as the pipeline does. 0: none was found.
-static sg_flow_ref open_flow(const struct sg_snat_pool *pool, struct sg_flow_table *table,
+// Picks a port and inserts an embryo with it, as the pipeline does. 0: none was found.
+static sg_flow_ref open_embryo(const struct sg_snat_pool *pool, struct sg_flow_table *table,
 	unsigned worker, uint32_t number, uint32_t isn, const char *backend)
 {
 	struct sg_flow flow = fixture_flow(number, SG_FLOW_TCP_SYN);
 	struct sg_tuple4 reply = reply_of(backend, 80);
-	sg_flow_ref closed = 0;
+	sg_flow_ref old = 0;
 	uint64_t hash;
 
-	if (!sg_snat_pick(pool, table, worker, &random_state, isn, &reply, &hash, &closed))
+	sg_snat_propose(pool, table, worker, &turns, &reply, 1, &hash);
+	if (!sg_snat_settle(pool, table, worker, &random_state, isn, &reply, &hash, &old))
 		return 0;
 	assert_int_equal(hash, fixture_hash(table, &reply));
-	assert_int_equal(sg_flow_table_find(table, &reply, hash), closed);
+	assert_int_equal(sg_flow_table_find(table, &reply, hash), old);
 	assert_int_equal(sg_home_of_tuple4(&home, &reply), worker);
-	if (closed)
-		sg_flow_table_remove(table, closed);
+	if (old)
+		sg_flow_table_remove(table, old);
 	sg_flow_tcp_open(&flow, isn);
 	flow.server = reply;
 	return fixture_insert(table, &flow);
+}
+
+// The same for a flow that is no embryo any more.
+static sg_flow_ref open_flow(const struct sg_snat_pool *pool, struct sg_flow_table *table,
+	unsigned worker, uint32_t number, uint32_t isn, const char *backend)
+{
+	sg_flow_ref ref = open_embryo(pool, table, worker, number, isn, backend);
+
+	if (ref) {
+		sg_flow_table_get(table, ref)->state = SG_FLOW_TCP_ESTABLISHED;
+		sg_flow_table_confirm(table, ref);
+	}
+	return ref;
 }
 
 static void every_reply_comes_home(void **unused)
@@ -161,6 +177,62 @@ static void a_closed_flows_port_is_reused_only_above_its_last_number(void **unus
 	sg_snat_pool_destroy(pool);
 }
 
+// Embryos that have taken every port leave them to others; flows that are confirmed keep theirs.
+static void a_flood_takes_ports_from_itself_alone(void **unused)
+{
+	enum {
+		N = 400
+	};
+	struct sg_snat_pool *pool = make_pool(1, "10.0.0.100", 2, 50001, 50000 + N / 2);
+	struct sg_flow_table *table = fixture_table(1000, SG_FLOW_HASH_SIPHASH);
+	sg_flow_ref kept[N / 4];
+
+	(void)unused;
+	for (uint32_t number = 0; number < N / 4; number++)
+		kept[number] = open_flow(pool, table, 0, number, 1, "10.1.2.3");
+	for (uint32_t number = N / 4; number < 20 * N; number++)
+		assert_int_not_equal(open_embryo(pool, table, 0, number, 1, "10.1.2.3"), 0);
+	assert_true(sg_flow_table_count(table) <= N);
+	assert_true(sg_flow_table_count(table) > N * 9 / 10);
+	for (uint32_t number = 0; number < N / 4; number++)
+		assert_int_equal(sg_flow_table_get(table, kept[number])->backend_slot, number);
+	fixture_assert_consistent(table);
+	free(table);
+	sg_snat_pool_destroy(pool);
+}
+
+// Where flows come and go, a backend sees a port again only after nearly half of all.
+static void a_port_rests_before_its_backend_sees_it_again(void **unused)
+{
+	static const unsigned counts[] = {1, 2, 3};
+	static uint32_t seen[3][65536];
+
+	(void)unused;
+	for (unsigned i = 0; i < 3; i++) {
+		struct sg_snat_pool *pool = make_pool(counts[i], "10.0.0.100", 3, 1024, 65535);
+		struct sg_flow_table *table = fixture_table(1000, SG_FLOW_HASH_SIPHASH);
+		uint32_t n_tuples = 3 * 64512 / counts[i], least = UINT32_MAX;
+
+		memset(seen, 0, sizeof(seen));
+		for (uint32_t number = 1; number <= 4 * n_tuples; number++) {
+			sg_flow_ref ref = open_flow(pool, table, 0, number, 1, "10.1.2.3");
+			const struct sg_tuple4 *reply = &sg_flow_table_get(table, ref)->server;
+			uint32_t *last =
+				&seen[ntohl(reply->dst_be) - ntohl(inet_addr("10.0.0.100"))]
+				     [ntohs(reply->dport_be)];
+
+			if (*last && number - *last < least)
+				least = number - *last;
+			*last = number;
+			sg_flow_table_remove(table, ref);
+		}
+		print_message("# %u workers: again after %u of %u\n", counts[i], least, n_tuples);
+		assert_true(least > n_tuples / 3);
+		free(table);
+		sg_snat_pool_destroy(pool);
+	}
+}
+
 // A burst of proposals in a range so small that they collide: each must still end with a port of
 // its own.
 static void a_burst_of_proposals_never_shares_a_port(void **unused)
@@ -177,17 +249,17 @@ static void a_burst_of_proposals_never_shares_a_port(void **unused)
 	(void)unused;
 	for (unsigned i = 0; i < N; i++)
 		replies[i] = reply_of("10.1.2.3", 80);
-	sg_snat_propose(pool, table, 0, &random_state, replies, N, hashes);
+	sg_snat_propose(pool, table, 0, &turns, replies, N, hashes);
 	for (uint32_t i = 0; i < N; i++) {
-		struct sg_flow flow = fixture_flow(i, SG_FLOW_TCP_SYN);
+		struct sg_flow flow = fixture_flow(i, SG_FLOW_TCP_ESTABLISHED);
 		uint16_t proposed = replies[i].dport_be;
-		sg_flow_ref closed = 1;
+		sg_flow_ref old = 1;
 
 		assert_int_equal(hashes[i], fixture_hash(table, &replies[i]));
 		assert_in_range(ntohs(proposed), 50001, 50020);
 		assert_true(sg_snat_settle(
-			pool, table, 0, &random_state, 1, &replies[i], &hashes[i], &closed));
-		assert_int_equal(closed, 0);
+			pool, table, 0, &random_state, 1, &replies[i], &hashes[i], &old));
+		assert_int_equal(old, 0);
 		n_moved += replies[i].dport_be != proposed;
 		flow.server = replies[i];
 		assert_int_equal(fixture_find(table, &flow, SG_FLOW_TO_CLIENT), 0);
@@ -223,6 +295,8 @@ int main(void)
 		cmocka_unit_test(says_no_when_all_ports_are_taken),
 		cmocka_unit_test(fills_nine_tenths_of_all_ports),
 		cmocka_unit_test(a_closed_flows_port_is_reused_only_above_its_last_number),
+		cmocka_unit_test(a_flood_takes_ports_from_itself_alone),
+		cmocka_unit_test(a_port_rests_before_its_backend_sees_it_again),
 		cmocka_unit_test(a_burst_of_proposals_never_shares_a_port),
 		cmocka_unit_test(refuses_ranges_that_leave_a_worker_without_ports),
 	};

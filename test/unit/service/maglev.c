@@ -175,7 +175,7 @@ static void a_leaving_backend_moves_at_most_1_percent_of_the_others(void **unuse
 		worst = percent > worst ? percent : worst;
 	}
 	print_message(
-		"of the others, %.2f %% moved on average, %.2f %% at worst\n", sum / N, worst);
+		"# of the others, %.2f %% moved on average, %.2f %% at worst\n", sum / N, worst);
 	assert_true(worst <= 1.0);
 }
 
