@@ -114,6 +114,8 @@ static struct rig *fresh_rig(void)
 		add_service(&rig, "tunnel", SG_PROTO_TCP, 83, SG_FORWARD_IPIP);
 		add_service(&rig, "sticky", SG_PROTO_TCP, 84, SG_FORWARD_SNAT);
 		sg_state_find(&rig.state, "sticky")->affinity = SG_AFFINITY_CLIENT_IP;
+		sg_state_find(&rig.state, "sticky")->affinity_timeout_s =
+			60; // below what ages inputs out
 		rig_commit(&rig);
 		open = true;
 	}
