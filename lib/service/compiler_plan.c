@@ -113,7 +113,8 @@ static int plan_members(struct sg_plan *plan, struct sg_visit *visit, struct sg_
 	if (!visit->members)
 		return sg_error_set(error, -ENOMEM, "out of memory");
 	while (at_old < holder->n_members || at_wanted < n_wanted) {
-		const struct sg_member *member = &holder->members[at_old];
+		const struct sg_member *member =
+			at_old < holder->n_members ? &holder->members[at_old] : NULL;
 		const struct sg_backend_spec *wanted =
 			at_wanted < n_wanted ? &visit->spec->backends[at_wanted] : NULL;
 		struct sg_member *next = &visit->members[visit->n_members++];
@@ -269,7 +270,8 @@ static int compare(struct sg_plan *plan, const struct sg_state *state, struct sg
 	int err = 0;
 
 	while (err == 0 && (at_old < compiler->n_holdings || at_new < state->n_services)) {
-		const struct sg_holding *holding = &compiler->holdings[at_old];
+		const struct sg_holding *holding =
+			at_old < compiler->n_holdings ? &compiler->holdings[at_old] : NULL;
 		struct sg_service_spec *spec =
 			at_new < state->n_services ? state->services[at_new] : NULL;
 		int order;
