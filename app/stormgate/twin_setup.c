@@ -50,13 +50,13 @@ static int open_tap(const char *name, int *ret_fd, struct sg_error *error)
 // Sysctls.
 
 static int write_sysctl(
-	const char *family, const char *interface, const char *key, const char *value)
+	const char *directory, const char *interface, const char *key, const char *value)
 {
 	char path[128];
 	ssize_t written;
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/%s", family, interface, key);
+	snprintf(path, sizeof(path), "/proc/sys/net/%s/%s/%s", directory, interface, key);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -81,6 +81,16 @@ static int read_all_sysctl(const char *key)
 	return value;
 }
 
+// The kernel sees nothing of the traffic through a next hop, so only its own questions tell it that
+// a neighbour has come back with another MAC and did not say so: in about ten seconds with these
+// times, in forty with the usual ones.
+static void hurry_neighbours(const char *directory, const char *twin)
+{
+	write_sysctl(directory, twin, "base_reachable_time_ms", "5000");
+	write_sysctl(directory, twin, "delay_first_probe_time", "1");
+	write_sysctl(directory, twin, "retrans_time_ms", "250");
+}
+
 // What the design asks of a twin. For these three the kernel takes the larger of this value and
 // that of "all".
 static void set_sysctls(const char *twin)
@@ -90,13 +100,13 @@ static void set_sysctls(const char *twin)
 		int value;
 	} rows[] = {{"rp_filter", 2}, {"arp_ignore", 1}, {"arp_announce", 2}};
 
-	write_sysctl("ipv4", twin, "forwarding", "0");
+	write_sysctl("ipv4/conf", twin, "forwarding", "0");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		char text[12];
 		int all = read_all_sysctl(rows[i].key);
 
 		snprintf(text, sizeof(text), "%d", rows[i].value);
-		if (write_sysctl("ipv4", twin, rows[i].key, text))
+		if (write_sysctl("ipv4/conf", twin, rows[i].key, text))
 			sg_log_warning("twin %s: net.ipv4.conf.%s.%s cannot be set to %d", twin,
 				twin, rows[i].key, rows[i].value);
 		if (all > rows[i].value)
@@ -105,10 +115,12 @@ static void set_sysctls(const char *twin)
 	}
 	// IPv6 may be switched off in this kernel. The port's addresses are ours alone: nothing to
 	// detect, nothing to learn from advertisements.
-	write_sysctl("ipv6", twin, "accept_dad", "0");
-	write_sysctl("ipv6", twin, "accept_ra", "0");
-	write_sysctl("ipv6", twin, "autoconf", "0");
-	write_sysctl("ipv6", twin, "forwarding", "0");
+	write_sysctl("ipv6/conf", twin, "accept_dad", "0");
+	write_sysctl("ipv6/conf", twin, "accept_ra", "0");
+	write_sysctl("ipv6/conf", twin, "autoconf", "0");
+	write_sysctl("ipv6/conf", twin, "forwarding", "0");
+	hurry_neighbours("ipv4/neigh", twin);
+	hurry_neighbours("ipv6/neigh", twin);
 }
 
 // Netlink.

@@ -136,6 +136,7 @@ static void the_twin_is_as_the_design_has_it(void **unused)
 	assert_true(sysctl_is("/proc/sys/net/ipv4/conf/sg-p0/rp_filter", 2));
 	assert_true(sysctl_is("/proc/sys/net/ipv4/conf/sg-p0/arp_ignore", 1));
 	assert_true(sysctl_is("/proc/sys/net/ipv4/conf/sg-p0/arp_announce", 2));
+	assert_true(sysctl_is("/proc/sys/net/ipv4/neigh/sg-p0/base_reachable_time_ms", 5000));
 }
 
 // A UDP datagram from 10.0.0.9 to the twin's address, as it would come in from the wire.
