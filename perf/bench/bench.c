@@ -18,6 +18,8 @@
 #define MAX_ROWS    1024
 #define MAX_REGIONS 16
 
+#define MUCH_BUSY_PERCENT 10
+
 static struct sg_bench_machine machine;
 static struct sg_region regions[MAX_REGIONS]; // what sg_bench_memory has given out
 
@@ -70,6 +72,10 @@ void sg_bench_open(struct sg_bench *bench, const struct sg_bench_options *option
 	*bench = (struct sg_bench){.options = *options, .hugetlb = hugetlb};
 	bench->n_samples = options->quick ? 5 : 9;
 	sg_bench_machine_open(&machine);
+	if (machine.busy_percent > MUCH_BUSY_PERCENT)
+		fprintf(stderr,
+			"beware: others keep %.0f %% of this machine busy, so all is slower than it is\n",
+			machine.busy_percent);
 	bench->ns_per_tick = calibrate();
 	bench->rows = calloc(MAX_ROWS, sizeof(*bench->rows));
 	if (!bench->rows)

@@ -31,27 +31,39 @@ static void read_fact(const char *path, const char *key, char ret_value[MAX_FACT
 		fclose(file);
 }
 
-static void read_cpu_time(unsigned long long *ret_all, unsigned long long *ret_stolen)
+static struct sg_bench_cpu_time read_cpu_time(void)
 {
 	FILE *file = fopen("/proc/stat", "r");
 	unsigned long long part[8] = {0}; // user nice system idle iowait irq softirq steal
+	struct sg_bench_cpu_time time = {0};
 
 	if (file && fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &part[0], &part[1],
 			    &part[2], &part[3], &part[4], &part[5], &part[6], &part[7]) != 8)
 		memset(part, 0, sizeof(part));
 	if (file)
 		fclose(file);
-	*ret_all = 0;
 	for (unsigned i = 0; i < 8; i++)
-		*ret_all += part[i];
-	*ret_stolen = part[7];
+		time.all += part[i];
+	time.idle = part[3] + part[4];
+	time.stolen = part[7];
+	return time;
+}
+
+static double percent(unsigned long long part, unsigned long long all)
+{
+	return all > 0 ? 100.0 * (double)part / (double)all : 0;
 }
 
 void sg_bench_machine_open(struct sg_bench_machine *machine)
 {
-	if (getloadavg(&machine->load, 1) != 1)
-		machine->load = -1;
-	read_cpu_time(&machine->all, &machine->stolen);
+	const struct timespec look = {.tv_nsec = 500000000};
+	struct sg_bench_cpu_time before = read_cpu_time();
+
+	nanosleep(&look, NULL);
+	machine->start = read_cpu_time();
+	machine->busy_percent =
+		percent(machine->start.all - before.all - (machine->start.idle - before.idle),
+			machine->start.all - before.all);
 }
 
 static void put(FILE *file, const char *key, size_t key_length, const char *value)
@@ -93,9 +105,8 @@ static void put_system(FILE *file)
 void sg_bench_machine_write(
 	const struct sg_bench_machine *machine, const struct sg_bench *bench, FILE *file)
 {
-	unsigned long long all, stolen;
+	struct sg_bench_cpu_time now = read_cpu_time();
 
-	read_cpu_time(&all, &stolen);
 	fputs("{\n", file);
 	put_date(file);
 	put_file(file, "cpu", "/proc/cpuinfo", "model name");
@@ -113,10 +124,8 @@ void sg_bench_machine_write(
 		put(file, fact, strcspn(fact, "="), strchr(fact, '=') + 1);
 	}
 	fprintf(file,
-		"  \"cpus\": %ld,\n  \"tsc_mhz\": %.1f,\n  \"load_before\": %.2f,\n"
+		"  \"cpus\": %ld,\n  \"tsc_mhz\": %.1f,\n  \"busy_before_percent\": %.1f,\n"
 		"  \"stolen_percent\": %.2f}",
-		sysconf(_SC_NPROCESSORS_ONLN), 1000.0 / bench->ns_per_tick, machine->load,
-		all > machine->all
-			? 100.0 * (double)(stolen - machine->stolen) / (double)(all - machine->all)
-			: 0.0);
+		sysconf(_SC_NPROCESSORS_ONLN), 1000.0 / bench->ns_per_tick, machine->busy_percent,
+		percent(now.stolen - machine->start.stolen, now.all - machine->start.all));
 }

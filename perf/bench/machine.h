@@ -8,12 +8,17 @@
 
 #include "bench/bench.h"
 
-struct sg_bench_machine {
-	double load;               // at the start, over the last minute: ours not included
-	unsigned long long all;    // CPU time of the machine in ticks at the start, and what of it
-	unsigned long long stolen; // the hypervisor has given to others
+// Ticks of all CPUs together since boot; stolen is what the hypervisor has given to others.
+struct sg_bench_cpu_time {
+	unsigned long long all, idle, stolen;
 };
 
+struct sg_bench_machine {
+	double busy_percent; // of all CPUs, just before the start: with others' work
+	struct sg_bench_cpu_time start;
+};
+
+// Looks for half a second at what else the machine does.
 void sg_bench_machine_open(struct sg_bench_machine *machine);
 // Writes the JSON object.
 void sg_bench_machine_write(
