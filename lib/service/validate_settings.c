@@ -24,6 +24,13 @@ bool sg_name_is_valid(const char *name)
 	return length >= 1 && length < SG_MAX_NAME_BYTES && name[length] == '\0';
 }
 
+// An instance names files and directories: its lock, its runtime directory.
+static bool is_file_name(const char *name)
+{
+	return sg_name_is_valid(name) && !strchr(name, '/') && strcmp(name, ".") != 0 &&
+	       strcmp(name, "..") != 0;
+}
+
 // What Linux takes for an interface's name (dev_valid_name), and nothing that a terminal would
 // choke on.
 static bool is_interface_name(const char *name)
@@ -43,10 +50,10 @@ static int check_dataplane(const struct sg_settings *settings, struct sg_error *
 {
 	int line = settings->dataplane_line;
 
-	if (!sg_name_is_valid(settings->instance) || strchr(settings->instance, '/'))
+	if (!is_file_name(settings->instance))
 		return sg_error_set_at(error, -EINVAL, line,
 			"dataplane.instance \"%s\" is not a name: use " SG_NAME_RULE
-			", without '/'",
+			", without '/', and not \".\" or \"..\"",
 			settings->instance);
 	if (settings->flows_per_worker < MIN_FLOWS || settings->flows_per_worker > MAX_FLOWS)
 		return sg_error_set_at(error, -EINVAL, line,
@@ -62,6 +69,19 @@ static int check_dataplane(const struct sg_settings *settings, struct sg_error *
 				"dataplane.workers names CPU %u; it must be the number of a CPU, 0 to %d",
 				settings->workers[i], MAX_CPU);
 	return 0;
+}
+
+// The subnet's own address or its broadcast address, which no host has (RFC 1122 3.2.1.3). A /31
+// has neither.
+static bool is_a_subnets(const struct sg_addr *addr, unsigned length)
+{
+	uint32_t host_bits, host;
+
+	if (addr->family != SG_FAMILY_IPV4 || length > 30)
+		return false;
+	host_bits = UINT32_MAX >> length;
+	host = __builtin_bswap32(sg_addr_ipv4_be(addr)) & host_bits;
+	return host == 0 || host == host_bits;
 }
 
 // The port that has the address, or NULL.
@@ -94,6 +114,11 @@ static int check_port_addresses(const struct sg_settings *settings,
 			return sg_error_set_at(error, -EINVAL, port->line,
 				"port '%s': the prefix length of %s must be from 1 to %u",
 				port->name, text, sg_family_bits(addr->family));
+		if (is_a_subnets(addr, port->addresses[i].length))
+			return sg_error_set_at(error, -EINVAL, port->line,
+				"port '%s': %s/%u is the subnet's own address or its broadcast "
+				"address, no host's",
+				port->name, text, port->addresses[i].length);
 		if (other)
 			return sg_error_set_at(error, -EINVAL, port->line,
 				"port '%s': port '%s' already has the address %s", port->name,
@@ -104,6 +129,25 @@ static int check_port_addresses(const struct sg_settings *settings,
 					"port '%s' has the address %s twice", port->name, text);
 	}
 	return 0;
+}
+
+// The interface that a virtual device sits on, as far as it says so. Returns its length.
+static size_t find_interface(const char *device, const char **ret_interface)
+{
+	const char *at = strstr(device, ",iface=");
+
+	*ret_interface = at ? at + strlen(",iface=") : device;
+	return at ? strcspn(*ret_interface, ",") : 0;
+}
+
+static bool share_interface(const char *a, const char *b)
+{
+	const char *interface_a, *interface_b;
+	size_t length_a = find_interface(a, &interface_a);
+	size_t length_b = find_interface(b, &interface_b);
+
+	return length_a > 0 && length_a == length_b &&
+	       memcmp(interface_a, interface_b, length_a) == 0;
 }
 
 static int check_against_earlier_ports(const struct sg_settings *settings,
@@ -117,6 +161,10 @@ static int check_against_earlier_ports(const struct sg_settings *settings,
 			return sg_error_set_at(error, -EINVAL, port->line,
 				"ports '%s' and '%s' have the same device \"%s\"", other->name,
 				port->name, port->device);
+		if (share_interface(other->device, port->device))
+			return sg_error_set_at(error, -EINVAL, port->line,
+				"ports '%s' and '%s' sit on the same interface (\"%s\", \"%s\")",
+				other->name, port->name, other->device, port->device);
 		if (strcmp(other->twin, port->twin) == 0)
 			return sg_error_set_at(error, -EINVAL, port->line,
 				"ports '%s' and '%s' have the same twin \"%s\"", other->name,

@@ -129,6 +129,22 @@ static void edit(struct sg_settings *s, int which)
 	case 26:
 		s->socket_mode = 04777;
 		break;
+	case 27:
+		strcpy(s->instance, "..");
+		break;
+	case 28:
+		strcpy(s->instance, ".");
+		break;
+	case 29:
+		strcpy(s->ports[0].device, "net_af_packet0,iface=eth1");
+		strcpy(s->ports[1].device, "net_af_packet1,qpairs=2,iface=eth1,qdisc_bypass=1");
+		break;
+	case 30:
+		s->ports[1].addresses[0].addr = addr_of("10.0.0.0");
+		break;
+	case 31:
+		s->ports[1].addresses[0].addr = addr_of("10.0.0.255");
+		break;
 	default:
 		fail();
 	}
@@ -167,6 +183,11 @@ static void bad_settings_are_refused_with_a_sentence(void **unused)
 		{0, "timeouts.drain is 31536001 seconds"},
 		{40, "control.socket \"stormgate.sock\" must be an absolute path"},
 		{40, "control.mode \"4777\" must be from"},
+		{1, "dataplane.instance \"..\" is not a name"},
+		{1, "dataplane.instance \".\" is not a name"},
+		{20, "ports 'p0' and 'p1' sit on the same interface"},
+		{20, "port 'p1': 10.0.0.0/24 is the subnet's own address"},
+		{20, "port 'p1': 10.0.0.255/24 is the subnet's own address or its broadcast"},
 	};
 	static struct sg_settings settings;
 
@@ -194,6 +215,23 @@ static void a_snat_address_may_be_a_ports_with_ports_of_its_own(void **unused)
 	settings.snat_addresses[0] = addr_of("10.0.0.1");
 	settings.snat_port_min = 61000;
 	settings.snat_ports_given = true;
+	assert_int_equal(sg_validate_settings(&settings, &error), 0);
+}
+
+// A point-to-point link has no address to spare, and interfaces are told apart by their whole
+// names.
+static void what_only_looks_the_same_is_let_pass(void **unused)
+{
+	static struct sg_settings settings;
+	struct sg_error error;
+
+	(void)unused;
+	good(&settings);
+	settings.ports[1].addresses[0].addr = addr_of("10.0.0.0");
+	settings.ports[1].addresses[0].length = 31;
+	strcpy(settings.instance, "..a");
+	strcpy(settings.ports[0].device, "net_af_packet0,iface=eth1");
+	strcpy(settings.ports[1].device, "net_af_packet1,iface=eth10");
 	assert_int_equal(sg_validate_settings(&settings, &error), 0);
 }
 
@@ -239,6 +277,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bad_settings_are_refused_with_a_sentence),
+		cmocka_unit_test(what_only_looks_the_same_is_let_pass),
 		cmocka_unit_test(a_snat_address_may_be_a_ports_with_ports_of_its_own),
 		cmocka_unit_test(what_is_allowed_but_odd_is_warned_of),
 	};
