@@ -138,6 +138,27 @@ void sg_answer_reset(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_d
 	finish_ipv4(pkt, ip, (uint16_t)((ip->version_ihl & 15) * 4u + sizeof(*tcp)));
 }
 
+void sg_become_reset(struct sg_pkt *pkt)
+{
+	struct sg_ipv4_hdr *ip = (void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+	struct sg_tcp_hdr *tcp = (void *)(pkt->bytes + pkt->l4_offset);
+	unsigned ip_bytes = (ip->version_ihl & 15) * 4u;
+
+	*tcp = (struct sg_tcp_hdr){.sport_be = tcp->sport_be,
+		.dport_be = tcp->dport_be,
+		.seq_be = tcp->seq_be,
+		.ack_be = tcp->ack_be,
+		.offset = 5 << 4,
+		.flags = SG_TCP_RST | (tcp->flags & SG_TCP_ACK)};
+	tcp->checksum = sg_checksum_finish(sg_checksum_add(
+		sg_checksum_pseudo4(ip->src_be, ip->dst_be, SG_PROTO_TCP, sizeof(*tcp)), tcp,
+		sizeof(*tcp)));
+	ip->total_length_be = __builtin_bswap16((uint16_t)(ip_bytes + sizeof(*tcp)));
+	ip->checksum = 0;
+	ip->checksum = sg_checksum_finish(sg_checksum_add(0, ip, ip_bytes));
+	pkt->length = (uint16_t)(pkt->l4_offset + sizeof(*tcp));
+}
+
 // Without an address of our own on this port, the address that was spoken to answers.
 static uint32_t own_address(const struct sg_snapshot *snapshot, const struct sg_pkt *pkt)
 {

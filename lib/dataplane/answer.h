@@ -25,6 +25,11 @@ void sg_answer_icmp_error(struct sg_pipeline *pipeline, struct sg_pkt *pkt, uint
 void sg_answer_reset(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_drop drop,
 	enum sg_drop over_limit);
 
+// Makes the TCP segment a RST to whom it is for, from whom it is from: the flow is over, and the
+// one who waits for more of it should hear so. No answer, and no verdict: the packet goes on its
+// way.
+void sg_become_reset(struct sg_pkt *pkt);
+
 // To a packet whose TTL does not last: time exceeded.
 void sg_answer_ttl(
 	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt);

@@ -45,6 +45,12 @@ static void judge_orphan(
 	}
 	if (same && (word & 0xff) == SG_BACKEND_REMOVED)
 		return;
+	// A client that only receives may have nothing more to say, and would wait for ever: what
+	// the backend sends him first tells him. The backend sends again what nobody acknowledges,
+	// and is told then.
+	if (sg_flow_ref_direction(pkt->ref) == SG_FLOW_TO_CLIENT &&
+		flow->state != SG_FLOW_TCP_CLOSED)
+		return sg_become_reset(pkt);
 	forget(pipeline, pkt);
 	sg_answer_reset(pipeline, pkt, SG_DROP_BACKEND_GONE, SG_DROP_ANSWER_LIMIT);
 }

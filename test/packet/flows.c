@@ -210,7 +210,15 @@ void a_removed_backend_finishes_and_then_resets(void **unused)
 	assert_int_equal(tcp->flags, SG_TCP_RST);
 	assert_int_equal(ntohl(tcp->seq_be), 501);
 	assert_int_equal(frame_ip(&rig.out)->src_be, addr_be(VIP));
-	// The backend's side of another flow: the RST goes to the backend.
+	// The backend's side of another flow: the client, who may only wait, is told first.
+	expect(pod_sends(&other, SG_TCP_ACK, 501, 101, 5), SG_VERDICT_FORWARD);
+	expect_addresses(&rig, VIP, CLIENT, client_mac);
+	tcp = frame_l4(&rig.out);
+	assert_int_equal(tcp->flags, SG_TCP_RST | SG_TCP_ACK);
+	assert_int_equal(ntohl(tcp->seq_be), 501);
+	assert_int_equal(rig.out.length,
+		sizeof(struct sg_eth_hdr) + sizeof(struct sg_ipv4_hdr) + sizeof(*tcp));
+	// Then the backend, when it sends again.
 	expect(pod_sends(&other, SG_TCP_ACK, 501, 101, 5), SG_VERDICT_ANSWER);
 	tcp = frame_l4(&rig.out);
 	assert_int_equal(tcp->flags, SG_TCP_RST);
