@@ -105,6 +105,10 @@ void sg_device_parse(
 
 static int attach_virtual(const struct sg_device *device, const char *port, struct sg_error *error)
 {
+	if (device->af_packet && !device->interface[0])
+		return sg_error_set(error, -EINVAL,
+			"port %s: net_af_packet wants an interface: net_af_packet0,iface=eth1",
+			port);
 	if (device->interface[0] && if_nametoindex(device->interface) == 0)
 		return sg_error_set(error, -ENODEV,
 			"port %s: there is no interface %s in this network namespace", port,

@@ -8,6 +8,7 @@
 #include "service/validate.h"
 
 #include "gateway.h"
+#include "kernel_ports.h"
 
 static const char usage[] =
 	"usage: stormgate -c FILE [--check]\n"
@@ -99,6 +100,11 @@ int main(int argc, char **argv)
 		printf("%s: good, %u services\n", options.config, state.n_services);
 		sg_state_fini(&state);
 		return 0;
+	}
+	if (sg_kernel_ports_check(&settings, &error) < 0) {
+		print_config_error(options.config, &error);
+		sg_state_fini(&state);
+		return 1;
 	}
 	if (sg_gateway_run(&settings, &state, &error) < 0) {
 		sg_log_error("%s", error.text);
