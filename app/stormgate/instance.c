@@ -9,11 +9,14 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "service/limits.h"
 
-#define DIRECTORY "/run/stormgate"
+#define DIRECTORY   "/run/stormgate"
+#define PATIENCE_MS 500
+#define TRIES       50
 
 struct sg_instance {
 	int fd; // holds the lock
@@ -41,6 +44,25 @@ static int lock_file(struct sg_instance *instance)
 	if (flock(instance->fd, LOCK_EX | LOCK_NB))
 		return errno == EWOULDBLOCK ? -EBUSY : -errno;
 	return is_current(instance) ? 0 : -EAGAIN;
+}
+
+// One that was killed holds its lock until its memory is freed, a few milliseconds longer than
+// whoever killed it waits.
+static int lock(struct sg_instance *instance)
+{
+	const struct timespec pause = {.tv_nsec = PATIENCE_MS * 1000000L / TRIES};
+	unsigned tries = 0;
+	int err;
+
+	instance->fd = -1;
+	while ((err = lock_file(instance)) == -EAGAIN || (err == -EBUSY && ++tries < TRIES)) {
+		if (instance->fd >= 0)
+			close(instance->fd);
+		instance->fd = -1;
+		if (err == -EBUSY)
+			nanosleep(&pause, NULL);
+	}
+	return err;
 }
 
 static int refuse(const struct sg_instance *instance, const char *name, struct sg_error *error)
@@ -71,12 +93,7 @@ int sg_instance_claim(struct sg_instance **ret_instance, const char *name, struc
 	if (!instance)
 		return sg_error_set(error, -ENOMEM, "out of memory");
 	snprintf(instance->path, sizeof(instance->path), DIRECTORY "/%s.lock", name);
-	instance->fd = -1;
-	while ((err = lock_file(instance)) == -EAGAIN) {
-		if (instance->fd >= 0)
-			close(instance->fd);
-		instance->fd = -1;
-	}
+	err = lock(instance);
 	if (err == -EBUSY) {
 		refuse(instance, name, error);
 	} else if (err) {

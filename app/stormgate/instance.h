@@ -11,7 +11,8 @@
 
 struct sg_instance;
 
-// Errors: -EBUSY (it is running; the sentence has its pid), or what the file system says.
+// Errors: -EBUSY (it is running, and still is after half a second; the sentence has its pid), or
+// what the file system says.
 int sg_instance_claim(struct sg_instance **ret_instance, const char *name, struct sg_error *error);
 // Removes the lock file, and its directory when that is empty. NULL is fine.
 void sg_instance_release(struct sg_instance *instance);

@@ -63,6 +63,23 @@ static void a_live_instance_is_refused_by_name(void **unused)
 	assert_int_not_equal(access(path, F_OK), 0);
 }
 
+// Without waiting for its end, as a supervisor does that starts it anew at once.
+static void a_killed_instances_name_can_be_claimed_while_it_dies(void **unused)
+{
+	struct sg_instance *instance;
+	struct sg_error error;
+
+	(void)unused;
+	for (unsigned i = 0; i < 20; i++) {
+		pid_t pid = start_holder();
+
+		assert_int_equal(kill(pid, SIGKILL), 0);
+		assert_int_equal(sg_instance_claim(&instance, name, &error), 0);
+		sg_instance_release(instance);
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+	}
+}
+
 static void a_released_name_can_be_claimed_again(void **unused)
 {
 	struct sg_instance *instance;
@@ -113,6 +130,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_live_instance_is_refused_by_name),
+		cmocka_unit_test(a_killed_instances_name_can_be_claimed_while_it_dies),
 		cmocka_unit_test(a_released_name_can_be_claimed_again),
 		cmocka_unit_test(racing_processes_never_hold_it_together),
 	};
