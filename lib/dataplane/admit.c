@@ -5,7 +5,7 @@
 #include "dataplane/answer.h"
 #include "net/headers.h"
 
-static bool is_allowed(const struct sg_service *service, const struct sg_tuple4 *tuple)
+static bool is_allowed(const struct sg_service *service, const struct sg_tuple *tuple)
 {
 	if (service->allow_everyone)
 		return true;
@@ -35,7 +35,7 @@ static void count_service_drop(struct sg_pipeline *pipeline, const struct sg_ser
 }
 
 static void admit(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	struct sg_pkt *pkt, const struct sg_tuple4 *tuple)
+	struct sg_pkt *pkt, const struct sg_tuple *tuple)
 {
 	const struct sg_service *service =
 		sg_snapshot_find_service4(snapshot, tuple->dst_be, tuple->dport_be, tuple->proto);

@@ -7,9 +7,9 @@
 
 #define AFFINITY_PROTO 0x80 // with the service's protocol in the low bits; no packet's number
 
-static struct sg_tuple4 key_of(const struct sg_tuple4 *client)
+static struct sg_tuple key_of(const struct sg_tuple *client)
 {
-	return (struct sg_tuple4){.src_be = client->src_be,
+	return (struct sg_tuple){.src_be = client->src_be,
 		.dst_be = client->dst_be,
 		.dport_be = client->dport_be,
 		.proto = client->proto | AFFINITY_PROTO,
@@ -47,7 +47,7 @@ static void make_room(struct sg_pipeline *pipeline)
 
 // Notes the backend; without room in the table, the client is simply asked about again.
 static void note(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	const struct sg_service *service, const struct sg_tuple4 *key, uint64_t hash, uint32_t slot)
+	const struct sg_service *service, const struct sg_tuple *key, uint64_t hash, uint32_t slot)
 {
 	const struct sg_backend *backend = sg_snapshot_backend(snapshot, slot);
 	const struct sg_flow record = {.client = *key,
@@ -67,9 +67,9 @@ static void note(struct sg_pipeline *pipeline, const struct sg_snapshot *snapsho
 
 // At the affinity's home: the client's backend, or the one that is now picked for him.
 static uint32_t remember(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	const struct sg_service *service, const struct sg_tuple4 *client)
+	const struct sg_service *service, const struct sg_tuple *client)
 {
-	struct sg_tuple4 key = key_of(client);
+	struct sg_tuple key = key_of(client);
 	struct sg_flow *record;
 	sg_flow_ref ref;
 	uint64_t hash;
@@ -99,7 +99,7 @@ static void hand_over(struct sg_pkt *pkt, unsigned worker, uint8_t flag)
 }
 
 static void tell(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	struct sg_pkt *pkt, const struct sg_tuple4 *client, uint32_t slot)
+	struct sg_pkt *pkt, const struct sg_tuple *client, uint32_t slot)
 {
 	pkt->told_slot = slot;
 	pkt->told_generation = sg_snapshot_backend(snapshot, slot)->generation;
@@ -108,10 +108,10 @@ static void tell(struct sg_pipeline *pipeline, const struct sg_snapshot *snapsho
 }
 
 uint32_t sg_affinity_pick(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	struct sg_pkt *pkt, const struct sg_tuple4 *client)
+	struct sg_pkt *pkt, const struct sg_tuple *client)
 {
 	const struct sg_service *service = pkt->service;
-	const struct sg_tuple4 key = key_of(client);
+	const struct sg_tuple key = key_of(client);
 	uint32_t slot;
 
 	if (pkt->flags & SG_PKT_TOLD) {

@@ -21,4 +21,4 @@
 // As sg_pick_backend, for a service with affinity. May settle the packet instead: it is handed over
 // to be asked about, or back with the answer.
 uint32_t sg_affinity_pick(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	struct sg_pkt *pkt, const struct sg_tuple4 *client);
+	struct sg_pkt *pkt, const struct sg_tuple *client);

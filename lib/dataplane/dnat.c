@@ -5,8 +5,8 @@
 #include "dataplane/rewrite.h"
 #include "net/headers.h"
 
-bool sg_dnat_find(const struct sg_snapshot *snapshot, const struct sg_tuple4 *answer,
-	struct sg_tuple4 *ret_client, uint32_t *ret_backend_slot)
+bool sg_dnat_find(const struct sg_snapshot *snapshot, const struct sg_tuple *answer,
+	struct sg_tuple *ret_client, uint32_t *ret_backend_slot)
 {
 	const struct sg_service *service;
 	uint32_t slot;
@@ -18,7 +18,7 @@ bool sg_dnat_find(const struct sg_snapshot *snapshot, const struct sg_tuple4 *an
 	if (slot == SG_INDEX_NONE)
 		return false;
 	service = snapshot->services[sg_snapshot_backend(snapshot, slot)->service_slot];
-	*ret_client = (struct sg_tuple4){.src_be = answer->dst_be,
+	*ret_client = (struct sg_tuple){.src_be = answer->dst_be,
 		.dst_be = service->vip4_be,
 		.sport_be = answer->dport_be,
 		.dport_be = service->port_be,
@@ -37,7 +37,7 @@ static void refuse(struct sg_pipeline *pipeline, struct sg_pkt *pkt, uint8_t pro
 }
 
 void sg_dnat_answer_without_flow(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	struct sg_pkt *pkt, const struct sg_tuple4 *answer)
+	struct sg_pkt *pkt, const struct sg_tuple *answer)
 {
 	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 	struct sg_flow flow = {.server = *answer, .mode = SG_FORWARD_DNAT};

@@ -12,10 +12,10 @@
 
 // Whether `answer` comes from a backend of a dnat service. `ret_client`: the tuple of the client's
 // packets, if it is an answer.
-bool sg_dnat_find(const struct sg_snapshot *snapshot, const struct sg_tuple4 *answer,
-	struct sg_tuple4 *ret_client, uint32_t *ret_backend_slot);
+bool sg_dnat_find(const struct sg_snapshot *snapshot, const struct sg_tuple *answer,
+	struct sg_tuple *ret_client, uint32_t *ret_backend_slot);
 
 // Settles an answer at its home, where no flow is known for it: carried across all the same where
 // the scheduler needs no flows, else refused.
 void sg_dnat_answer_without_flow(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	struct sg_pkt *pkt, const struct sg_tuple4 *answer);
+	struct sg_pkt *pkt, const struct sg_tuple *answer);

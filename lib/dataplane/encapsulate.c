@@ -74,7 +74,7 @@ static void clamp_mss(struct sg_pkt *pkt, uint16_t mtu)
 static uint32_t outer_source(const struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	const struct sg_flow *flow)
 {
-	const struct sg_tuple4 *client = &flow->client;
+	const struct sg_tuple *client = &flow->client;
 	uint64_t hash = sg_mix64((uint64_t)client->src_be << 32 | (uint32_t)client->sport_be << 16 |
 				 client->dport_be);
 	uint8_t port = sg_routes_find4(snapshot->routes, flow->server.src_be).port;

@@ -27,7 +27,7 @@ static uint8_t *quoted_l4(struct sg_ipv4_hdr *quoted)
 	return (uint8_t *)quoted + (quoted->version_ihl & 15) * 4u;
 }
 
-bool sg_icmp_error_read(const struct sg_pkt *pkt, struct sg_tuple4 *ret_tuple)
+bool sg_icmp_error_read(const struct sg_pkt *pkt, struct sg_tuple *ret_tuple)
 {
 	const struct sg_icmp_hdr *icmp = (const void *)(pkt->bytes + pkt->l4_offset);
 	struct sg_ipv4_hdr *quoted = quoted_ip(pkt);
@@ -44,7 +44,7 @@ bool sg_icmp_error_read(const struct sg_pkt *pkt, struct sg_tuple4 *ret_tuple)
 	if ((quoted->fragment_be & __builtin_bswap16(SG_IPV4_OFFSET_MASK)) != 0 ||
 		(quoted->proto != SG_PROTO_TCP && quoted->proto != SG_PROTO_UDP))
 		return false;
-	*ret_tuple = (struct sg_tuple4){
+	*ret_tuple = (struct sg_tuple){
 		.src_be = quoted->dst_be, .dst_be = quoted->src_be, .proto = quoted->proto};
 	memcpy(&ret_tuple->dport_be, quoted_l4(quoted), 2);
 	memcpy(&ret_tuple->sport_be, quoted_l4(quoted) + 2, 2);
@@ -66,7 +66,7 @@ static uint16_t *quoted_checksum(
 
 // The quoted packet, as we sent it, becomes `sent`: as its sender had sent it.
 static void restore_quote(
-	struct sg_pkt *pkt, const struct sg_tuple4 *sent, uint16_t l3_delta, uint16_t l4_delta)
+	struct sg_pkt *pkt, const struct sg_tuple *sent, uint16_t l3_delta, uint16_t l4_delta)
 {
 	struct sg_ipv4_hdr *quoted = quoted_ip(pkt);
 	uint8_t *l4 = quoted_l4(quoted);
@@ -79,7 +79,7 @@ static void restore_quote(
 		*checksum = sg_checksum_apply(*checksum, l4_delta);
 }
 
-static void finish(struct sg_pkt *pkt, const struct sg_tuple4 *sent)
+static void finish(struct sg_pkt *pkt, const struct sg_tuple *sent)
 {
 	struct sg_ipv4_hdr *ip = (void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 	struct sg_icmp_hdr *icmp = (void *)(pkt->bytes + pkt->l4_offset);
@@ -101,7 +101,7 @@ void sg_icmp_error_forward(struct sg_pipeline *pipeline, const struct sg_snapsho
 	struct sg_flow *flow = sg_flow_table_get(pipeline->flows, ref);
 	enum sg_flow_direction direction = sg_flow_ref_direction(ref);
 	// What the receiver of the error had sent.
-	const struct sg_tuple4 *sent = sg_flow_tuple(flow, SG_FLOW_TO_CLIENT - direction);
+	const struct sg_tuple *sent = sg_flow_tuple(flow, SG_FLOW_TO_CLIENT - direction);
 	uint16_t sign = (uint16_t)(0u - direction); // all ones negates a delta
 
 	// No error is answered with an error (RFC 1122 3.2.2).
@@ -109,7 +109,7 @@ void sg_icmp_error_forward(struct sg_pipeline *pipeline, const struct sg_snapsho
 		return sg_pkt_drop(pkt, SG_DROP_TTL_EXCEEDED);
 	if (flow->one_way) {
 		// The backend speaks for the VIP itself: the quote is what it had sent.
-		finish(pkt, &(struct sg_tuple4){.src_be = ip->dst_be, .dst_be = ip->src_be});
+		finish(pkt, &(struct sg_tuple){.src_be = ip->dst_be, .dst_be = ip->src_be});
 	} else {
 		restore_quote(pkt, sent, flow->l3_delta ^ sign, flow->l4_delta ^ sign);
 		finish(pkt, sent);

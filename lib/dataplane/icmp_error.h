@@ -19,7 +19,7 @@
 
 // Whether this is an ICMP error that quotes enough of a TCP or UDP packet. `ret_tuple`: the tuple
 // of an answer to the quoted packet.
-bool sg_icmp_error_read(const struct sg_pkt *pkt, struct sg_tuple4 *ret_tuple);
+bool sg_icmp_error_read(const struct sg_pkt *pkt, struct sg_tuple *ret_tuple);
 
 // Carries an error across the flow that `ref` names, with the direction that `ret_tuple` was found
 // in. Sets the verdict.

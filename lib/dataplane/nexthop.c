@@ -106,7 +106,7 @@ void sg_nexthop_apply(struct sg_pipeline *pipeline, const struct sg_snapshot *sn
 {
 	const struct sg_routes *routes = snapshot->routes;
 	// Each tuple carries the hop towards its own source.
-	struct sg_tuple4 *to = direction == SG_FLOW_TO_BACKEND ? &flow->server : &flow->client;
+	struct sg_tuple *to = direction == SG_FLOW_TO_BACKEND ? &flow->server : &flow->client;
 
 	if (__builtin_expect(flow->route_generation != routes->generation, 0)) {
 		flow->client.hop = 0;
@@ -128,8 +128,7 @@ uint16_t sg_nexthop_mtu(const struct sg_pipeline *pipeline, const struct sg_snap
 	const struct sg_flow *flow, enum sg_flow_direction direction)
 {
 	const struct sg_routes *routes = snapshot->routes;
-	const struct sg_tuple4 *to =
-		direction == SG_FLOW_TO_BACKEND ? &flow->server : &flow->client;
+	const struct sg_tuple *to = direction == SG_FLOW_TO_BACKEND ? &flow->server : &flow->client;
 
 	if (flow->route_generation == routes->generation && is_resolved(routes, to->hop))
 		return pipeline->ports[routes->hops[to->hop].port].mtu;

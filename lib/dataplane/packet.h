@@ -74,7 +74,7 @@ struct sg_burst {
 	unsigned n;
 	unsigned n_misses; // packets that lookup left unsettled without a flow
 	struct sg_pkt pkts[SG_BURST];
-	struct sg_tuple4 tuples[SG_BURST]; // all zero for what is no SG_CLASS_FLOW
+	struct sg_tuple tuples[SG_BURST]; // all zero for what is no SG_CLASS_FLOW
 	uint64_t hashes[SG_BURST];
 };
 

@@ -115,7 +115,7 @@ static enum sg_drop find_flaw(
 }
 
 static void read_tuple(
-	const struct sg_pkt *pkt, const struct sg_ipv4_hdr *ip, struct sg_tuple4 *ret_tuple)
+	const struct sg_pkt *pkt, const struct sg_ipv4_hdr *ip, struct sg_tuple *ret_tuple)
 {
 	const uint8_t *l4 = pkt->bytes + pkt->l4_offset;
 
@@ -128,7 +128,7 @@ static void read_tuple(
 	ret_tuple->hop = 0;
 }
 
-static void parse_ipv4(struct sg_pkt *pkt, struct sg_tuple4 *ret_tuple)
+static void parse_ipv4(struct sg_pkt *pkt, struct sg_tuple *ret_tuple)
 {
 	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 	unsigned available = pkt->length - sizeof(struct sg_eth_hdr);
@@ -174,7 +174,7 @@ static void parse_arp(struct sg_pkt *pkt)
 }
 
 static void parse_frame(
-	const struct sg_pipeline *pipeline, struct sg_pkt *pkt, struct sg_tuple4 *ret_tuple)
+	const struct sg_pipeline *pipeline, struct sg_pkt *pkt, struct sg_tuple *ret_tuple)
 {
 	const struct sg_eth_hdr *eth = (const void *)pkt->bytes;
 
@@ -208,7 +208,7 @@ static void parse_frame(
 // checksums were checked by the device. What this says of such a packet parse_frame says too;
 // everything else is left to it.
 static inline bool parse_plain(
-	const struct sg_pipeline *pipeline, struct sg_pkt *pkt, struct sg_tuple4 *ret_tuple)
+	const struct sg_pipeline *pipeline, struct sg_pkt *pkt, struct sg_tuple *ret_tuple)
 {
 	const uint8_t needed = SG_PKT_IP_GOOD | SG_PKT_L4_GOOD;
 	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
@@ -248,7 +248,7 @@ void sg_stage_parse(struct sg_pipeline *pipeline, struct sg_burst *burst)
 			__builtin_prefetch(burst->pkts[i + 4].bytes);
 		if (parse_plain(pipeline, pkt, &burst->tuples[i]))
 			continue;
-		burst->tuples[i] = (struct sg_tuple4){0};
+		burst->tuples[i] = (struct sg_tuple){0};
 		parse_frame(pipeline, pkt, &burst->tuples[i]);
 	}
 }

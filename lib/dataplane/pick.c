@@ -6,7 +6,7 @@
 #include "dataplane/loads.h"
 
 static uint32_t pick_maglev(const struct sg_snapshot *snapshot, const struct sg_service *service,
-	const struct sg_tuple4 *client)
+	const struct sg_tuple *client)
 {
 	uint64_t hash = sg_hash16_agreed(&snapshot->maglev_key, client);
 
@@ -15,9 +15,9 @@ static uint32_t pick_maglev(const struct sg_snapshot *snapshot, const struct sg_
 
 // All that one address sends, whatever its ports: what sh is for.
 static uint32_t pick_by_source(const struct sg_snapshot *snapshot, const struct sg_service *service,
-	const struct sg_tuple4 *client)
+	const struct sg_tuple *client)
 {
-	struct sg_tuple4 source = {.src_be = client->src_be, .domain = client->domain};
+	struct sg_tuple source = {.src_be = client->src_be, .domain = client->domain};
 
 	return pick_maglev(snapshot, service, &source);
 }
@@ -99,7 +99,7 @@ static uint32_t pick_least(struct sg_pipeline *pipeline, const struct sg_service
 }
 
 uint32_t sg_pick_backend(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	const struct sg_service *service, const struct sg_tuple4 *client)
+	const struct sg_service *service, const struct sg_tuple *client)
 {
 	uint32_t at;
 

@@ -19,7 +19,7 @@
 //             random (Mitzenmacher, "The power of two choices", 2001)
 //     wlc     the same by flows for the weight, with the two taken by weight
 uint32_t sg_pick_backend(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	const struct sg_service *service, const struct sg_tuple4 *client);
+	const struct sg_service *service, const struct sg_tuple *client);
 
 #define SG_PICK_SAMPLE_ABOVE        16
 #define SG_PICK_SAMPLE_ABOVE_SINGLE 256 // with one worker, whose count is exact and near

@@ -78,7 +78,7 @@ static void rewrite_udp_checksum(struct sg_udp_hdr *udp, uint16_t delta)
 static inline __attribute__((always_inline)) void rewrite_headers(
 	struct sg_pkt *pkt, const struct sg_flow *flow, enum sg_flow_direction direction)
 {
-	const struct sg_tuple4 *other = sg_flow_tuple(flow, SG_FLOW_TO_CLIENT - direction);
+	const struct sg_tuple *other = sg_flow_tuple(flow, SG_FLOW_TO_CLIENT - direction);
 	uint16_t sign = (uint16_t)(0u - direction); // all ones negates a delta
 	uint16_t l3_delta = flow->l3_delta ^ sign;
 	uint16_t l4_delta = flow->l4_delta ^ sign;
@@ -125,7 +125,7 @@ static bool pass(struct sg_pipeline *pipeline, const struct sg_snapshot *snapsho
 static void restore_headers(
 	struct sg_pkt *pkt, const struct sg_flow *flow, enum sg_flow_direction direction)
 {
-	const struct sg_tuple4 *own = sg_flow_tuple(flow, direction);
+	const struct sg_tuple *own = sg_flow_tuple(flow, direction);
 	uint16_t sign = (uint16_t)(direction - 1u); // all ones negates a delta
 	struct sg_ipv4_hdr *ip = (void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 	uint8_t *l4 = pkt->bytes + pkt->l4_offset;

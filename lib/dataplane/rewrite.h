@@ -10,7 +10,7 @@
 // What the rewrite from the client's tuple to the server's adds to the checksums (RFC 1624).
 static inline void sg_rewrite_note_deltas(struct sg_flow *flow)
 {
-	const struct sg_tuple4 *c = &flow->client, *s = &flow->server;
+	const struct sg_tuple *c = &flow->client, *s = &flow->server;
 	uint64_t addresses =
 		(uint64_t)(uint32_t)~c->src_be + (uint32_t)~c->dst_be + s->dst_be + s->src_be;
 	uint64_t ports = (uint64_t)(uint16_t)~c->sport_be + (uint16_t)~c->dport_be + s->dport_be +

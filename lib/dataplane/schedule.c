@@ -25,13 +25,13 @@ struct starts {
 	// Of those in mode snat: the tuples of their replies, for which ports are looked for.
 	unsigned n_replies;
 	uint8_t reply_of[SG_BURST]; // by flow
-	struct sg_tuple4 replies[SG_BURST];
+	struct sg_tuple replies[SG_BURST];
 	uint64_t hashes[SG_BURST]; // of the clients' tuples
 	uint64_t reply_hashes[SG_BURST];
 	uint64_t started[4]; // a bit for each flow that was started, by 8 bits of its hash
 };
 
-static uint32_t sequence_of(const struct sg_pkt *pkt, const struct sg_tuple4 *tuple)
+static uint32_t sequence_of(const struct sg_pkt *pkt, const struct sg_tuple *tuple)
 {
 	const struct sg_tcp_hdr *tcp = (const void *)(pkt->bytes + pkt->l4_offset);
 
@@ -48,7 +48,7 @@ static void lose(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_drop 
 }
 
 static void describe(const struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	const struct sg_pkt *pkt, const struct sg_tuple4 *client, uint32_t backend_slot,
+	const struct sg_pkt *pkt, const struct sg_tuple *client, uint32_t backend_slot,
 	struct sg_flow *ret_flow)
 {
 	const struct sg_backend *backend = sg_snapshot_backend(snapshot, backend_slot);
@@ -187,7 +187,7 @@ static uint64_t take_dnat_reply(struct sg_pipeline *pipeline, const struct sg_fl
 
 // Enters one flow that wants to start. Returns why it cannot.
 static enum sg_drop start(struct sg_pipeline *pipeline, struct starts *starts, unsigned i,
-	struct sg_pkt *pkt, const struct sg_tuple4 *tuple, uint64_t hash)
+	struct sg_pkt *pkt, const struct sg_tuple *tuple, uint64_t hash)
 {
 	struct sg_flow *flow = &starts->flows[i];
 	uint64_t reply_hash = 0;
@@ -248,7 +248,7 @@ static void check_refs(struct sg_pipeline *pipeline, struct sg_burst *burst)
 			continue;
 		flow = sg_flow_table_get(pipeline->flows, pkt->ref);
 		if (flow->state == SG_FLOW_FREE ||
-			!sg_tuple4_equal(sg_flow_tuple(flow, sg_flow_ref_direction(pkt->ref)),
+			!sg_tuple_equal(sg_flow_tuple(flow, sg_flow_ref_direction(pkt->ref)),
 				&burst->tuples[i]))
 			sg_pkt_drop(pkt, SG_DROP_NO_FLOW);
 	}

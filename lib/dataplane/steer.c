@@ -111,7 +111,7 @@ static void steer_to_kernel(
 
 // A SNAT address may be the kernel's own as well, with the ports divided between the two.
 static bool is_the_kernels_share(const struct sg_pipeline *pipeline,
-	const struct sg_snapshot *snapshot, const struct sg_pkt *pkt, const struct sg_tuple4 *tuple,
+	const struct sg_snapshot *snapshot, const struct sg_pkt *pkt, const struct sg_tuple *tuple,
 	const struct sg_ipv4_hdr *ip)
 {
 	uint16_t port = __builtin_bswap16(tuple->dport_be);
@@ -123,7 +123,7 @@ static bool is_the_kernels_share(const struct sg_pipeline *pipeline,
 }
 
 static void steer_home(
-	struct sg_pipeline *pipeline, struct sg_pkt *pkt, const struct sg_tuple4 *tuple)
+	struct sg_pipeline *pipeline, struct sg_pkt *pkt, const struct sg_tuple *tuple)
 {
 	unsigned home;
 
@@ -141,7 +141,7 @@ static void steer_home(
 static bool steer_icmp_error(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	struct sg_pkt *pkt, bool for_us)
 {
-	struct sg_tuple4 answer, client;
+	struct sg_tuple answer, client;
 	uint32_t backend_slot;
 	sg_flow_ref ref;
 	uint64_t hash;
@@ -163,9 +163,9 @@ static bool steer_icmp_error(struct sg_pipeline *pipeline, const struct sg_snaps
 
 // Settles what a dnat service's backend sends to a client: an answer, or an ICMP error.
 static bool steer_dnat(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	struct sg_pkt *pkt, const struct sg_tuple4 *tuple)
+	struct sg_pkt *pkt, const struct sg_tuple *tuple)
 {
-	struct sg_tuple4 client;
+	struct sg_tuple client;
 	uint32_t backend_slot;
 
 	if (snapshot->dnat4->n_keys == 0)
@@ -181,7 +181,7 @@ static bool steer_dnat(struct sg_pipeline *pipeline, const struct sg_snapshot *s
 }
 
 static void steer_ipv4(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	struct sg_pkt *pkt, const struct sg_tuple4 *tuple)
+	struct sg_pkt *pkt, const struct sg_tuple *tuple)
 {
 	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 	const struct sg_icmp_hdr *icmp = (const void *)(pkt->bytes + pkt->l4_offset);

@@ -8,7 +8,7 @@ static bool is_entry_of(const struct sg_flow_table *table, uint32_t bucket_at, u
 	uint32_t entry = bucket->entries[slot];
 	sg_flow_ref ref = sg_flow_ref_of_entry(entry);
 	const struct sg_flow *flow = sg_flow_table_get(table, ref);
-	struct sg_tuple4 key = *sg_flow_tuple(flow, sg_flow_ref_direction(ref));
+	struct sg_tuple key = *sg_flow_tuple(flow, sg_flow_ref_direction(ref));
 	uint64_t hash;
 	uint32_t home;
 
@@ -58,7 +58,7 @@ static uint32_t sum_of_overflows(const struct sg_flow_table *table)
 
 static bool is_found(const struct sg_flow_table *table, sg_flow_ref ref)
 {
-	struct sg_tuple4 key =
+	struct sg_tuple key =
 		*sg_flow_tuple(sg_flow_table_get(table, ref), sg_flow_ref_direction(ref));
 	uint64_t hash;
 

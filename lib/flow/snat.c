@@ -35,7 +35,7 @@ struct span {
 };
 
 struct group {
-	struct sg_tuple4 tuples[GROUP];
+	struct sg_tuple tuples[GROUP];
 	uint64_t hashes[GROUP];
 	sg_flow_ref refs[GROUP];
 };
@@ -154,7 +154,7 @@ static uint32_t take_digit(uint32_t *fraction, uint32_t n)
 // Ports whose replies come home to `worker`, given a reply whose port is 0. The rest of the reply
 // adds `base` to the hash; of the worker's entries `fraction` picks one, and base ^ class = entry.
 static struct span pick_span(const struct sg_snat_pool *pool, unsigned worker,
-	const struct sg_tuple4 *reply, uint32_t *fraction)
+	const struct sg_tuple *reply, uint32_t *fraction)
 {
 	unsigned n = n_entries_of(pool, worker);
 	unsigned class;
@@ -172,7 +172,7 @@ static struct span pick_span(const struct sg_snat_pool *pool, unsigned worker,
 // Fills a group's tuples: random ports of the span, or, when the span is so small that all may be
 // tried, one after the other.
 static void fill_group(const struct sg_snat_pool *pool, struct span span, unsigned tried,
-	uint64_t random, const struct sg_tuple4 *reply, struct group *ret_group)
+	uint64_t random, const struct sg_tuple *reply, struct group *ret_group)
 {
 	for (unsigned i = 0; i < GROUP; i++) {
 		uint32_t at = (uint32_t)((random >> (16 * i) & 0xffff) * span.n >> 16);
@@ -222,7 +222,7 @@ static unsigned choose(
 }
 
 static bool search_address(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
-	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply,
+	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple *reply,
 	uint64_t *ret_hash, sg_flow_ref *ret_old)
 {
 	struct group group;
@@ -247,7 +247,7 @@ static bool search_address(const struct sg_snat_pool *pool, const struct sg_flow
 }
 
 static bool search(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
-	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply,
+	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple *reply,
 	uint64_t *ret_hash, sg_flow_ref *ret_old)
 {
 	uint32_t at = sg_reduce((uint32_t)(sg_random_next(random) >> 32), pool->n_addresses);
@@ -272,7 +272,7 @@ void sg_snat_turns_init(struct sg_snat_turns *turns, uint64_t *random)
 // Multiples of the golden section, cut into digits, go through all of them without a division, and
 // come near none that they met lately.
 static void propose_one(const struct sg_snat_pool *pool, unsigned worker,
-	struct sg_snat_turns *turns, struct sg_tuple4 *reply)
+	struct sg_snat_turns *turns, struct sg_tuple *reply)
 {
 	uint64_t backend = (uint64_t)reply->src_be << 16 | reply->sport_be;
 	uint32_t fraction = turns->next[sg_mix64(backend) % SG_SNAT_TURNS]++ * GOLDEN;
@@ -289,10 +289,10 @@ static void propose_one(const struct sg_snat_pool *pool, unsigned worker,
 // Proposes for up to SG_FLOW_MAX_BURST replies; where the table knows the tuple, once more, all of
 // those together.
 static void propose_burst(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
-	unsigned worker, struct sg_snat_turns *turns, struct sg_tuple4 *replies, unsigned n,
+	unsigned worker, struct sg_snat_turns *turns, struct sg_tuple *replies, unsigned n,
 	uint64_t *ret_hashes)
 {
-	struct sg_tuple4 tuples[SG_FLOW_MAX_BURST];
+	struct sg_tuple tuples[SG_FLOW_MAX_BURST];
 	uint64_t hashes[SG_FLOW_MAX_BURST];
 	sg_flow_ref refs[SG_FLOW_MAX_BURST];
 	uint8_t open[SG_FLOW_MAX_BURST]; // replies that have no free tuple yet
@@ -320,7 +320,7 @@ static void propose_burst(const struct sg_snat_pool *pool, const struct sg_flow_
 }
 
 void sg_snat_propose(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
-	unsigned worker, struct sg_snat_turns *turns, struct sg_tuple4 *replies, unsigned n,
+	unsigned worker, struct sg_snat_turns *turns, struct sg_tuple *replies, unsigned n,
 	uint64_t *ret_hashes)
 {
 	for (unsigned at = 0; at < n; at += SG_FLOW_MAX_BURST)
@@ -329,8 +329,8 @@ void sg_snat_propose(const struct sg_snat_pool *pool, const struct sg_flow_table
 }
 
 bool sg_snat_settle(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
-	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply,
-	uint64_t *hash, sg_flow_ref *ret_old)
+	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple *reply, uint64_t *hash,
+	sg_flow_ref *ret_old)
 {
 	// fast path: what was proposed is nearly always still free.
 	if (!sg_flow_table_find(table, reply, *hash)) {

@@ -68,8 +68,8 @@ void sg_snat_turns_init(struct sg_snat_turns *turns, uint64_t *random);
 // `ret_old` names it, and the caller removes it before it inserts; otherwise 0. Returns false when
 // none was found: `reply`'s destination is then of no meaning.
 void sg_snat_propose(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
-	unsigned worker, struct sg_snat_turns *turns, struct sg_tuple4 *replies, unsigned n,
+	unsigned worker, struct sg_snat_turns *turns, struct sg_tuple *replies, unsigned n,
 	uint64_t *ret_hashes);
 bool sg_snat_settle(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
-	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple4 *reply,
-	uint64_t *hash, sg_flow_ref *ret_old);
+	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple *reply, uint64_t *hash,
+	sg_flow_ref *ret_old);

@@ -57,7 +57,7 @@ struct sg_flow_table *sg_flow_table_init(
 		memory, max_flows, key, aes ? SG_FLOW_HASH_AES : SG_FLOW_HASH_SIPHASH);
 }
 
-static void hash_for_tests(const struct sg_flow_table *table, const struct sg_tuple4 *tuples,
+static void hash_for_tests(const struct sg_flow_table *table, const struct sg_tuple *tuples,
 	unsigned n, uint64_t *ret_hashes)
 {
 	for (unsigned i = 0; i < n; i++) {
@@ -68,7 +68,7 @@ static void hash_for_tests(const struct sg_flow_table *table, const struct sg_tu
 	}
 }
 
-void sg_flow_table_hash(const struct sg_flow_table *table, const struct sg_tuple4 *tuples,
+void sg_flow_table_hash(const struct sg_flow_table *table, const struct sg_tuple *tuples,
 	unsigned n, uint64_t *ret_hashes)
 {
 	if (__builtin_expect(table->hash == SG_FLOW_HASH_AES, 1))
@@ -85,15 +85,14 @@ struct sg_flow *sg_flow_table_get(const struct sg_flow_table *table, sg_flow_ref
 }
 
 static inline bool is_tuple_of(
-	const struct sg_flow *records, sg_flow_ref ref, const struct sg_tuple4 *tuple)
+	const struct sg_flow *records, sg_flow_ref ref, const struct sg_tuple *tuple)
 {
-	return sg_tuple4_equal(
-		sg_flow_tuple(&records[ref >> 1], sg_flow_ref_direction(ref)), tuple);
+	return sg_tuple_equal(sg_flow_tuple(&records[ref >> 1], sg_flow_ref_direction(ref)), tuple);
 }
 
 // Compares every entry of a bucket that has the signature. 0: it is none of them.
 static sg_flow_ref find_in_bucket(const struct sg_flow *records,
-	const struct sg_cuckoo_bucket *bucket, uint16_t signature, const struct sg_tuple4 *tuple)
+	const struct sg_cuckoo_bucket *bucket, uint16_t signature, const struct sg_tuple *tuple)
 {
 	unsigned mask = sg_cuckoo_match(bucket, signature);
 
@@ -107,7 +106,7 @@ static sg_flow_ref find_in_bucket(const struct sg_flow *records,
 }
 
 sg_flow_ref sg_flow_table_find(
-	const struct sg_flow_table *table, const struct sg_tuple4 *tuple, uint64_t hash)
+	const struct sg_flow_table *table, const struct sg_tuple *tuple, uint64_t hash)
 {
 	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
 	const struct sg_flow *records = sg_flow_table_records(table);
@@ -156,7 +155,7 @@ static inline sg_flow_ref take_candidate(
 
 // Three passes, each asking for the lines that the next one reads: buckets, alternate buckets of
 // the few that need them, records.
-void sg_flow_table_find_bulk(const struct sg_flow_table *table, const struct sg_tuple4 *tuples,
+void sg_flow_table_find_bulk(const struct sg_flow_table *table, const struct sg_tuple *tuples,
 	const uint64_t *hashes, unsigned n, sg_flow_ref *ret_refs)
 {
 	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
@@ -295,7 +294,7 @@ static void remove_burst(struct sg_flow_table *table, const sg_flow_ref *refs, u
 {
 	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
 	const struct sg_flow *records = sg_flow_table_records(table);
-	struct sg_tuple4 keys[2 * REMOVE_BURST];
+	struct sg_tuple keys[2 * REMOVE_BURST];
 	uint64_t hashes[2 * REMOVE_BURST];
 
 	for (unsigned i = 0; i < n; i++)
@@ -329,7 +328,7 @@ void sg_flow_table_release_client(struct sg_flow_table *table, sg_flow_ref ref)
 {
 	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
 	struct sg_flow *flow = sg_flow_table_get(table, ref);
-	struct sg_tuple4 key = flow->client;
+	struct sg_tuple key = flow->client;
 	uint64_t hash;
 
 	key.hop = 0;

@@ -71,17 +71,17 @@ static inline bool sg_flow_state_is_embryo(uint8_t state)
 }
 
 struct sg_flow {
-	struct sg_tuple4 client; // client -> VIP as received; hop: towards the client
-	struct sg_tuple4 server; // backend -> SNAT address as received; hop: towards the backend
-	uint16_t l3_delta;       // checksum delta of addresses, client to backend (RFC 1624)
-	uint16_t l4_delta;       // of addresses and ports
+	struct sg_tuple client; // client -> VIP as received; hop: towards the client
+	struct sg_tuple server; // backend -> SNAT address as received; hop: towards the backend
+	uint16_t l3_delta;      // checksum delta of addresses, client to backend (RFC 1624)
+	uint16_t l4_delta;      // of addresses and ports
 	uint32_t backend_slot;
 	uint32_t service_slot;
 	uint16_t backend_generation;
-	uint16_t life;      // the table's. Even: in use or free; odd: being written
-	uint32_t last_seen; // ticks
-	uint32_t sequence;  // the client's, by state, see flow/tcp.h
-	uint8_t state;      // enum sg_flow_state
+	uint16_t life;       // the table's. Even: in use or free; odd: being written
+	uint32_t last_seen;  // ticks
+	uint32_t sequence;   // the client's, by state, see flow/tcp.h
+	uint8_t state;       // enum sg_flow_state
 	uint8_t mode : 2;    // enum sg_forward
 	uint8_t one_way : 1; // only the client's tuple is entered
 	uint8_t embryo : 1;  // the table's: it stands in the embryos' queue
@@ -107,7 +107,7 @@ static inline enum sg_flow_direction sg_flow_ref_direction(sg_flow_ref ref)
 
 // The tuple that packets of a direction carry. That of the other direction, reversed, is what they
 // are rewritten to.
-static inline const struct sg_tuple4 *sg_flow_tuple(
+static inline const struct sg_tuple *sg_flow_tuple(
 	const struct sg_flow *flow, enum sg_flow_direction direction)
 {
 	return &flow->client + direction;
@@ -124,15 +124,15 @@ struct sg_flow_table *sg_flow_table_init(
 	void *memory, uint32_t max_flows, const struct sg_hash_key *key);
 
 // Hashes keys whose hop is 0.
-void sg_flow_table_hash(const struct sg_flow_table *table, const struct sg_tuple4 *tuples,
+void sg_flow_table_hash(const struct sg_flow_table *table, const struct sg_tuple *tuples,
 	unsigned n, uint64_t *ret_hashes);
 
 // Finds up to SG_FLOW_MAX_BURST tuples at once, with prefetching. ret_refs[i] is the flow and the
 // direction whose tuple it is; 0: unknown. Afterwards the records found are in the cache.
-void sg_flow_table_find_bulk(const struct sg_flow_table *table, const struct sg_tuple4 *tuples,
+void sg_flow_table_find_bulk(const struct sg_flow_table *table, const struct sg_tuple *tuples,
 	const uint64_t *hashes, unsigned n, sg_flow_ref *ret_refs);
 sg_flow_ref sg_flow_table_find(
-	const struct sg_flow_table *table, const struct sg_tuple4 *tuple, uint64_t hash);
+	const struct sg_flow_table *table, const struct sg_tuple *tuple, uint64_t hash);
 
 // The record that `ref` names; it stays the same flow until it is removed.
 struct sg_flow *sg_flow_table_get(const struct sg_flow_table *table, sg_flow_ref ref);

@@ -34,7 +34,7 @@ uint32_t sg_toeplitz_hash(const struct sg_toeplitz *toeplitz, const void *bytes,
 
 // Source address, destination address, source port, destination port of an IPv4 tuple.
 static inline uint32_t sg_toeplitz_tuple4(
-	const struct sg_toeplitz *toeplitz, const struct sg_tuple4 *tuple)
+	const struct sg_toeplitz *toeplitz, const struct sg_tuple *tuple)
 {
 	return sg_toeplitz_hash(toeplitz, tuple, 12);
 }
@@ -57,7 +57,7 @@ struct sg_home {
 void sg_home_init(
 	struct sg_home *home, const uint8_t key[SG_TOEPLITZ_KEY_BYTES], unsigned n_workers);
 
-static inline unsigned sg_home_of_tuple4(const struct sg_home *home, const struct sg_tuple4 *tuple)
+static inline unsigned sg_home_of_tuple4(const struct sg_home *home, const struct sg_tuple *tuple)
 {
 	return home->reta[sg_toeplitz_tuple4(&home->toeplitz, tuple) & SG_HOME_MASK];
 }

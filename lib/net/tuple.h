@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-struct sg_tuple4 {
+struct sg_tuple {
 	_Alignas(16) uint32_t src_be;
 	uint32_t dst_be;
 	uint16_t sport_be;
@@ -20,10 +20,10 @@ struct sg_tuple4 {
 	uint16_t hop;   // not identity, see above
 };
 
-static_assert(sizeof(struct sg_tuple4) == 16, "a tuple is one 16-byte register");
+static_assert(sizeof(struct sg_tuple) == 16, "a tuple is one 16-byte register");
 
 // Equal in all but the next hop.
-static inline bool sg_tuple4_equal(const struct sg_tuple4 *a, const struct sg_tuple4 *b)
+static inline bool sg_tuple_equal(const struct sg_tuple *a, const struct sg_tuple *b)
 {
 	uint64_t a0, a1, b0, b1;
 

@@ -44,8 +44,8 @@ struct flows {
 struct churn {
 	uint32_t n;
 	uint32_t *slots;
-	struct sg_tuple4 *old_keys; // two a flow
-	struct sg_tuple4 *new_keys;
+	struct sg_tuple *old_keys; // two a flow
+	struct sg_tuple *new_keys;
 };
 
 struct rows {
@@ -83,8 +83,8 @@ static void open_churn(struct churn *churn, uint32_t n)
 {
 	churn->n = n;
 	churn->slots = allocate(n, sizeof(uint32_t));
-	churn->old_keys = allocate(2 * (size_t)n, sizeof(struct sg_tuple4));
-	churn->new_keys = allocate(2 * (size_t)n, sizeof(struct sg_tuple4));
+	churn->old_keys = allocate(2 * (size_t)n, sizeof(struct sg_tuple));
+	churn->new_keys = allocate(2 * (size_t)n, sizeof(struct sg_tuple));
 }
 
 static void choose_churn(struct flows *flows, struct churn *churn)
@@ -102,7 +102,7 @@ static void choose_churn(struct flows *flows, struct churn *churn)
 
 static void fill(const struct sg_bench_subject *subject, void *table, uint32_t n_flows)
 {
-	struct sg_tuple4 keys[2 * SG_BENCH_BURST];
+	struct sg_tuple keys[2 * SG_BENCH_BURST];
 	uint32_t slots[SG_BENCH_BURST];
 
 	for (uint32_t number = 0; number < n_flows;) {
@@ -117,11 +117,11 @@ static void fill(const struct sg_bench_subject *subject, void *table, uint32_t n
 }
 
 static void make_random_keys(
-	uint64_t *seed, uint32_t from, uint32_t n_flows, struct sg_tuple4 *ret_keys)
+	uint64_t *seed, uint32_t from, uint32_t n_flows, struct sg_tuple *ret_keys)
 {
 	for (unsigned i = 0; i < SG_BENCH_BURST; i++) {
 		uint64_t random = sg_random_next(seed);
-		struct sg_tuple4 both[2];
+		struct sg_tuple both[2];
 
 		sg_bench_keys(from + sg_reduce((uint32_t)(random >> 32), n_flows), both);
 		ret_keys[i] = both[random & 1];
@@ -133,7 +133,7 @@ static uint64_t look_up(const struct sg_bench_subject *subject, void *table, uin
 	uint32_t from, uint32_t n_flows)
 {
 	uint64_t start = sg_bench_ticks();
-	struct sg_tuple4 keys[SG_BENCH_BURST];
+	struct sg_tuple keys[SG_BENCH_BURST];
 	unsigned n_found = 0;
 	unsigned n_expected = from == NUMBER_OTHER ? 0 : N_LOOKUPS;
 

@@ -26,8 +26,8 @@ struct gateway {
 };
 
 struct burst {
-	struct sg_tuple4 clients[SG_BENCH_BURST];
-	struct sg_tuple4 replies[SG_BENCH_BURST];
+	struct sg_tuple clients[SG_BENCH_BURST];
+	struct sg_tuple replies[SG_BENCH_BURST];
 	uint64_t client_hashes[SG_BENCH_BURST];
 	uint64_t server_hashes[SG_BENCH_BURST];
 	sg_flow_ref refs[SG_BENCH_BURST];
@@ -64,13 +64,13 @@ static void receive(struct gateway *gateway, struct burst *burst)
 {
 	for (unsigned i = 0; i < SG_BENCH_BURST; i++) {
 		uint32_t number = gateway->next_number++;
-		struct sg_tuple4 both[2];
+		struct sg_tuple both[2];
 
 		sg_bench_keys(number, both);
 		burst->clients[i] = both[0];
 		burst->replies[i] =
-			(struct sg_tuple4){.src_be = 0x0a | (number / 1000000 % 256) << 8 |
-						     (number % N_BACKENDS) << 24,
+			(struct sg_tuple){.src_be = 0x0a | (number / 1000000 % 256) << 8 |
+						    (number % N_BACKENDS) << 24,
 				.sport_be = 0x901f,
 				.proto = 6};
 	}

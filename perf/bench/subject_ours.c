@@ -21,7 +21,7 @@ static void *open_table(struct sg_bench *bench, uint32_t n_flows)
 		(uint32_t)max_flows, &key);
 }
 
-static void insert(void *table, const uint32_t *slots, const struct sg_tuple4 *keys, unsigned n)
+static void insert(void *table, const uint32_t *slots, const struct sg_tuple *keys, unsigned n)
 {
 	uint64_t hashes[2 * SG_BENCH_BURST];
 	struct sg_flow flow = {.state = SG_FLOW_TCP_ESTABLISHED};
@@ -39,9 +39,9 @@ static void insert(void *table, const uint32_t *slots, const struct sg_tuple4 *k
 	}
 }
 
-static void remove_flows(void *table, const struct sg_tuple4 *keys, unsigned n)
+static void remove_flows(void *table, const struct sg_tuple *keys, unsigned n)
 {
-	struct sg_tuple4 clients[SG_BENCH_BURST];
+	struct sg_tuple clients[SG_BENCH_BURST];
 	uint64_t hashes[SG_BENCH_BURST];
 	sg_flow_ref refs[SG_BENCH_BURST];
 
@@ -52,7 +52,7 @@ static void remove_flows(void *table, const struct sg_tuple4 *keys, unsigned n)
 	sg_flow_table_remove_bulk(table, refs, n);
 }
 
-static unsigned lookup(void *table, const struct sg_tuple4 *keys)
+static unsigned lookup(void *table, const struct sg_tuple *keys)
 {
 	uint64_t hashes[SG_BENCH_BURST];
 	sg_flow_ref refs[SG_BENCH_BURST];

@@ -25,7 +25,7 @@ static void *open_table(struct sg_bench *bench, uint32_t n_flows)
 	struct rte_hash_parameters parameters = {
 		.name = "peer",
 		.entries = (uint32_t)((uint64_t)n_flows * 2 * 10 / 6),
-		.key_len = sizeof(struct sg_tuple4),
+		.key_len = sizeof(struct sg_tuple),
 		.hash_func = rte_hash_crc,
 	};
 	struct peer *peer = calloc(1, sizeof(*peer));
@@ -48,7 +48,7 @@ static void close_table(void *table)
 	free(peer);
 }
 
-static void insert(void *table, const uint32_t *slots, const struct sg_tuple4 *keys, unsigned n)
+static void insert(void *table, const uint32_t *slots, const struct sg_tuple *keys, unsigned n)
 {
 	struct peer *peer = table;
 	struct sg_flow flow = {.state = SG_FLOW_TCP_ESTABLISHED};
@@ -68,7 +68,7 @@ static void insert(void *table, const uint32_t *slots, const struct sg_tuple4 *k
 	}
 }
 
-static void remove_flows(void *table, const struct sg_tuple4 *keys, unsigned n)
+static void remove_flows(void *table, const struct sg_tuple *keys, unsigned n)
 {
 	struct peer *peer = table;
 
@@ -78,7 +78,7 @@ static void remove_flows(void *table, const struct sg_tuple4 *keys, unsigned n)
 	}
 }
 
-static unsigned lookup(void *table, const struct sg_tuple4 *keys)
+static unsigned lookup(void *table, const struct sg_tuple *keys)
 {
 	struct peer *peer = table;
 	const void *pointers[SG_BENCH_BURST];

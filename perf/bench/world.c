@@ -164,7 +164,7 @@ void sg_world_pass_ms(struct sg_world *world, uint64_t ms)
 
 // A 54-byte TCP segment without payload; the device vouches for its checksums.
 static void put(struct sg_world *world, unsigned at, uint8_t *frame, uint8_t port, uint8_t flags,
-	const struct sg_tuple4 *tuple)
+	const struct sg_tuple *tuple)
 {
 	struct sg_eth_hdr *eth = (void *)(frame + SG_WORLD_HEAD_BYTES);
 	struct sg_ipv4_hdr *ip = (void *)(eth + 1);
@@ -192,7 +192,7 @@ static void put(struct sg_world *world, unsigned at, uint8_t *frame, uint8_t por
 
 void sg_world_client(struct sg_world *world, unsigned at, uint8_t *frame, uint32_t flow, bool syn)
 {
-	const struct sg_tuple4 tuple = {.src_be = client_be(flow),
+	const struct sg_tuple tuple = {.src_be = client_be(flow),
 		.dst_be = vip_be(flow % world->options.services),
 		.sport_be = client_port_be(flow),
 		.dport_be = __builtin_bswap16(80)};

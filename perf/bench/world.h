@@ -38,7 +38,7 @@ struct sg_world {
 	struct sg_pipeline *pipeline;
 	void *memory;
 	uint64_t now_ms;
-	struct sg_tuple4 *replies; // [n_flows] by flow: the tuple of its backend's packets
+	struct sg_tuple *replies; // [n_flows] by flow: the tuple of its backend's packets
 	uint32_t n_flows;
 	struct sg_burst burst;
 	_Alignas(64) uint8_t frames[SG_BENCH_BURST][SG_WORLD_HEAD_BYTES + SG_WORLD_FRAME_BYTES];

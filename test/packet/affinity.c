@@ -75,7 +75,7 @@ static unsigned backend_of(struct rig *rig, unsigned client, uint16_t sport)
 	char src[16];
 	struct ipv4_text text = {
 		.src = src, .dst = VIP, .sport = sport, .dport = 80, .proto = SG_PROTO_UDP};
-	struct sg_tuple4 tuple;
+	struct sg_tuple tuple;
 	struct frame frame;
 	unsigned worker;
 	uint32_t to;
@@ -83,7 +83,7 @@ static unsigned backend_of(struct rig *rig, unsigned client, uint16_t sport)
 	snprintf(src, sizeof(src), "203.0.113.%u", client % 250 + 1);
 	frame_ipv4(&frame, port_macs[0], gateway_mac, &text);
 	run_to_the_end(rig, &frame, &worker);
-	tuple = (struct sg_tuple4){.src_be = addr_be(src),
+	tuple = (struct sg_tuple){.src_be = addr_be(src),
 		.dst_be = addr_be(VIP),
 		.sport_be = __builtin_bswap16(sport),
 		.dport_be = __builtin_bswap16(80)};

@@ -53,7 +53,7 @@ void every_flow_lives_at_its_home(void **unused)
 				.payload = 20};
 			struct ipv4_text reply;
 			struct frame frame;
-			struct sg_tuple4 tuple;
+			struct sg_tuple tuple;
 			unsigned home, reply_home;
 
 			frame_ipv4(&frame, port_macs[0], client_mac, &query);
@@ -69,7 +69,7 @@ void every_flow_lives_at_its_home(void **unused)
 				.dport = ntohs(((struct sg_udp_hdr *)frame_l4(&rig.out))->sport_be),
 				.proto = SG_PROTO_UDP,
 				.payload = 20};
-			tuple = (struct sg_tuple4){.src_be = addr_be(POD),
+			tuple = (struct sg_tuple){.src_be = addr_be(POD),
 				.dst_be = addr_be(SNAT),
 				.sport_be = htons(8080),
 				.dport_be = htons(reply.dport),

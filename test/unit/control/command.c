@@ -482,12 +482,12 @@ static void insert_flow(struct fixture *fixture, unsigned worker, uint16_t clien
 	struct sg_flow flow = {.state = SG_FLOW_TCP_ESTABLISHED};
 	uint64_t hashes[2];
 
-	flow.client = (struct sg_tuple4){.src_be = htonl(0xc6336407),
+	flow.client = (struct sg_tuple){.src_be = htonl(0xc6336407),
 		.dst_be = htonl(0xc000020a),
 		.sport_be = htons(client_port),
 		.dport_be = htons(80),
 		.proto = 6};
-	flow.server = (struct sg_tuple4){.src_be = htonl(0x0a000002),
+	flow.server = (struct sg_tuple){.src_be = htonl(0x0a000002),
 		.dst_be = htonl(0x0a000064),
 		.sport_be = htons(8080),
 		.dport_be = htons(client_port),

@@ -52,10 +52,9 @@ static inline struct sg_flow fixture_flow(uint32_t number, enum sg_flow_state st
 	};
 }
 
-static inline uint64_t fixture_hash(
-	const struct sg_flow_table *table, const struct sg_tuple4 *tuple)
+static inline uint64_t fixture_hash(const struct sg_flow_table *table, const struct sg_tuple *tuple)
 {
-	struct sg_tuple4 key = *tuple;
+	struct sg_tuple key = *tuple;
 	uint64_t hash;
 
 	key.hop = 0;
@@ -72,7 +71,7 @@ static inline sg_flow_ref fixture_insert(struct sg_flow_table *table, const stru
 static inline sg_flow_ref fixture_find(const struct sg_flow_table *table,
 	const struct sg_flow *flow, enum sg_flow_direction direction)
 {
-	const struct sg_tuple4 *tuple = sg_flow_tuple(flow, direction);
+	const struct sg_tuple *tuple = sg_flow_tuple(flow, direction);
 
 	return sg_flow_table_find(table, tuple, fixture_hash(table, tuple));
 }

@@ -28,9 +28,9 @@ static struct sg_snat_pool *make_pool(
 	return pool;
 }
 
-static struct sg_tuple4 reply_of(const char *backend, uint16_t port)
+static struct sg_tuple reply_of(const char *backend, uint16_t port)
 {
-	return (struct sg_tuple4){.src_be = inet_addr(backend),
+	return (struct sg_tuple){.src_be = inet_addr(backend),
 		.sport_be = htons(port),
 		.proto = SG_PROTO_TCP,
 		.domain = 3,
@@ -42,7 +42,7 @@ static sg_flow_ref open_embryo(const struct sg_snat_pool *pool, struct sg_flow_t
 	unsigned worker, uint32_t number, uint32_t isn, const char *backend)
 {
 	struct sg_flow flow = fixture_flow(number, SG_FLOW_TCP_SYN);
-	struct sg_tuple4 reply = reply_of(backend, 80);
+	struct sg_tuple reply = reply_of(backend, 80);
 	sg_flow_ref old = 0;
 	uint64_t hash;
 
@@ -103,7 +103,7 @@ static void uses_all_addresses_and_stays_in_the_range(void **unused)
 	(void)unused;
 	for (uint32_t number = 0; number < 8000; number++) {
 		sg_flow_ref ref = open_flow(pool, table, 1, number, 1, "10.1.2.3");
-		const struct sg_tuple4 *reply = &sg_flow_table_get(table, ref)->server;
+		const struct sg_tuple *reply = &sg_flow_table_get(table, ref)->server;
 		uint32_t address = ntohl(reply->dst_be) - ntohl(inet_addr("10.0.0.100"));
 
 		assert_true(ref != 0 && address < 4);
@@ -216,7 +216,7 @@ static void a_port_rests_before_its_backend_sees_it_again(void **unused)
 		memset(seen, 0, sizeof(seen));
 		for (uint32_t number = 1; number <= 4 * n_tuples; number++) {
 			sg_flow_ref ref = open_flow(pool, table, 0, number, 1, "10.1.2.3");
-			const struct sg_tuple4 *reply = &sg_flow_table_get(table, ref)->server;
+			const struct sg_tuple *reply = &sg_flow_table_get(table, ref)->server;
 			uint32_t *last =
 				&seen[ntohl(reply->dst_be) - ntohl(inet_addr("10.0.0.100"))]
 				     [ntohs(reply->dport_be)];
@@ -242,7 +242,7 @@ static void a_burst_of_proposals_never_shares_a_port(void **unused)
 	};
 	struct sg_snat_pool *pool = make_pool(1, "10.0.0.100", 2, 50001, 50020);
 	struct sg_flow_table *table = fixture_table(1000, SG_FLOW_HASH_SIPHASH);
-	struct sg_tuple4 replies[N];
+	struct sg_tuple replies[N];
 	uint64_t hashes[N];
 	unsigned n_moved = 0;
 

@@ -78,7 +78,7 @@ static void remove_some(struct sg_flow_table *table, struct twin *twin, uint64_t
 
 static void find_some(const struct sg_flow_table *table, const struct twin *twin, uint64_t *random)
 {
-	struct sg_tuple4 keys[SG_FLOW_MAX_BURST] = {0};
+	struct sg_tuple keys[SG_FLOW_MAX_BURST] = {0};
 	uint64_t hashes[SG_FLOW_MAX_BURST];
 	sg_flow_ref expected[SG_FLOW_MAX_BURST], refs[SG_FLOW_MAX_BURST];
 	unsigned n = sg_reduce((uint32_t)sg_random_next(random), SG_FLOW_MAX_BURST + 1);

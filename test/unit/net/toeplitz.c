@@ -27,7 +27,7 @@ static void matches_the_microsoft_vectors(void **unused)
 
 	(void)unused;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct sg_tuple4 tuple = {.src_be = inet_addr(rows[i].src),
+		struct sg_tuple tuple = {.src_be = inet_addr(rows[i].src),
 			.dst_be = inet_addr(rows[i].dst),
 			.sport_be = htons(rows[i].sport),
 			.dport_be = htons(rows[i].dport)};
@@ -38,11 +38,11 @@ static void matches_the_microsoft_vectors(void **unused)
 
 static void a_destination_port_adds_what_the_tuple_says(void **unused)
 {
-	struct sg_tuple4 without = {.src_be = 1, .dst_be = 2, .sport_be = 3};
+	struct sg_tuple without = {.src_be = 1, .dst_be = 2, .sport_be = 3};
 
 	(void)unused;
 	for (unsigned port = 0; port < 65536; port++) {
-		struct sg_tuple4 with = without;
+		struct sg_tuple with = without;
 
 		with.dport_be = htons((uint16_t)port);
 		assert_int_equal(sg_toeplitz_tuple4(&toeplitz, &with),
