@@ -12,8 +12,6 @@
 
 #include "base/log.h"
 
-#define ANSWER_MS 10000
-
 static int no_daemon(const char *socket_path, int err)
 {
 	if (err == ENOENT || err == ECONNREFUSED)
@@ -91,23 +89,23 @@ static int send_request(struct client *client, const char *method, json_t *param
 	return code ? code : send_all(client, "\n", 1);
 }
 
-static int wait_for_bytes(struct client *client, bool patient)
+static int wait_for_bytes(struct client *client, int answer_ms)
 {
 	struct pollfd wanted = {.fd = client->fd, .events = POLLIN};
 	int n;
 
 	do
-		n = poll(&wanted, 1, patient ? -1 : ANSWER_MS);
+		n = poll(&wanted, 1, answer_ms);
 	while (n < 0 && errno == EINTR);
 	if (n == 0)
-		return lost("no answer came for 10 seconds");
+		return lost("no answer came in time");
 	return n < 0 ? lost(strerror(errno)) : EXIT_DONE;
 }
 
-static int read_more(struct client *client, bool patient)
+static int read_more(struct client *client, int answer_ms)
 {
 	ssize_t n;
-	int code = wait_for_bytes(client, patient);
+	int code = wait_for_bytes(client, answer_ms);
 
 	if (code)
 		return code;
@@ -130,7 +128,7 @@ static int read_more(struct client *client, bool patient)
 }
 
 // The next line as JSON.
-static int read_answer(struct client *client, bool patient, json_t **ret_answer)
+static int read_answer(struct client *client, int answer_ms, json_t **ret_answer)
 {
 	size_t looked_at = 0;
 	char *newline = NULL;
@@ -142,7 +140,7 @@ static int read_answer(struct client *client, bool patient, json_t **ret_answer)
 		if (newline)
 			break;
 		looked_at = client->length;
-		if (read_more(client, patient) != EXIT_DONE)
+		if (read_more(client, answer_ms) != EXIT_DONE)
 			return EXIT_NO_DAEMON;
 	}
 	*ret_answer = json_loadb(client->buffer, (size_t)(newline - client->buffer), 0, NULL);
@@ -151,7 +149,7 @@ static int read_answer(struct client *client, bool patient, json_t **ret_answer)
 	return *ret_answer ? EXIT_DONE : lost("its answer is no JSON");
 }
 
-int client_call(struct client *client, const char *method, json_t *params, bool patient,
+int client_call(struct client *client, const char *method, json_t *params, int answer_ms,
 	json_t **ret_result)
 {
 	json_t *answer = NULL, *error;
@@ -159,7 +157,7 @@ int client_call(struct client *client, const char *method, json_t *params, bool 
 
 	json_decref(params);
 	// Even when sending failed: a line that is too long is answered before it has been read.
-	if (read_answer(client, patient, &answer) != EXIT_DONE)
+	if (read_answer(client, answer_ms, &answer) != EXIT_DONE)
 		return EXIT_NO_DAEMON;
 	client->next_id++;
 	error = json_object_get(answer, "error");

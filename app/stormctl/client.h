@@ -2,7 +2,7 @@
 // nothing else to do.
 #pragma once
 
-#include <stdbool.h>
+#include <stddef.h>
 
 #include <jansson.h>
 
@@ -25,8 +25,10 @@ enum exit_code {
 int client_open(struct client *ret_client, const char *socket_path);
 void client_close(struct client *client);
 
-// Takes over `params`. `patient`: waits for ever for the answer, otherwise 10 s. Returns EXIT_DONE
-// and the result, which is the caller's; or EXIT_REFUSED or EXIT_NO_DAEMON, with a sentence on
-// stderr.
-int client_call(struct client *client, const char *method, json_t *params, bool patient,
+#define ANSWER_MS       10000 // for a daemon that is well
+#define ANSWER_MS_NEVER -1    // waits for ever
+
+// Takes over `params`, and waits for the answer for at most `answer_ms`. Returns EXIT_DONE and the
+// result, which is the caller's; or EXIT_REFUSED or EXIT_NO_DAEMON, with a sentence on stderr.
+int client_call(struct client *client, const char *method, json_t *params, int answer_ms,
 	json_t **ret_result);

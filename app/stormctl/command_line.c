@@ -12,17 +12,11 @@
 #include "help.h"
 #include "net/addr.h"
 
-#define MAX_OPTIONS 32
-#define LONG_ONLY   256 // getopt's value for row i is LONG_ONLY + i
+#define LONG_ONLY 256 // getopt's value for row i is LONG_ONLY + i
 
-// What was given, by row of the table; NULL: not. A flag's value is its own name.
-struct given {
-	const char *values[MAX_OPTIONS];
-};
-
-static const char *value_of(const struct given *given, const char *name)
+const char *command_line_value(const struct command_line *line, const char *option)
 {
-	return given->values[find_option(name) - option_rows];
+	return line->values[find_option(option) - option_rows];
 }
 
 // Fills getopt's tables from ours.
@@ -58,7 +52,7 @@ static unsigned row_of(int option)
 }
 
 // Options may stand anywhere; afterwards argv[optind] and what follows are words and arguments.
-static bool read_options(struct given *given, int argc, char **argv)
+static bool read_options(struct command_line *line, int argc, char **argv)
 {
 	struct option longs[MAX_OPTIONS];
 	char shorts[2 * MAX_OPTIONS];
@@ -68,16 +62,17 @@ static bool read_options(struct given *given, int argc, char **argv)
 	while ((option = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
 		unsigned row;
 
-		if (option == '?')
-			return false; // getopt has said what is wrong
+		if (option == '?') { // getopt has said what is wrong
+			sg_log_error("see stormctl --help, or stormctl VERB --help");
+			return false;
+		}
 		row = row_of(option);
-		given->values[row] = optarg ? optarg : option_rows[row].name;
+		line->values[row] = optarg ? optarg : option_rows[row].name;
 	}
 	return true;
 }
 
-// The verb whose words stand first; `ret_n_words` counts them.
-static const struct verb *find_verb(char **words, int n, int *ret_n_words)
+const struct verb *find_verb(char **words, int n, int *ret_n_words)
 {
 	char two[80] = "";
 
@@ -122,17 +117,19 @@ static bool is_general(const char *name)
 	return has_option(general, 4, name);
 }
 
-static bool check_options(const struct verb *verb, const struct given *given)
+static bool check_options(const struct command_line *line)
 {
+	const struct verb *verb = line->verb;
+
 	for (unsigned i = 0; option_rows[i].name; i++) {
 		const char *name = option_rows[i].name;
 
-		if (given->values[i] && !is_general(name) &&
+		if (line->values[i] && !is_general(name) &&
 			!has_option(verb->options, VERB_OPTIONS, name)) {
 			sg_log_error("\"%s\" has no option --%s", verb->words, name);
 			return false;
 		}
-		if (!given->values[i] && has_option(verb->required, VERB_REQUIRED, name)) {
+		if (!line->values[i] && has_option(verb->required, VERB_REQUIRED, name)) {
 			sg_log_error("\"%s\" needs --%s %s", verb->words, name,
 				option_rows[i].value ? option_rows[i].value : "");
 			return false;
@@ -153,19 +150,25 @@ static json_t *split(const char *text)
 	return array;
 }
 
+static bool parse_number(const char *text, long *ret_number)
+{
+	char *end;
+
+	errno = 0;
+	*ret_number = strtol(text, &end, 10);
+	return *text && !*end && !errno;
+}
+
 // NULL when the text is not what the option takes.
 static json_t *value_to_json(const struct option_row *row, const char *text)
 {
-	char *end;
 	long number;
 
 	switch (row->kind) {
 	case OPTION_FLAG:
 		return json_true();
 	case OPTION_NUMBER:
-		errno = 0;
-		number = strtol(text, &end, 10);
-		return *text && !*end && !errno ? json_integer(number) : NULL;
+		return parse_number(text, &number) ? json_integer(number) : NULL;
 	case OPTION_VIP:
 		return strchr(text, ',') ? split(text) : json_string(text);
 	case OPTION_ALLOW:
@@ -177,128 +180,139 @@ static json_t *value_to_json(const struct option_row *row, const char *text)
 	}
 }
 
-static bool add_options(json_t *params, const struct given *given)
+static bool add_options(const struct command_line *line)
 {
 	for (unsigned i = 0; option_rows[i].name; i++) {
 		const struct option_row *row = &option_rows[i];
 		char member[40];
 		json_t *value;
 
-		if (!given->values[i] || row->kind == OPTION_OURS)
+		if (!line->values[i] || row->kind == OPTION_OURS)
 			continue;
-		value = value_to_json(row, given->values[i]);
+		value = value_to_json(row, line->values[i]);
 		if (!value) {
 			sg_log_error("--%s takes %s, not \"%s\"", row->name,
-				row->kind == OPTION_NUMBER ? "a number" : "text", given->values[i]);
+				row->kind == OPTION_NUMBER ? "a number" : "text", line->values[i]);
 			return false;
 		}
 		snprintf(member, sizeof(member), "%s", row->name);
 		for (char *at = member; *at; at++)
 			*at = *at == '-' ? '_' : *at;
-		json_object_set_new(params, member, value);
+		json_object_set_new(line->params, member, value);
 	}
 	return true;
 }
 
-static bool add_argument(json_t *params, enum argument_kind kind, const char *text)
+static bool add_argument(json_t *params, const struct argument_row *row, const char *text)
 {
 	char address[SG_ADDR_TEXT_BYTES];
 	struct sg_addr addr;
 	uint16_t port;
+	long number;
 
-	if (kind != ARGUMENT_BACKEND)
-		return json_object_set_new(params, kind == ARGUMENT_NAME ? "name" : "service",
-			       json_string(text)) == 0;
-	if (sg_addr_port_parse(text, &addr, &port) < 0) {
+	if (row->is_number && !parse_number(text, &number)) {
+		sg_log_error("%s is a number, not \"%s\"", row->text, text);
+		return false;
+	}
+	if (row->port_member && sg_addr_port_parse(text, &addr, &port) < 0) {
 		sg_log_error("\"%s\" is no ADDR:PORT (IPv6: [ADDR]:PORT)", text);
 		return false;
 	}
-	json_object_set_new(params, "address", json_string(sg_addr_format(&addr, address)));
-	return json_object_set_new(params, "port", json_integer(port)) == 0;
+	if (row->is_number)
+		return json_object_set_new(params, row->member, json_integer(number)) == 0;
+	if (row->port_member) {
+		text = sg_addr_format(&addr, address);
+		json_object_set_new(params, row->port_member, json_integer(port));
+	}
+	return json_object_set_new(params, row->member, json_string(text)) == 0;
 }
 
-static bool add_arguments(json_t *params, const struct verb *verb, char **texts, int n)
+static bool refuse_arguments(const struct verb *verb, int given, char **texts)
 {
-	int wanted = 0;
+	const struct argument_row *missing = &argument_rows[verb->arguments[given]];
 
-	while (wanted < VERB_ARGUMENTS && verb->arguments[wanted] != ARGUMENT_NONE)
-		wanted++;
-	if (n > wanted) {
-		sg_log_error("\"%s\" has no place for \"%s\"", verb->words, texts[wanted]);
-		return false;
-	}
-	if (n < wanted) {
-		sg_log_error(
-			"\"%s\" needs %d argument%s", verb->words, wanted, wanted == 1 ? "" : "s");
-		return false;
-	}
-	for (int i = 0; i < n; i++) {
-		if (!add_argument(params, verb->arguments[i], texts[i]))
+	if (given == VERB_ARGUMENTS || verb->arguments[given] == ARGUMENT_NONE)
+		sg_log_error("\"%s\" has no place for \"%s\"", verb->words, texts[given]);
+	else
+		sg_log_error("\"%s\" needs %s", verb->words, missing->text);
+	return false;
+}
+
+static bool add_arguments(struct command_line *line, char **texts, int n)
+{
+	const struct verb *verb = line->verb;
+	int i;
+
+	for (i = 0; i < VERB_ARGUMENTS && verb->arguments[i] != ARGUMENT_NONE; i++) {
+		const struct argument_row *row = &argument_rows[verb->arguments[i]];
+
+		if (row->is_rest) {
+			line->rest = texts + i;
+			line->n_rest = n - i;
+			return true;
+		}
+		if (i == n)
+			return row->is_optional || refuse_arguments(verb, n, texts);
+		if (!add_argument(line->params, row, texts[i]))
 			return false;
 	}
-	return true;
+	return n == i || refuse_arguments(verb, i, texts);
 }
 
-static bool read_output(const struct given *given, bool *ret_json)
+static bool read_output(struct command_line *line)
 {
-	const char *output = value_of(given, "output");
+	const char *output = command_line_value(line, "output");
 
-	*ret_json = output && strcmp(output, "json") == 0;
-	if (!output || *ret_json || strcmp(output, "table") == 0)
+	line->json = output && strcmp(output, "json") == 0;
+	if (!output || line->json || strcmp(output, "table") == 0)
 		return true;
 	sg_log_error("-o takes table or json, not \"%s\"", output);
 	return false;
 }
 
 // Help and version, which need no daemon and forgive everything else.
-static bool print_help(const struct given *given, char **words, int n, const struct verb *verb)
+static bool print_help(const struct command_line *line, char **words, int n)
 {
-	if (value_of(given, "version"))
+	if (command_line_value(line, "version"))
 		printf("stormctl " SG_VERSION "\n");
-	else if (!value_of(given, "help"))
+	else if (!command_line_value(line, "help"))
 		return false;
-	else if (verb)
-		help_verb(verb);
-	else if (n == 0 || help_matching(stdout, words[0]) == 0)
-		help_program();
+	else if (!help_words(words, n))
+		help_words(words, 0);
 	return true;
 }
 
 bool command_line_parse(struct command_line *ret_line, int argc, char **argv, int *ret_exit)
 {
 	struct command_line line = {.socket_path = DEFAULT_SOCKET};
-	struct given given = {0};
 	int n_words = 0;
 	char **words;
 	int n;
 
 	*ret_exit = EXIT_USAGE;
-	if (!read_options(&given, argc, argv))
+	if (!read_options(&line, argc, argv))
 		return false;
 	words = argv + optind;
 	n = argc - optind;
-	line.verb = find_verb(words, n, &n_words);
-	if (print_help(&given, words, n, line.verb)) {
+	if (print_help(&line, words, n)) {
 		*ret_exit = EXIT_DONE;
 		return false;
 	}
+	line.verb = find_verb(words, n, &n_words);
 	if (!line.verb) {
 		complain_about_verb(words, n);
 		return false;
 	}
 	line.params = json_object();
-	if (!read_output(&given, &line.json) || !check_options(line.verb, &given) ||
-		!add_options(line.params, &given) ||
-		!add_arguments(line.params, line.verb, words + n_words, n - n_words)) {
+	if (!read_output(&line) || !check_options(&line) || !add_options(&line) ||
+		!add_arguments(&line, words + n_words, n - n_words)) {
 		fputs("usage: ", stderr);
 		help_usage(stderr, line.verb);
 		json_decref(line.params);
 		return false;
 	}
-	if (value_of(&given, "socket"))
-		line.socket_path = value_of(&given, "socket");
-	line.file = value_of(&given, "file");
-	line.watch = value_of(&given, "watch") != NULL;
+	if (command_line_value(&line, "socket"))
+		line.socket_path = command_line_value(&line, "socket");
 	*ret_line = line;
 	return true;
 }

@@ -1,15 +1,11 @@
 // Help from tables, see help.h.
 #include "help.h"
 
-#include <stdbool.h>
 #include <string.h>
 
-static const char *const argument_texts[] = {
-	[ARGUMENT_NONE] = "",
-	[ARGUMENT_NAME] = " NAME",
-	[ARGUMENT_SERVICE] = " SERVICE",
-	[ARGUMENT_BACKEND] = " ADDR:PORT",
-};
+#include "base/log.h"
+#include "client.h"
+#include "command_line.h"
 
 // For every verb: the first of the table.
 #define N_GENERAL_OPTIONS 4
@@ -35,8 +31,11 @@ static bool is_required(const struct verb *verb, const char *name)
 void help_usage(FILE *to, const struct verb *verb)
 {
 	fprintf(to, "stormctl %s", verb->words);
-	for (unsigned i = 0; i < VERB_ARGUMENTS; i++)
-		fputs(argument_texts[verb->arguments[i]], to);
+	for (unsigned i = 0; i < VERB_ARGUMENTS && verb->arguments[i] != ARGUMENT_NONE; i++) {
+		const struct argument_row *row = &argument_rows[verb->arguments[i]];
+
+		fprintf(to, row->is_optional ? " [%s]" : " %s", row->text);
+	}
 	for (unsigned i = 0; i < VERB_OPTIONS && verb->options[i]; i++) {
 		const struct option_row *row = find_option(verb->options[i]);
 		bool required = is_required(verb, row->name);
@@ -57,7 +56,7 @@ static void print_option(const struct option_row *row)
 	printf("  %-34s %s\n", left, row->help);
 }
 
-void help_verb(const struct verb *verb)
+static void help_verb(const struct verb *verb)
 {
 	printf("%s: %s\n\n", verb->words, verb->help);
 	help_usage(stdout, verb);
@@ -66,6 +65,8 @@ void help_verb(const struct verb *verb)
 		print_option(find_option(verb->options[i]));
 	for (unsigned i = 0; i < N_GENERAL_OPTIONS; i++)
 		print_option(&option_rows[i]);
+	if (verb->example)
+		printf("\nFor example:\n\n    %s\n", verb->example);
 }
 
 unsigned help_matching(FILE *to, const char *word)
@@ -84,7 +85,7 @@ unsigned help_matching(FILE *to, const char *word)
 	return n;
 }
 
-void help_program(void)
+static void help_program(void)
 {
 	printf("stormctl: looks at a running stormgate, and changes what it serves\n\n"
 	       "stormctl [-s SOCKET] [-o table|json] VERB ...\n\n");
@@ -93,6 +94,28 @@ void help_program(void)
 	putchar('\n');
 	for (unsigned i = 0; i < N_GENERAL_OPTIONS; i++)
 		print_option(&option_rows[i]);
-	printf("\n`stormctl VERB --help` has the verb's own options.\n"
+	printf("\n`stormctl help VERB` has the verb's own options and an example.\n"
 	       "Exit status: 0 done, 1 refused (stderr says why), 2 wrong command line, 3 no daemon.\n");
+}
+
+bool help_words(char **words, int n)
+{
+	int n_words;
+	const struct verb *verb = find_verb(words, n, &n_words);
+
+	if (verb)
+		help_verb(verb);
+	else if (n == 0)
+		help_program();
+	else if (help_matching(stdout, words[0]) == 0)
+		return false;
+	return true;
+}
+
+int run_help(struct command_line *line)
+{
+	if (help_words(line->rest, line->n_rest))
+		return EXIT_DONE;
+	sg_log_error("there is no verb \"%s\": see stormctl --help", line->rest[0]);
+	return EXIT_USAGE;
 }

@@ -1,12 +1,14 @@
 // Help texts, printed from the tables of verbs.h.
 #pragma once
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "verbs.h"
 
-void help_program(void);
-void help_verb(const struct verb *verb);
+// Explains the verb that the words name, or the verbs that begin with them, or the program. Returns
+// false when the words name nothing.
+bool help_words(char **words, int n);
 // One line: "stormctl service add NAME --vip A --protocol tcp|udp --port N [--scheduler S] ...".
 void help_usage(FILE *to, const struct verb *verb);
 // The verbs that begin with `word`. Returns how many there are.

@@ -28,6 +28,27 @@ static void print_members(const json_t *object, const char *const *members)
 	table_print(&table);
 }
 
+void print_json(const json_t *result)
+{
+	json_dumpf(result, stdout, JSON_INDENT(2));
+	putchar('\n');
+}
+
+// What apply takes; that other owners have services, too, is no part of it.
+void print_export(const json_t *result)
+{
+	json_t *params = json_copy((json_t *)result);
+	size_t i;
+	json_t *owner;
+
+	json_array_foreach(json_object_get(result, "other_owners"), i, owner)
+		sg_log_info("owner %s has services, too: export --owner %s prints them",
+			json_string_value(owner), json_string_value(owner));
+	json_object_del(params, "other_owners");
+	print_json(params);
+	json_decref(params);
+}
+
 void print_status(const json_t *result)
 {
 	static const char *const members[] = {"version", "instance", "generation", "uptime_s",

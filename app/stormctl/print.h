@@ -1,10 +1,12 @@
-// Results for people, one function a kind of result. For programs there is -o json.
+// Results on stdout, one function a kind of result; all but the first are for people.
 #pragma once
 
 #include <jansson.h>
 
 typedef void print_fn(const json_t *result);
 
+print_fn print_json; // the result as it is
+print_fn print_export;
 print_fn print_status;
 print_fn print_services;
 print_fn print_service;

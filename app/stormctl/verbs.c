@@ -8,6 +8,13 @@
 		"maglev-table-size"
 
 // clang-format off
+const struct argument_row argument_rows[ARGUMENT_COUNT] = {
+	[ARGUMENT_NAME] = {"NAME", "name"},
+	[ARGUMENT_SERVICE] = {"SERVICE", "service"},
+	[ARGUMENT_BACKEND] = {"ADDR:PORT", "address", .port_member = "port"},
+	[ARGUMENT_WORDS] = {"VERB", .is_optional = true, .is_rest = true},
+};
+
 const struct option_row option_rows[] = {
 	{"socket", 's', OPTION_OURS, "SOCKET", "the daemon's socket (default " DEFAULT_SOCKET ")"},
 	{"output", 'o', OPTION_OURS, "table|json", "for people (default) or for programs"},
@@ -36,27 +43,44 @@ const struct option_row option_rows[] = {
 };
 
 const struct verb verbs[] = {
-	{"status", "what runs, and for how long", {0}, {0}, {0}, print_status},
-	{"service list", "all services, whoever owns them", {0}, {0}, {0}, print_services},
-	{"service show", "one service and its backends", {ARGUMENT_NAME}, {0}, {0}, print_service},
+	{"status", "what runs, and for how long", {0}, {0}, {0}, print_status,
+		"stormctl status -o json | jq .generation", run_request},
+	{"service list", "all services, whoever owns them", {0}, {0}, {0}, print_services,
+		"stormctl service list", run_request},
+	{"service show", "one service and its backends", {ARGUMENT_NAME}, {0}, {0}, print_service,
+		"stormctl service show web", run_request},
 	{"service add", "a new service; add its backends next", {ARGUMENT_NAME},
-		{"vip", "protocol", "port"}, {"vip", "protocol", "port", SERVICE_OPTIONS}, print_change},
+		{"vip", "protocol", "port"}, {"vip", "protocol", "port", SERVICE_OPTIONS}, print_change,
+		"stormctl service add web --vip 192.0.2.10 --protocol tcp --port 80", run_request},
 	{"service set", "changes what is given, and leaves the rest", {ARGUMENT_NAME},
-		{0}, {"vip", "protocol", "port", SERVICE_OPTIONS}, print_change},
-	{"service delete", "no new connections; those that exist may finish", {ARGUMENT_NAME}, {0}, {0}, print_change},
-	{"backend add", "a new backend of a service", {ARGUMENT_SERVICE, ARGUMENT_BACKEND}, {0}, {"weight"}, print_change},
+		{0}, {"vip", "protocol", "port", SERVICE_OPTIONS}, print_change,
+		"stormctl service set web --allow 198.51.100.0/24,203.0.113.0/24", run_request},
+	{"service delete", "no new connections; those that exist may finish", {ARGUMENT_NAME}, {0}, {0}, print_change,
+		"stormctl service delete web", run_request},
+	{"backend add", "a new backend of a service", {ARGUMENT_SERVICE, ARGUMENT_BACKEND}, {0}, {"weight"}, print_change,
+		"stormctl backend add web 10.0.0.4:8080 --weight 2", run_request},
 	{"backend set", "a new weight; one above 0 also ends draining", {ARGUMENT_SERVICE, ARGUMENT_BACKEND},
-		{"weight"}, {"weight"}, print_change},
+		{"weight"}, {"weight"}, print_change,
+		"stormctl backend set web 10.0.0.4:8080 --weight 1", run_request},
 	{"backend drain", "no new connections until a weight is set; those that exist stay",
-		{ARGUMENT_SERVICE, ARGUMENT_BACKEND}, {0}, {"wait"}, print_drained},
+		{ARGUMENT_SERVICE, ARGUMENT_BACKEND}, {0}, {"wait"}, print_drained,
+		"stormctl backend drain web 10.0.0.4:8080 --wait", run_request},
 	{"backend delete", "no new connections; those that exist may finish for timeouts.drain",
-		{ARGUMENT_SERVICE, ARGUMENT_BACKEND}, {0}, {"now"}, print_change},
+		{ARGUMENT_SERVICE, ARGUMENT_BACKEND}, {0}, {"now"}, print_change,
+		"stormctl backend delete web 10.0.0.4:8080", run_request},
 	{"apply", "makes an owner's services exactly those of a file, or none of it", {0},
-		{"file"}, {"file", "owner", "dry-run"}, print_change},
-	{"export", "an owner's services as JSON, for apply", {0}, {0}, {"owner"}, NULL},
-	{"flows", "connections that are known", {0}, {0}, {"service", "limit"}, print_flows},
-	{"stats", "what was counted: packets, workers, services, backends", {0}, {0}, {"watch"}, print_stats},
-	{"drops", "packets that were dropped, why, and what to do about it", {0}, {0}, {0}, print_drops},
+		{"file"}, {"file", "owner", "dry-run"}, print_change,
+		"stormctl export > all.json; editor all.json; stormctl apply -f all.json --dry-run", run_apply},
+	{"export", "an owner's services as JSON, for apply", {0}, {0}, {"owner"}, print_export,
+		"stormctl export --owner config > config.json", run_export},
+	{"flows", "connections that are known", {0}, {0}, {"service", "limit"}, print_flows,
+		"stormctl flows --service web --limit 20", run_request},
+	{"stats", "what was counted: packets, workers, services, backends", {0}, {0}, {"watch"}, print_stats,
+		"stormctl stats --watch", run_stats},
+	{"drops", "packets that were dropped, why, and what to do about it", {0}, {0}, {0}, print_drops,
+		"stormctl drops", run_request},
+	{"help", "explains the program, or a verb", {ARGUMENT_WORDS}, {0}, {0}, NULL,
+		"stormctl help backend drain", run_help},
 	{0},
 };
 // clang-format on

@@ -1,6 +1,8 @@
 // The two tables from which the command line is parsed, checked and explained: verbs and options.
 #pragma once
 
+#include <stdbool.h>
+
 #include "print.h"
 
 #define DEFAULT_SOCKET "/run/stormgate/stormgate.sock"
@@ -23,17 +25,33 @@ struct option_row {
 	const char *help;
 };
 
-// What stands behind a verb's words.
+// What stands behind a verb's words, by row of argument_rows. Those that may be absent come last.
 enum argument_kind {
 	ARGUMENT_NONE,
-	ARGUMENT_NAME,    // member "name"
-	ARGUMENT_SERVICE, // member "service"
-	ARGUMENT_BACKEND, // ADDR:PORT, members "address" and "port"
+	ARGUMENT_NAME,
+	ARGUMENT_SERVICE,
+	ARGUMENT_BACKEND,
+	ARGUMENT_WORDS,
+	ARGUMENT_COUNT
 };
 
-#define VERB_ARGUMENTS 2
+struct argument_row {
+	const char *text; // for help: "ADDR:PORT"
+	const char *member;
+	const char *port_member; // set where the argument is ADDR:PORT, or [ADDR]:PORT for IPv6
+	bool is_number;
+	bool is_optional;
+	bool is_rest; // what follows, any number of words: for stormctl itself, no member
+};
+
+#define VERB_ARGUMENTS 3
 #define VERB_REQUIRED  3
-#define VERB_OPTIONS   10
+#define VERB_OPTIONS   16
+
+struct command_line;
+
+// What a verb does: returns what stormctl exits with, its complaint on stderr.
+typedef int run_fn(struct command_line *line);
 
 struct verb {
 	const char *words; // as typed, and the method's name
@@ -41,9 +59,18 @@ struct verb {
 	enum argument_kind arguments[VERB_ARGUMENTS];
 	const char *required[VERB_REQUIRED]; // options that must be given
 	const char *options[VERB_OPTIONS]; // options that may be given, beside those for every verb
-	print_fn *print;                   // NULL: JSON in any case
+	print_fn *print;                   // what prints the result for people; NULL: as JSON
+	const char *example;
+	run_fn *run;
 };
 
-// Both end with a row without a name.
+// Each ends with a row without a name.
 extern const struct option_row option_rows[];
 extern const struct verb verbs[];
+extern const struct argument_row argument_rows[ARGUMENT_COUNT];
+
+run_fn run_request; // one request of the method of that name
+run_fn run_apply;
+run_fn run_export;
+run_fn run_help;
+run_fn run_stats;

@@ -182,7 +182,7 @@ static void a_wrong_command_line_exits_with_2(void **state)
 	expect(rig, "service", 2, "", "stormctl service add NAME");
 	expect(rig, "service frobnicate", 2, "", "needs one of the verbs above");
 	expect(rig, "service add", 2, "", "\"service add\" needs --vip A");
-	expect(rig, "service show", 2, "", "needs 1 argument");
+	expect(rig, "service show", 2, "", "\"service show\" needs NAME");
 	expect(rig, "service show a b", 2, "", "has no place for \"b\"");
 	expect(rig, "status --weight 5", 2, "", "\"status\" has no option --weight");
 	expect(rig, "status --nonsense", 2, "", "nonsense");
@@ -213,6 +213,72 @@ static void help_and_version_need_no_daemon(void **state)
 	expect(rig, "service --help", 0,
 		"stormctl service add NAME --vip A --protocol tcp|udp --port N", "");
 	expect(rig, "apply -h", 0, "stormctl apply --file FILE [--owner O] [--dry-run]", "");
+	expect(rig, "help", 0, "backend drain", "");
+	expect(rig, "help backend drain", 0, "stormctl backend drain SERVICE ADDR:PORT [--wait]",
+		"");
+	expect(rig, "help backend", 0, "stormctl backend drain SERVICE ADDR:PORT [--wait]", "");
+	expect(rig, "help frobnicate", 2, "", "there is no verb \"frobnicate\"");
+}
+
+// The next verb of what `help` lists, two blanks in front and between the words and the sentence;
+// NULL at the end.
+static char *next_verb(char **text)
+{
+	char *line, *end;
+
+	while ((line = strsep(text, "\n"))) {
+		if (strncmp(line, "  ", 2) != 0 || line[2] == ' ' || line[2] == '-')
+			continue;
+		line += 2;
+		end = strstr(line, "  ");
+		if (!end)
+			continue;
+		*end = '\0';
+		return line;
+	}
+	return NULL;
+}
+
+static void each_verb_has_help_with_its_usage_and_an_example(void **state)
+{
+	struct rig *rig = *state;
+	unsigned n = 0;
+	char *all, *rest, *verb;
+
+	expect(rig, "help", 0, "", "");
+	all = rest = strdup(rig->out);
+	while ((verb = next_verb(&rest))) {
+		char command[80], usage[80], example[80];
+
+		snprintf(command, sizeof(command), "-s nowhere %s --help", verb);
+		snprintf(usage, sizeof(usage), "\nstormctl %s", verb);
+		snprintf(example, sizeof(example), "For example:\n\n    stormctl");
+		expect(rig, command, 0, usage, "");
+		expect(rig, command, 0, example, "");
+		snprintf(command, sizeof(command), "help %s", verb);
+		expect(rig, command, 0, usage, "");
+		n++;
+	}
+	free(all);
+	assert_in_range(n, 16, 100);
+}
+
+static void an_answer_that_cannot_be_written_is_noticed(void **state)
+{
+	static const char *const lines[] = {"stats", "stats -o json", "stats --watch",
+		"service list", "export", "--help", "help", "--version"};
+	struct rig *rig = *state;
+	char line[100];
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		snprintf(line, sizeof(line), "%s >/dev/full", lines[i]);
+		expect(rig, line, 1, "", "could not be written to stdout");
+	}
+	expect(rig, "status >&-", 1, "", "could not be written to stdout: Bad file descriptor");
+	expect(rig, "service show nope >/dev/full", 1, "", "no service is named 'nope'");
+	expect(rig, "service delete web >/dev/full", 1, "", "what was asked for is done");
+	expect(rig, "service list", 0, "NAME", "");
+	assert_null(strstr(rig->out, "web"));
 }
 
 // The answer of a run as JSON; the caller's.
@@ -297,6 +363,8 @@ int main(void)
 		WITH_RIG(a_wrong_command_line_exits_with_2),
 		WITH_RIG(without_a_daemon_it_exits_with_3),
 		WITH_RIG(help_and_version_need_no_daemon),
+		WITH_RIG(each_verb_has_help_with_its_usage_and_an_example),
+		WITH_RIG(an_answer_that_cannot_be_written_is_noticed),
 		WITH_RIG(json_is_for_programs),
 		WITH_RIG(an_export_is_what_apply_takes),
 		WITH_RIG(a_bad_file_is_refused_before_anything_is_sent),
