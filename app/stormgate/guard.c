@@ -19,7 +19,7 @@
 #include "base/log.h"
 #include "device.h"
 
-#define TABLE_BYTES  (sizeof("stormgate_") + SG_MAX_NAME_BYTES)
+#define TABLE_BYTES  (sizeof("stormgate_") + 3 * SG_MAX_NAME_BYTES)
 #define SCRIPT_BYTES (512 + 256 * SG_MAX_PORTS)
 
 struct guarded {
@@ -160,12 +160,13 @@ static int install(struct sg_guard *guard, struct sg_error *error)
 
 static void name_table(struct sg_guard *guard, const char *instance)
 {
-	snprintf(guard->table, sizeof(guard->table), "stormgate_%s", instance);
-	// nftables' identifiers are letters, digits and the underscore.
-	for (char *at = guard->table; *at; at++) {
-		if (!isalnum((unsigned char)*at))
-			*at = '_';
-	}
+	char *end = stpcpy(guard->table, "stormgate_");
+
+	// nftables' identifiers are letters, digits and the underscore. What is neither letter nor
+	// digit becomes an underscore and its code, so that "a-b" and "a_b" have two tables.
+	for (; *instance; instance++)
+		end += sprintf(end, isalnum((unsigned char)*instance) ? "%c" : "_%02x",
+			(unsigned char)*instance);
 }
 
 static void find_interfaces(struct sg_guard *guard, const struct sg_settings *settings)

@@ -215,9 +215,11 @@ static int conclude(struct sg_control *control, struct sg_call *call, struct sg_
 	struct sg_error *error)
 {
 	struct sg_rollout *rollout = control->rollout;
-	json_t *answer = describe(sg_rollout_state(rollout), &edit->state);
+	json_t *answer;
 	int err;
 
+	sg_edit_settle(edit, sg_rollout_state(rollout));
+	answer = describe(sg_rollout_state(rollout), &edit->state);
 	if (!answer)
 		return sg_error_set(error, -ENOMEM, "no memory is left for the answer");
 	if (!edit->dry_run)
@@ -237,7 +239,8 @@ static void run_edit(struct sg_control *control, struct sg_call *call, sg_edit_f
 {
 	struct sg_edit edit;
 	struct sg_error error;
-	int err = sg_edit_init(&edit, sg_rollout_state(control->rollout));
+	int err = sg_edit_init(
+		&edit, sg_rollout_state(control->rollout), sg_rollout_compiler(control->rollout));
 
 	if (err)
 		sg_error_set(&error, err, "no memory is left for the change");

@@ -2,11 +2,31 @@
 #include "control/edit.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-int sg_edit_init(struct sg_edit *edit, const struct sg_state *from)
+int sg_edit_init(
+	struct sg_edit *edit, const struct sg_state *from, const struct sg_compiler *compiler)
 {
-	*edit = (struct sg_edit){0};
+	*edit = (struct sg_edit){.compiler = compiler};
 	return sg_state_clone(&edit->state, from);
+}
+
+void sg_edit_settle(struct sg_edit *edit, const struct sg_state *from)
+{
+	unsigned at = 0;
+
+	for (unsigned i = 0; i < edit->state.n_services; i++) {
+		struct sg_service_spec *spec = edit->state.services[i], *old;
+
+		while (at < from->n_services && from->services[at] != spec &&
+			strcmp(from->services[at]->name, spec->name) < 0)
+			at++;
+		old = at < from->n_services ? from->services[at] : NULL;
+		if (!old || old == spec || !sg_service_spec_equal(old, spec))
+			continue;
+		edit->state.services[i] = sg_service_spec_ref(old);
+		sg_service_spec_unref(spec);
+	}
 }
 
 void sg_edit_fini(struct sg_edit *edit)

@@ -24,6 +24,8 @@ struct sg_backend_name {
 
 struct sg_edit {
 	struct sg_state state; // the candidate
+	// Knows the backends that are not in the state any more, but finish. NULL: there are none.
+	const struct sg_compiler *compiler;
 	struct sg_rollout_end *ends;
 	unsigned n_ends;
 	bool dry_run;
@@ -31,9 +33,13 @@ struct sg_edit {
 	struct sg_backend_name waited;
 };
 
-// Starts from a state. Returns 0 or -ENOMEM.
-int sg_edit_init(struct sg_edit *edit, const struct sg_state *from);
+// Starts from a state. `compiler` may be NULL. Returns 0 or -ENOMEM.
+int sg_edit_init(
+	struct sg_edit *edit, const struct sg_state *from, const struct sg_compiler *compiler);
 void sg_edit_fini(struct sg_edit *edit);
+
+// Takes the specs of `from` for those that came out equal: what changes nothing is no change.
+void sg_edit_settle(struct sg_edit *edit, const struct sg_state *from);
 
 // Errors: -EBADMSG (params are not what the method takes), -ENOENT, -EEXIST, -EPERM (another
 // owner's), -ENOMEM, each with a sentence. The candidate is then of no use.

@@ -77,13 +77,9 @@ static int open_service(struct sg_edit *edit, const struct sg_json_member *membe
 static int close_service(
 	struct sg_edit *edit, struct sg_service_spec *spec, int err, struct sg_error *error)
 {
-	const struct sg_service_spec *old = sg_state_find(&edit->state, spec->name);
-	// An edit that changes nothing (a second drain) makes no new generation.
-	bool same = !err && sg_service_spec_equal(old, spec);
-
-	if (!err && !same && sg_state_put(&edit->state, spec) < 0)
+	if (!err && sg_state_put(&edit->state, spec) < 0)
 		err = refuse_memory(error);
-	if (err || same)
+	if (err)
 		sg_service_spec_unref(spec);
 	return err;
 }
@@ -173,12 +169,35 @@ static int end_now(struct sg_edit *edit, const struct sg_backend_name *name, str
 	return 0;
 }
 
+// Whether the backend was deleted before, alone or with its service, and some of its flows are
+// finishing.
+static bool is_leaving(const struct sg_edit *edit, const struct backend_params *params)
+{
+	const struct sg_backend_name *name = &params->name;
+	const struct sg_service_spec *spec = sg_state_find(&edit->state, name->service);
+	uint16_t port = name->port || !spec ? name->port : spec->port;
+
+	if (spec && sg_service_spec_find_backend(spec, &name->address, port))
+		return false;
+	return edit->compiler &&
+	       sg_compiler_holds(edit->compiler, name->service, &name->address, port);
+}
+
 int sg_edit_backend_delete(struct sg_edit *edit, const json_t *params, struct sg_error *error)
 {
-	struct backend_params read;
+	struct backend_params read = {.now = false};
 	struct sg_service_spec *spec = NULL;
-	int err = open_service(edit, delete_members, params, &read, &spec, error);
+	int err = sg_json_read_members(delete_members, params, true, &read, "backend", error);
 
+	if (err)
+		return err;
+	if (read.now && is_leaving(edit, &read)) {
+		spec = sg_state_find(&edit->state, read.name.service);
+		if (spec && read.name.port == 0)
+			read.name.port = spec->port;
+		return end_now(edit, &read.name, error);
+	}
+	err = open_service(edit, delete_members, params, &read, &spec, error);
 	if (err)
 		return err;
 	err = find_backend(spec, &read.name, error) ? 0 : -ENOENT;

@@ -267,7 +267,7 @@ static int take_over(struct sg_rollout *rollout, struct sg_state *candidate,
 
 	// Nothing to do, for instance the same `apply` again: answered for the generation that has
 	// it.
-	if (same_state(candidate, sg_rollout_state(rollout))) {
+	if (n_ends == 0 && same_state(candidate, sg_rollout_state(rollout))) {
 		sg_state_fini(candidate);
 		return 0;
 	}

@@ -400,3 +400,11 @@ uint32_t sg_compiler_find_backend_slot(const struct sg_compiler *compiler, const
 	member = sg_holder_find(&compiler->holders[slot], address, port);
 	return member && member->life != SG_BACKEND_REMOVED ? member->slot : UINT32_MAX;
 }
+
+bool sg_compiler_holds(const struct sg_compiler *compiler, const char *service,
+	const struct sg_addr *address, uint16_t port)
+{
+	uint32_t slot = find_service(compiler, service, true);
+
+	return slot != UINT32_MAX && sg_holder_find(&compiler->holders[slot], address, port);
+}

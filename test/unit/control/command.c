@@ -268,6 +268,61 @@ static void apply_is_the_whole_state_of_one_owner(void **state)
 	assert_non_null(find(fixture, "web"));
 }
 
+static void what_changes_nothing_makes_no_generation(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct sg_service_spec *web = find(fixture, "web");
+	static const char *const same[][2] = {
+		{"service set", "{\"name\":\"web\",\"port\":80,\"scheduler\":\"maglev\"}"},
+		{"service set", "{\"name\":\"web\"}"},
+		{"backend set",
+			"{\"service\":\"web\",\"address\":\"10.0.0.2\",\"port\":8080,\"weight\":1}"},
+		{"change",
+			"{\"changes\":[{\"method\":\"backend drain\",\"params\":{\"service\":\"web\","
+			"\"address\":\"10.0.0.2\",\"port\":8080}},{\"method\":\"backend set\",\"params\":"
+			"{\"service\":\"web\",\"address\":\"10.0.0.2\",\"port\":8080,\"weight\":1}}]}"},
+	};
+
+	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+		done(ask(fixture, same[i][0], same[i][1]));
+		assert_int_equal(fixture->fake.n_published, 1);
+		assert_ptr_equal(find(fixture, "web"), web);
+	}
+}
+
+static uint8_t life_of(struct fixture *fixture, uint32_t slot)
+{
+	return sg_snapshot_backend(fixture->fake.published, slot)->life;
+}
+
+static void a_backend_that_is_leaving_is_ended_by_delete_now(void **state)
+{
+	static const char params[] =
+		"{\"service\":\"web\",\"address\":\"10.0.0.2\",\"port\":8080,\"now\":true}";
+	struct fixture *fixture = *state;
+	struct sg_addr address;
+	uint32_t slot;
+
+	assert_int_equal(sg_addr_parse("10.0.0.2", &address), 0);
+	slot = sg_compiler_find_backend_slot(
+		sg_rollout_compiler(fixture->control->rollout), "web", &address, 8080);
+	done(ask(fixture, "backend delete",
+		"{\"service\":\"web\",\"address\":\"10.0.0.2\",\"port\":8080}"));
+	assert_int_equal(life_of(fixture, slot), SG_BACKEND_REMOVED);
+	// Without "now" there is nothing left to delete.
+	expect_refusal(fixture, "backend delete",
+		"{\"service\":\"web\",\"address\":\"10.0.0.2\",\"port\":8080}", SG_REQUEST_REFUSED,
+		"service 'web' has no backend 10.0.0.2:8080");
+	done(ask(fixture, "backend delete", params));
+	assert_int_equal(life_of(fixture, slot), SG_BACKEND_DEAD);
+	expect_refusal(fixture, "backend delete", params, SG_REQUEST_REFUSED,
+		"service 'web' has no backend 10.0.0.2:8080");
+	// The last backend of a service that was deleted itself.
+	done(ask(fixture, "service delete", "{\"name\":\"web\"}"));
+	done(ask(fixture, "backend delete",
+		"{\"service\":\"web\",\"address\":\"10.0.0.3\",\"port\":8080,\"now\":true}"));
+}
+
 static void a_dry_run_changes_nothing(void **state)
 {
 	struct fixture *fixture = *state;
@@ -606,6 +661,8 @@ int main(void)
 		WITH_FIXTURE(draining_twice_changes_nothing_the_second_time),
 		WITH_FIXTURE(bad_backends_are_refused),
 		WITH_FIXTURE(apply_is_the_whole_state_of_one_owner),
+		WITH_FIXTURE(what_changes_nothing_makes_no_generation),
+		WITH_FIXTURE(a_backend_that_is_leaving_is_ended_by_delete_now),
 		WITH_FIXTURE(a_dry_run_changes_nothing),
 		WITH_FIXTURE(an_apply_with_one_mistake_changes_nothing),
 		WITH_FIXTURE(what_is_odd_is_said_and_done),

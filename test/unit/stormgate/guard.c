@@ -163,14 +163,32 @@ static void a_table_that_was_left_is_replaced(void **unused)
 
 	(void)unused;
 	assert_int_equal(
-		run("nft add table netdev stormgate_unit_guard && "
-		    "nft add chain netdev stormgate_unit_guard other '{ type filter hook ingress device below "
+		run("nft add table netdev stormgate_unit_2eguard && "
+		    "nft add chain netdev stormgate_unit_2eguard other '{ type filter hook ingress device below "
 		    "priority 0; policy drop; }'"),
 		0);
 	assert_int_equal(sg_guard_open(&guard, &settings, &error), 0);
-	assert_int_equal(run("! nft list table netdev stormgate_unit_guard | grep -q other"), 0);
+	assert_int_equal(run("! nft list table netdev stormgate_unit_2eguard | grep -q other"), 0);
 	sg_guard_close(guard);
 	assert_true(kernel_answers());
+}
+
+// "unit.guard" and "unit-guard" are two instances.
+static void instances_of_similar_names_have_two_tables(void **unused)
+{
+	struct sg_settings other = settings;
+	struct sg_guard *guard, *other_guard;
+	struct sg_error error;
+
+	(void)unused;
+	strcpy(other.instance, "unit-guard");
+	assert_int_equal(sg_guard_open(&guard, &settings, &error), 0);
+	assert_int_equal(sg_guard_open(&other_guard, &other, &error), 0);
+	assert_int_equal(run("test $(nft list tables | wc -l) = 2"), 0);
+	sg_guard_close(other_guard);
+	assert_int_equal(run("test $(nft list tables | wc -l) = 1"), 0);
+	assert_false(kernel_answers());
+	sg_guard_close(guard);
 }
 
 static void merging_is_switched_off_and_on_again(void **unused)
@@ -208,6 +226,8 @@ int main(void)
 			a_killed_instance_leaves_no_table, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_table_that_was_left_is_replaced, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			instances_of_similar_names_have_two_tables, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			merging_is_switched_off_and_on_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(other_devices_need_no_guard, set_up, tear_down),
