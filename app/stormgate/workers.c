@@ -108,6 +108,7 @@ static struct sg_pipeline *lay_out_pipeline(
 			.max_flows = settings->flows_per_worker,
 			.counters = &dataplane->counters[number],
 			.loads = workers->n > 1 ? &workers->loads : NULL,
+			.sum_chain = sg_rx_sum_chain,
 		});
 }
 

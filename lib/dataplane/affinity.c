@@ -91,7 +91,7 @@ static uint32_t remember(struct sg_pipeline *pipeline, const struct sg_snapshot 
 	return slot;
 }
 
-static void hand_over(struct sg_pkt *pkt, unsigned worker, uint8_t flag)
+static void hand_over(struct sg_pkt *pkt, unsigned worker, uint16_t flag)
 {
 	pkt->verdict = SG_VERDICT_HANDOFF;
 	pkt->target = (uint8_t)worker;
@@ -103,7 +103,7 @@ static void tell(struct sg_pipeline *pipeline, const struct sg_snapshot *snapsho
 {
 	pkt->told_slot = slot;
 	pkt->told_generation = sg_snapshot_backend(snapshot, slot)->generation;
-	pkt->flags &= (uint8_t)~SG_PKT_ASKS;
+	pkt->flags &= (uint16_t)~SG_PKT_ASKS;
 	hand_over(pkt, sg_home_of_tuple4(pipeline->home, client), SG_PKT_TOLD);
 }
 

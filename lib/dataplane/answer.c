@@ -26,7 +26,7 @@ static void finish_ipv4(struct sg_pkt *pkt, struct sg_ipv4_hdr *ip, uint16_t tot
 	ip->ttl = ANSWER_TTL;
 	ip->checksum = 0;
 	ip->checksum = sg_checksum_finish(sg_checksum_add(0, ip, (ip->version_ihl & 15) * 4u));
-	pkt->length = (uint16_t)(sizeof(struct sg_eth_hdr) + total_length);
+	pkt->length = sizeof(struct sg_eth_hdr) + total_length;
 	turn_round(pkt);
 }
 
@@ -156,7 +156,7 @@ void sg_become_reset(struct sg_pkt *pkt)
 	ip->total_length_be = __builtin_bswap16((uint16_t)(ip_bytes + sizeof(*tcp)));
 	ip->checksum = 0;
 	ip->checksum = sg_checksum_finish(sg_checksum_add(0, ip, ip_bytes));
-	pkt->length = (uint16_t)(pkt->l4_offset + sizeof(*tcp));
+	pkt->length = pkt->l4_offset + sizeof(*tcp);
 }
 
 // Without an address of our own on this port, the address that was spoken to answers.

@@ -117,7 +117,9 @@ bool sg_encapsulate(struct sg_pipeline *pipeline, const struct sg_snapshot *snap
 	pkt->bytes -= OUTER_BYTES;
 	pkt->head = (uint16_t)(pkt->head - OUTER_BYTES);
 	pkt->room = (uint16_t)(pkt->room + OUTER_BYTES);
-	pkt->length = (uint16_t)(pkt->length + OUTER_BYTES);
+	pkt->length += OUTER_BYTES;
+	if (pkt->contiguous)
+		pkt->contiguous = (uint16_t)(pkt->contiguous + OUTER_BYTES);
 	pkt->l4_offset = (uint8_t)(pkt->l4_offset + OUTER_BYTES);
 	memcpy(pkt->bytes + sizeof(struct sg_eth_hdr), &outer, sizeof(outer));
 	return true;

@@ -79,14 +79,15 @@ static void restore_quote(
 		*checksum = sg_checksum_apply(*checksum, l4_delta);
 }
 
-static void finish(struct sg_pkt *pkt, const struct sg_tuple *sent)
+static void finish(
+	const struct sg_pipeline *pipeline, struct sg_pkt *pkt, const struct sg_tuple *sent)
 {
 	struct sg_ipv4_hdr *ip = (void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 	struct sg_icmp_hdr *icmp = (void *)(pkt->bytes + pkt->l4_offset);
 
 	icmp->checksum = 0;
 	icmp->checksum = sg_checksum_finish(
-		sg_checksum_add(0, icmp, (size_t)(pkt->length - pkt->l4_offset)));
+		sg_pkt_sum(pipeline, pkt, 0, pkt->l4_offset, pkt->length - pkt->l4_offset));
 	ip->src_be = sent->dst_be;
 	ip->dst_be = sent->src_be;
 	ip->ttl--;
@@ -109,10 +110,11 @@ void sg_icmp_error_forward(struct sg_pipeline *pipeline, const struct sg_snapsho
 		return sg_pkt_drop(pkt, SG_DROP_TTL_EXCEEDED);
 	if (flow->one_way) {
 		// The backend speaks for the VIP itself: the quote is what it had sent.
-		finish(pkt, &(struct sg_tuple){.src_be = ip->dst_be, .dst_be = ip->src_be});
+		finish(pipeline, pkt,
+			&(struct sg_tuple){.src_be = ip->dst_be, .dst_be = ip->src_be});
 	} else {
 		restore_quote(pkt, sent, flow->l3_delta ^ sign, flow->l4_delta ^ sign);
-		finish(pkt, sent);
+		finish(pipeline, pkt, sent);
 	}
 	if (flow->mode == SG_FORWARD_IPIP &&
 		(!sg_encapsulate_fits(pipeline, snapshot, flow, pkt) ||

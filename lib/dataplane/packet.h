@@ -16,6 +16,10 @@
 
 #define SG_BURST 32
 
+// A buffer may be a chain of pieces: a jumbo frame in small buffers, a datagram put together from
+// fragments. All headers lie in the first piece: so many bytes, or all there are.
+#define SG_PKT_HEADERS 256
+
 enum sg_verdict {
 	SG_VERDICT_NONE = 0, // not settled yet
 	SG_VERDICT_FORWARD,  // to `hop`; its MACs are written unless the hop is still unresolved
@@ -52,11 +56,12 @@ struct sg_pkt {
 	sg_flow_ref ref;                  // set by lookup or schedule; 0: none
 	uint32_t told_slot;               // with SG_PKT_TOLD: its client's backend
 	uint16_t told_generation;         // and that slot's generation
-	uint16_t length;                  // bytes of the frame; parse cuts Ethernet's padding off
+	uint32_t length;                  // bytes of the frame; parse cuts Ethernet's padding off
+	uint16_t contiguous;              // bytes in the first piece of a chain; 0: no chain
 	uint16_t head;                    // bytes before the frame that it may grow into
-	uint16_t room;                    // bytes that the frame may grow to
+	uint16_t room;                    // bytes that the first piece may grow to
 	uint16_t hop;                     // with SG_VERDICT_FORWARD
-	uint8_t flags;                    // SG_PKT_
+	uint16_t flags;                   // SG_PKT_
 	uint8_t verdict;                  // enum sg_verdict
 	uint8_t drop;                     // enum sg_drop, with SG_VERDICT_DROP
 	uint8_t flaw;      // enum sg_drop: how it will be lost if it turns out to be for us

@@ -42,15 +42,16 @@ static inline bool is_host(uint32_t addr_be)
 }
 
 // Sum over TCP or UDP with the pseudo header; 0 when it is right.
-static uint16_t sum_l4(const struct sg_ipv4_hdr *ip, const void *l4, uint16_t length)
+static uint16_t sum_l4(const struct sg_pipeline *pipeline, const struct sg_pkt *pkt,
+	const struct sg_ipv4_hdr *ip, uint16_t length)
 {
 	uint64_t sum = sg_checksum_pseudo4(ip->src_be, ip->dst_be, ip->proto, length);
 
-	return sg_checksum_finish(sg_checksum_add(sum, l4, length));
+	return sg_checksum_finish(sg_pkt_sum(pipeline, pkt, sum, pkt->l4_offset, length));
 }
 
-static enum sg_drop check_tcp(
-	const struct sg_pkt *pkt, const struct sg_ipv4_hdr *ip, uint16_t length)
+static enum sg_drop check_tcp(const struct sg_pipeline *pipeline, const struct sg_pkt *pkt,
+	const struct sg_ipv4_hdr *ip, uint16_t length)
 {
 	const struct sg_tcp_hdr *tcp = (const void *)(pkt->bytes + pkt->l4_offset);
 	unsigned header;
@@ -60,13 +61,13 @@ static enum sg_drop check_tcp(
 	header = (tcp->offset >> 4) * 4u;
 	if (header < sizeof(*tcp) || header > length)
 		return SG_DROP_BAD_L4_HEADER;
-	if (!(pkt->flags & SG_PKT_L4_GOOD) && sum_l4(ip, tcp, length) != 0)
+	if (!(pkt->flags & SG_PKT_L4_GOOD) && sum_l4(pipeline, pkt, ip, length) != 0)
 		return SG_DROP_BAD_L4_CHECKSUM;
 	return SG_DROP_NONE;
 }
 
-static enum sg_drop check_udp(
-	const struct sg_pkt *pkt, const struct sg_ipv4_hdr *ip, uint16_t length)
+static enum sg_drop check_udp(const struct sg_pipeline *pipeline, const struct sg_pkt *pkt,
+	const struct sg_ipv4_hdr *ip, uint16_t length)
 {
 	const struct sg_udp_hdr *udp = (const void *)(pkt->bytes + pkt->l4_offset);
 	uint16_t claimed;
@@ -76,25 +77,25 @@ static enum sg_drop check_udp(
 	claimed = __builtin_bswap16(udp->length_be);
 	if (claimed < sizeof(*udp) || claimed > length)
 		return SG_DROP_BAD_L4_HEADER;
-	if (!(pkt->flags & SG_PKT_L4_GOOD) && udp->checksum != 0 && sum_l4(ip, udp, claimed) != 0)
+	if (!(pkt->flags & SG_PKT_L4_GOOD) && udp->checksum != 0 &&
+		sum_l4(pipeline, pkt, ip, claimed) != 0)
 		return SG_DROP_BAD_L4_CHECKSUM;
 	return SG_DROP_NONE;
 }
 
-static enum sg_drop check_icmp(const struct sg_pkt *pkt, uint16_t length)
+static enum sg_drop check_icmp(
+	const struct sg_pipeline *pipeline, const struct sg_pkt *pkt, uint16_t length)
 {
-	const void *icmp = pkt->bytes + pkt->l4_offset;
-
 	if (length < sizeof(struct sg_icmp_hdr))
 		return SG_DROP_BAD_L4_HEADER;
-	if (sg_checksum_finish(sg_checksum_add(0, icmp, length)) != 0)
+	if (sg_checksum_finish(sg_pkt_sum(pipeline, pkt, 0, pkt->l4_offset, length)) != 0)
 		return SG_DROP_BAD_L4_CHECKSUM;
 	return SG_DROP_NONE;
 }
 
 // What is wrong with it as a packet for one of our addresses.
-static enum sg_drop find_flaw(
-	const struct sg_pkt *pkt, const struct sg_ipv4_hdr *ip, uint16_t l4_length)
+static enum sg_drop find_flaw(const struct sg_pipeline *pipeline, const struct sg_pkt *pkt,
+	const struct sg_ipv4_hdr *ip, uint16_t l4_length)
 {
 	if (!is_host(ip->src_be) || ip->src_be == ip->dst_be)
 		return SG_DROP_BAD_ADDRESS;
@@ -104,11 +105,11 @@ static enum sg_drop find_flaw(
 		return SG_DROP_FRAGMENT;
 	switch (ip->proto) {
 	case SG_PROTO_TCP:
-		return check_tcp(pkt, ip, l4_length);
+		return check_tcp(pipeline, pkt, ip, l4_length);
 	case SG_PROTO_UDP:
-		return check_udp(pkt, ip, l4_length);
+		return check_udp(pipeline, pkt, ip, l4_length);
 	case SG_PROTO_ICMP:
-		return check_icmp(pkt, l4_length);
+		return check_icmp(pipeline, pkt, l4_length);
 	default:
 		return SG_DROP_NONE;
 	}
@@ -128,7 +129,8 @@ static void read_tuple(
 	ret_tuple->hop = 0;
 }
 
-static void parse_ipv4(struct sg_pkt *pkt, struct sg_tuple *ret_tuple)
+static void parse_ipv4(
+	const struct sg_pipeline *pipeline, struct sg_pkt *pkt, struct sg_tuple *ret_tuple)
 {
 	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 	unsigned available = pkt->length - sizeof(struct sg_eth_hdr);
@@ -146,9 +148,9 @@ static void parse_ipv4(struct sg_pkt *pkt, struct sg_tuple *ret_tuple)
 		sg_checksum_finish(sg_checksum_add(0, ip, header)) != 0)
 		return refuse(pkt, SG_DROP_BAD_IP_CHECKSUM);
 
-	pkt->length = (uint16_t)(sizeof(struct sg_eth_hdr) + total);
+	pkt->length = sizeof(struct sg_eth_hdr) + total;
 	pkt->l4_offset = (uint8_t)(sizeof(struct sg_eth_hdr) + header);
-	pkt->flaw = (uint8_t)find_flaw(pkt, ip, (uint16_t)(total - header));
+	pkt->flaw = (uint8_t)find_flaw(pipeline, pkt, ip, (uint16_t)(total - header));
 	pkt->class = SG_CLASS_IPV4;
 	if (pkt->flaw)
 		return;
@@ -188,7 +190,7 @@ static void parse_frame(
 
 	switch (__builtin_bswap16(eth->ethertype_be)) {
 	case SG_ETHERTYPE_IPV4:
-		return parse_ipv4(pkt, ret_tuple);
+		return parse_ipv4(pipeline, pkt, ret_tuple);
 	case SG_ETHERTYPE_ARP:
 		return parse_arp(pkt);
 	case SG_ETHERTYPE_IPV6:
@@ -232,7 +234,7 @@ static inline bool parse_plain(
 		total + sizeof(struct sg_eth_hdr) > pkt->length)
 		return false;
 
-	pkt->length = (uint16_t)(sizeof(struct sg_eth_hdr) + total);
+	pkt->length = sizeof(struct sg_eth_hdr) + total;
 	pkt->l4_offset = sizeof(struct sg_eth_hdr) + sizeof(*ip);
 	pkt->class = SG_CLASS_FLOW;
 	read_tuple(pkt, ip, ret_tuple);

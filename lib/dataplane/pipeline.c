@@ -90,6 +90,7 @@ struct sg_pipeline *sg_pipeline_init(void *memory, const struct sg_pipeline_sett
 	pipeline->snat_port_max = settings->snat_port_max;
 	pipeline->counters = *settings->counters;
 	pipeline->loads = settings->loads;
+	pipeline->sum_chain = settings->sum_chain;
 	set_timeouts(&pipeline->timeouts, &settings->timeouts);
 	sg_limiter_init(&pipeline->answers, ANSWERS_PER_SECOND, LIMITER_BURST);
 	sg_limiter_init(&pipeline->punts, PUNTS_PER_SECOND, LIMITER_BURST);

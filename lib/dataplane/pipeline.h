@@ -15,6 +15,7 @@
 #include "dataplane/wishes.h"
 #include "flow/snat.h"
 #include "flow/table.h"
+#include "net/checksum.h"
 #include "net/toeplitz.h"
 #include "service/counters.h"
 #include "service/limits.h"
@@ -25,6 +26,11 @@ struct sg_pipeline_port {
 	uint16_t mtu; // bytes of IP packet
 };
 static_assert(sizeof(struct sg_pipeline_port) == 8, "parse compares a MAC as one word");
+
+// Adds bytes of a chain to a checksum's partial sum; `offset` is from `pkt->bytes`. The only thing
+// that a stage asks about what lies behind a packet's first piece.
+typedef uint64_t sg_sum_chain_fn(
+	const struct sg_pkt *pkt, uint64_t sum, uint32_t offset, uint32_t length);
 
 struct sg_pipeline {
 	// What never changes while the worker runs.
@@ -57,6 +63,7 @@ struct sg_pipeline {
 	// What all workers together have on each backend, for lc and wlc: written by control, see
 	// dataplane/loads.h.
 	const struct sg_loads *loads; // NULL with one worker: its own count is exact
+	sg_sum_chain_fn *sum_chain;
 };
 
 struct sg_pipeline_settings {
@@ -71,7 +78,17 @@ struct sg_pipeline_settings {
 	uint32_t max_flows;
 	const struct sg_worker_counters *counters;
 	const struct sg_loads *loads;
+	sg_sum_chain_fn *sum_chain; // NULL: there are no chains
 };
+
+// Adds bytes of a packet to a checksum's partial sum, wherever they lie.
+static inline uint64_t sg_pkt_sum(const struct sg_pipeline *pipeline, const struct sg_pkt *pkt,
+	uint64_t sum, uint32_t offset, uint32_t length)
+{
+	if (__builtin_expect(pkt->contiguous == 0 || offset + length <= pkt->contiguous, 1))
+		return sg_checksum_add(sum, pkt->bytes + offset, length);
+	return pipeline->sum_chain(pkt, sum, offset, length);
+}
 
 // Lays out one worker's pipeline in memory of sg_pipeline_bytes(max_flows), zeroed and 64-byte
 // aligned. Control thread, at start.

@@ -1,12 +1,15 @@
 // rx: takes packets from a port's queue or from the inbox, and describes them to the stages.
 #include "dataplane/worker.h"
 
-#include <rte_ethdev.h>
+#include <string.h>
 
-static uint8_t flags_of(const struct rte_mbuf *mbuf)
+#include <rte_ethdev.h>
+#include <rte_ip.h>
+
+static uint16_t flags_of(const struct rte_mbuf *mbuf)
 {
 	uint64_t offload = mbuf->ol_flags;
-	uint8_t flags = 0;
+	uint16_t flags = 0;
 
 	// A bad checksum is found again in software, where it gets its name.
 	if ((offload & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD)
@@ -18,12 +21,13 @@ static uint8_t flags_of(const struct rte_mbuf *mbuf)
 	return flags;
 }
 
-static void describe(struct sg_pkt *pkt, struct rte_mbuf *mbuf, uint8_t port, uint8_t flags)
+static void describe(struct sg_pkt *pkt, struct rte_mbuf *mbuf, uint8_t port, uint16_t flags)
 {
 	*pkt = (struct sg_pkt){
 		.bytes = rte_pktmbuf_mtod(mbuf, uint8_t *),
 		.buffer = mbuf,
-		.length = rte_pktmbuf_data_len(mbuf),
+		.length = rte_pktmbuf_pkt_len(mbuf),
+		.contiguous = mbuf->nb_segs > 1 ? rte_pktmbuf_data_len(mbuf) : 0,
 		.head = rte_pktmbuf_headroom(mbuf),
 		.room = (uint16_t)(rte_pktmbuf_data_len(mbuf) + rte_pktmbuf_tailroom(mbuf)),
 		.port = port,
@@ -31,12 +35,40 @@ static void describe(struct sg_pkt *pkt, struct rte_mbuf *mbuf, uint8_t port, ui
 	};
 }
 
-// Stages see one piece of memory. Buffers are sized for the port's MTU, so a chain is rare; one
-// that cannot be joined is shorter than its headers say, and parse finds that out.
-static void join_segments(struct rte_mbuf *mbuf)
+// Brings the headers of a chain into its first piece. False when its buffer is too small for that.
+static bool gather_headers(struct rte_mbuf *mbuf)
 {
-	if (mbuf->nb_segs > 1)
-		rte_pktmbuf_linearize(mbuf);
+	uint32_t wanted = RTE_MIN(rte_pktmbuf_pkt_len(mbuf), (uint32_t)SG_PKT_HEADERS);
+
+	while (rte_pktmbuf_data_len(mbuf) < wanted) {
+		struct rte_mbuf *next = mbuf->next;
+		uint32_t n = RTE_MIN(
+			wanted - rte_pktmbuf_data_len(mbuf), (uint32_t)rte_pktmbuf_data_len(next));
+
+		if (n > rte_pktmbuf_tailroom(mbuf))
+			return false;
+		memcpy(rte_pktmbuf_mtod_offset(mbuf, uint8_t *, mbuf->data_len),
+			rte_pktmbuf_mtod(next, uint8_t *), n);
+		mbuf->data_len = (uint16_t)(mbuf->data_len + n);
+		next->data_off = (uint16_t)(next->data_off + n);
+		next->data_len = (uint16_t)(next->data_len - n);
+		if (next->data_len > 0)
+			continue;
+		mbuf->next = next->next;
+		mbuf->nb_segs--;
+		rte_pktmbuf_free_seg(next);
+	}
+	return true;
+}
+
+uint64_t sg_rx_sum_chain(const struct sg_pkt *pkt, uint64_t sum, uint32_t offset, uint32_t length)
+{
+	const struct rte_mbuf *mbuf = pkt->buffer;
+	uint32_t moved = (uint32_t)(pkt->bytes - rte_pktmbuf_mtod(mbuf, uint8_t *));
+	uint16_t of_chain = 0;
+
+	rte_raw_cksum_mbuf(mbuf, moved + offset, length, &of_chain);
+	return sum + of_chain;
 }
 
 unsigned sg_rx_queue_burst(
@@ -46,11 +78,14 @@ unsigned sg_rx_queue_burst(
 	struct rte_mbuf *mbufs[SG_BURST];
 	unsigned n = rte_eth_rx_burst(port->dpdk_id, queue->queue, mbufs, SG_BURST);
 
+	burst->n = 0;
 	for (unsigned i = 0; i < n; i++) {
-		join_segments(mbufs[i]);
-		describe(&burst->pkts[i], mbufs[i], queue->port, flags_of(mbufs[i]));
+		if (mbufs[i]->nb_segs > 1 && !gather_headers(mbufs[i])) {
+			sg_tx_drop(worker, mbufs[i], SG_DROP_NO_BUFFER);
+			continue;
+		}
+		describe(&burst->pkts[burst->n++], mbufs[i], queue->port, flags_of(mbufs[i]));
 	}
-	burst->n = n;
 	if (n > 0)
 		sg_counter_add(&worker->counters->received, n);
 	return n;
@@ -65,7 +100,7 @@ unsigned sg_rx_inbox_burst(struct sg_worker *worker, struct sg_burst *burst)
 	burst->n = 0;
 	for (unsigned i = 0; i < n; i++) {
 		const struct sg_mbuf_meta *meta = sg_mbuf_meta(mbufs[i]);
-		uint8_t flags = flags_of(mbufs[i]);
+		uint16_t flags = flags_of(mbufs[i]);
 
 		if (meta->transmit) {
 			sg_tx_port(worker, meta->port, mbufs[i]);

@@ -94,13 +94,32 @@ static void hand_off(struct sg_worker *worker, const struct sg_pkt *pkt)
 		worker, worker->dataplane->inboxes[pkt->target], pkt->buffer, SG_DROP_HANDOFF_FULL);
 }
 
+// The first piece of a chain has so many bytes now, and all of it `length` of those it had.
+static void cut_chain(struct rte_mbuf *mbuf, uint16_t contiguous, uint32_t length)
+{
+	struct rte_mbuf *last = mbuf;
+	uint32_t left = length;
+
+	mbuf->data_len = contiguous;
+	mbuf->pkt_len = length;
+	for (mbuf->nb_segs = 1; left > last->data_len && last->next; mbuf->nb_segs++) {
+		left -= last->data_len;
+		last = last->next;
+	}
+	last->data_len = (uint16_t)left;
+	rte_pktmbuf_free(last->next);
+	last->next = NULL;
+}
+
 // Stages may have cut padding off, put a header before it, or made another packet of it.
 static void set_length(const struct sg_pkt *pkt)
 {
 	struct rte_mbuf *mbuf = pkt->buffer;
 
 	mbuf->data_off = (uint16_t)(pkt->bytes - (uint8_t *)mbuf->buf_addr);
-	mbuf->data_len = pkt->length;
+	if (__builtin_expect(pkt->contiguous != 0, 0))
+		return cut_chain(mbuf, pkt->contiguous, pkt->length);
+	mbuf->data_len = (uint16_t)pkt->length;
 	mbuf->pkt_len = pkt->length;
 }
 

@@ -57,6 +57,8 @@ void sg_worker_stop(struct sg_worker *worker); // control thread
 unsigned sg_rx_queue_burst(
 	struct sg_worker *worker, const struct sg_rx_queue *queue, struct sg_burst *burst);
 unsigned sg_rx_inbox_burst(struct sg_worker *worker, struct sg_burst *burst);
+// What the stages ask about a chain, see pipeline.h.
+sg_sum_chain_fn sg_rx_sum_chain;
 
 // tx.c: carries the verdicts of a burst out; afterwards no packet of it is ours.
 void sg_tx_burst(
