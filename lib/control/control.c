@@ -169,7 +169,7 @@ static void grant_wishes(struct sg_control *control)
 	for (unsigned i = 0; i < WISHES_PER_TICK; i++) {
 		if (!publisher->next_wish(publisher->dataplane, &wish))
 			return;
-		sg_mirror_use(control->mirror, wish.port, wish.addr4_be);
+		sg_mirror_use(control->mirror, wish.port, &wish.addr);
 	}
 }
 

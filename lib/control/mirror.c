@@ -402,15 +402,14 @@ bool sg_mirror_keep(struct sg_mirror *mirror, const struct sg_addr *addresses, u
 	return mirror->model.changed;
 }
 
-void sg_mirror_use(struct sg_mirror *mirror, unsigned port, uint32_t addr_be)
+void sg_mirror_use(struct sg_mirror *mirror, unsigned port, const struct sg_addr *addr)
 {
-	struct sg_addr addr = sg_addr_from_ipv4(addr_be);
 	struct sg_mirror_hop hop = {.port = (uint8_t)port};
 	uint32_t index;
 
 	if (port >= mirror->model.n_ports)
 		return;
-	hop.addr = sg_mirror_model_next_hop(&mirror->model, port, &addr);
+	hop.addr = sg_mirror_model_next_hop(&mirror->model, port, addr);
 	index = sg_mirror_hops_find(&mirror->model.hops, hop.port, &hop.addr);
 	// Asking for an operator's permanent entry would make it an ordinary one.
 	if (index && mirror->model.hops.hops[index].reachability == SG_MIRROR_FIXED)

@@ -53,4 +53,4 @@ bool sg_mirror_keep(struct sg_mirror *mirror, const struct sg_addr *addresses, u
 
 // A client behind `port` that somebody is about to answer: asks the kernel to resolve it, or the
 // gateway towards it (NTF_USE).
-void sg_mirror_use(struct sg_mirror *mirror, unsigned port, uint32_t addr_be);
+void sg_mirror_use(struct sg_mirror *mirror, unsigned port, const struct sg_addr *addr);

@@ -18,6 +18,13 @@ static void refresh_backend(struct sg_loads *loads, struct sg_pipeline *const *p
 	__atomic_store_n(&loads->view[slot], sum, __ATOMIC_RELAXED);
 }
 
+static void refresh_set(struct sg_loads *loads, struct sg_pipeline *const *pipelines,
+	unsigned n_workers, const struct sg_backend_set *set)
+{
+	for (uint32_t i = 0; i < set->n_backends; i++)
+		refresh_backend(loads, pipelines, n_workers, set->backend_slots[i]);
+}
+
 void sg_loads_refresh(struct sg_loads *loads, struct sg_pipeline *const *pipelines,
 	unsigned n_workers, const struct sg_snapshot *snapshot)
 {
@@ -27,7 +34,7 @@ void sg_loads_refresh(struct sg_loads *loads, struct sg_pipeline *const *pipelin
 		if (!service || (service->scheduler != SG_SCHEDULER_LC &&
 					service->scheduler != SG_SCHEDULER_WLC))
 			continue;
-		for (uint32_t j = 0; j < service->n_backends; j++)
-			refresh_backend(loads, pipelines, n_workers, service->backend_slots[j]);
+		refresh_set(loads, pipelines, n_workers, &service->sets[SG_SET_IPV4]);
+		refresh_set(loads, pipelines, n_workers, &service->sets[SG_SET_IPV6]);
 	}
 }

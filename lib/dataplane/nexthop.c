@@ -40,7 +40,8 @@ static void wish(struct sg_pipeline *pipeline, struct sg_learned_client *client,
 		return;
 	if (client)
 		client->asked_ms = pipeline->now_ms;
-	sg_wishes_put(pipeline->wishes, (struct sg_wish){.addr4_be = addr_be, .port = port});
+	sg_wishes_put(pipeline->wishes,
+		(struct sg_wish){.addr = sg_addr_from_ipv4(addr_be), .port = port});
 }
 
 static bool fits(const struct sg_pipeline *pipeline, uint8_t port, const struct sg_pkt *pkt)

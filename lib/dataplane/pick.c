@@ -5,28 +5,29 @@
 #include "base/random.h"
 #include "dataplane/loads.h"
 
-static uint32_t pick_maglev(const struct sg_snapshot *snapshot, const struct sg_service *service,
+static uint32_t pick_maglev(const struct sg_snapshot *snapshot, const struct sg_backend_set *set,
 	const struct sg_tuple *client)
 {
 	uint64_t hash = sg_hash16_agreed(&snapshot->maglev_key, client);
 
-	return service->table[sg_reduce((uint32_t)(hash >> 32), service->table_size)];
+	return set->table[sg_reduce((uint32_t)(hash >> 32), set->table_size)];
 }
 
 // All that one address sends, whatever its ports: what sh is for.
-static uint32_t pick_by_source(const struct sg_snapshot *snapshot, const struct sg_service *service,
+static uint32_t pick_by_source(const struct sg_snapshot *snapshot, const struct sg_backend_set *set,
 	const struct sg_tuple *client)
 {
 	struct sg_tuple source = {.src_be = client->src_be, .domain = client->domain};
 
-	return pick_maglev(snapshot, service, &source);
+	return pick_maglev(snapshot, set, &source);
 }
 
-// Workers start at different places, or each would send its first flow to the same backend.
-static uint32_t advance(
-	struct sg_pipeline *pipeline, const struct sg_service *service, uint32_t length)
+// Workers start at different places, or each would send its first flow to the same backend. Each
+// family has a place of its own.
+static uint32_t advance(struct sg_pipeline *pipeline, const struct sg_service *service,
+	const struct sg_backend_set *set, uint32_t length)
 {
-	uint32_t *cursor = &pipeline->cursors[service->slot];
+	uint32_t *cursor = &pipeline->cursors[service->slot * SG_SET_COUNT + (set - service->sets)];
 	uint32_t at = (*cursor + pipeline->worker * length / pipeline->n_workers) % length;
 
 	*cursor = *cursor + 1 >= length ? 0 : *cursor + 1;
@@ -50,78 +51,82 @@ static uint64_t score(const struct sg_pipeline *pipeline, uint32_t slot)
 
 // Whether backend `a` has fewer flows for its weight than `b`, counting the one to come.
 static bool is_lighter(const struct sg_pipeline *pipeline, const struct sg_service *service,
-	uint32_t a, uint32_t b)
+	const struct sg_backend_set *set, uint32_t a, uint32_t b)
 {
-	uint64_t flows_a = score(pipeline, service->backend_slots[a]);
-	uint64_t flows_b = score(pipeline, service->backend_slots[b]);
+	uint64_t flows_a = score(pipeline, set->backend_slots[a]);
+	uint64_t flows_b = score(pipeline, set->backend_slots[b]);
 
 	if (service->scheduler == SG_SCHEDULER_LC)
 		return flows_a < flows_b;
-	return (flows_a + 1) * service->weights[b] < (flows_b + 1) * service->weights[a];
+	return (flows_a + 1) * set->weights[b] < (flows_b + 1) * set->weights[a];
 }
 
-static uint32_t pick_lightest(
-	struct sg_pipeline *pipeline, const struct sg_service *service, uint32_t start, uint32_t n)
+static uint32_t pick_lightest(struct sg_pipeline *pipeline, const struct sg_service *service,
+	const struct sg_backend_set *set, uint32_t start)
 {
+	uint32_t n = set->n_backends;
 	uint32_t best = start;
 
 	for (uint32_t i = 1; i < n; i++) {
 		uint32_t candidate = start + i < n ? start + i : start + i - n;
 
-		if (is_lighter(pipeline, service, candidate, best))
+		if (is_lighter(pipeline, service, set, candidate, best))
 			best = candidate;
 	}
 	return best;
 }
 
-static uint32_t sample(struct sg_pipeline *pipeline, const struct sg_service *service)
+static uint32_t sample(struct sg_pipeline *pipeline, const struct sg_service *service,
+	const struct sg_backend_set *set)
 {
 	uint32_t random = (uint32_t)(sg_random_next(&pipeline->random) >> 32);
 
-	if (service->scheduler == SG_SCHEDULER_WLC && service->table)
-		return service->table[sg_reduce(random, service->table_size)];
-	return sg_reduce(random, service->n_backends);
+	if (service->scheduler == SG_SCHEDULER_WLC && set->table)
+		return set->table[sg_reduce(random, set->table_size)];
+	return sg_reduce(random, set->n_backends);
 }
 
-static uint32_t pick_least(struct sg_pipeline *pipeline, const struct sg_service *service)
+static uint32_t pick_least(struct sg_pipeline *pipeline, const struct sg_service *service,
+	const struct sg_backend_set *set)
 {
 	uint32_t limit =
 		pipeline->n_workers == 1 ? SG_PICK_SAMPLE_ABOVE_SINGLE : SG_PICK_SAMPLE_ABOVE;
 	uint32_t a, b;
 
 	// Equal backends take turns: the search starts one further each time.
-	if (service->n_backends <= limit)
-		return pick_lightest(pipeline, service,
-			advance(pipeline, service, service->n_backends), service->n_backends);
-	a = sample(pipeline, service);
-	b = sample(pipeline, service);
-	return is_lighter(pipeline, service, b, a) ? b : a;
+	if (set->n_backends <= limit)
+		return pick_lightest(
+			pipeline, service, set, advance(pipeline, service, set, set->n_backends));
+	a = sample(pipeline, service, set);
+	b = sample(pipeline, service, set);
+	return is_lighter(pipeline, service, set, b, a) ? b : a;
 }
 
 uint32_t sg_pick_backend(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	const struct sg_service *service, const struct sg_tuple *client)
 {
+	const struct sg_backend_set *set = &service->sets[SG_SET_IPV4];
 	uint32_t at;
 
-	if (service->n_backends == 0)
+	if (set->n_backends == 0)
 		return SG_PICK_NONE;
 	switch (service->scheduler) {
 	case SG_SCHEDULER_RR:
-		at = advance(pipeline, service, service->n_backends);
+		at = advance(pipeline, service, set, set->n_backends);
 		break;
 	case SG_SCHEDULER_WRR:
-		at = service->table[advance(pipeline, service, service->table_size)];
+		at = set->table[advance(pipeline, service, set, set->table_size)];
 		break;
 	case SG_SCHEDULER_LC:
 	case SG_SCHEDULER_WLC:
-		at = pick_least(pipeline, service);
+		at = pick_least(pipeline, service, set);
 		break;
 	case SG_SCHEDULER_SH:
-		at = pick_by_source(snapshot, service, client);
+		at = pick_by_source(snapshot, set, client);
 		break;
 	default:
-		at = pick_maglev(snapshot, service, client);
+		at = pick_maglev(snapshot, set, client);
 		break;
 	}
-	return service->backend_slots[at];
+	return set->backend_slots[at];
 }

@@ -35,7 +35,7 @@ size_t sg_pipeline_bytes(uint32_t max_flows)
 {
 	return align(sizeof(struct sg_pipeline)) + align(sizeof(struct sg_wishes)) +
 	       align(SG_MAX_BACKENDS * sizeof(uint32_t)) +
-	       align(SG_MAX_SERVICES * sizeof(uint32_t)) +
+	       align(SG_MAX_SERVICES * SG_SET_COUNT * sizeof(uint32_t)) +
 	       align(SG_LEARNED_ENTRIES * sizeof(struct sg_learned_client)) +
 	       align(sg_flow_table_bytes(max_flows));
 }
@@ -98,7 +98,7 @@ struct sg_pipeline *sg_pipeline_init(void *memory, const struct sg_pipeline_sett
 
 	pipeline->wishes = take(&at, sizeof(*pipeline->wishes));
 	pipeline->backend_flows = take(&at, SG_MAX_BACKENDS * sizeof(uint32_t));
-	pipeline->cursors = take(&at, SG_MAX_SERVICES * sizeof(uint32_t));
+	pipeline->cursors = take(&at, SG_MAX_SERVICES * SG_SET_COUNT * sizeof(uint32_t));
 	pipeline->learned.clients =
 		take(&at, SG_LEARNED_ENTRIES * sizeof(struct sg_learned_client));
 	pipeline->flows = sg_flow_table_init(at, settings->max_flows, &key);

@@ -47,7 +47,7 @@ struct sg_pipeline {
 	struct sg_flow_table *flows;        // control reads it with sg_flow_table_read
 	struct sg_worker_counters counters; // control reads them
 	uint32_t *backend_flows; // [SG_MAX_BACKENDS] live flows of this worker; control reads them
-	uint32_t *cursors;       // [SG_MAX_SERVICES] rr, wrr: where this worker stands
+	uint32_t *cursors; // [SG_MAX_SERVICES * SG_SET_COUNT] rr, wrr: where this worker stands
 	struct sg_learned learned;
 	struct sg_wishes *wishes;  // control reads it
 	struct sg_limiter answers; // RST and ICMP errors that we originate

@@ -24,43 +24,58 @@ static struct sg_service *allocate(unsigned n_usable)
 	struct sg_service *service =
 		calloc(1, sizeof(*service) + n_usable * (sizeof(uint32_t) + sizeof(uint16_t)));
 
-	if (!service)
-		return NULL;
-	service->refs = 1;
-	service->n_backends = (uint16_t)n_usable;
-	service->backend_slots = (uint32_t *)(service + 1);
-	service->weights = (uint16_t *)(service->backend_slots + n_usable);
+	if (service)
+		service->refs = 1;
 	return service;
 }
 
-static void fill_backends(struct sg_service *service, const struct sg_service_spec *spec,
-	const uint32_t *backend_slots)
+static bool is_usable_in(const struct sg_backend_spec *backend, enum sg_family family)
 {
-	uint32_t *slots = (uint32_t *)service->backend_slots;
-	uint16_t *weights = (uint16_t *)service->weights;
-	unsigned n = 0;
+	return backend->address.family == family && sg_backend_spec_is_usable(backend);
+}
+
+// Writes the usable backends of a family to where the arrays of `set` point.
+static void fill_set(struct sg_backend_set *set, const struct sg_service_spec *spec,
+	const uint32_t *backend_slots, enum sg_family family)
+{
+	uint32_t *slots = (uint32_t *)set->backend_slots;
+	uint16_t *weights = (uint16_t *)set->weights;
 
 	for (unsigned i = 0; i < spec->n_backends; i++) {
-		if (!sg_backend_spec_is_usable(&spec->backends[i]))
+		if (!is_usable_in(&spec->backends[i], family))
 			continue;
-		slots[n] = backend_slots[i];
-		weights[n++] = spec->backends[i].weight;
-		service->total_weight += spec->backends[i].weight;
+		slots[set->n_backends] = backend_slots[i];
+		weights[set->n_backends++] = spec->backends[i].weight;
+		set->total_weight += spec->backends[i].weight;
 	}
 }
 
-static int make_maglev(struct sg_service *service, uint64_t seed)
+static void fill_sets(struct sg_service *service, const struct sg_service_spec *spec,
+	const uint32_t *backend_slots, unsigned n_usable)
 {
-	const struct sg_service_spec *spec = service->spec;
+	struct sg_backend_set *set4 = &service->sets[SG_SET_IPV4];
+	struct sg_backend_set *set6 = &service->sets[SG_SET_IPV6];
+
+	set4->backend_slots = (uint32_t *)(service + 1);
+	set4->weights = (uint16_t *)(set4->backend_slots + n_usable);
+	fill_set(set4, spec, backend_slots, SG_FAMILY_IPV4);
+	set6->backend_slots = set4->backend_slots + set4->n_backends;
+	set6->weights = set4->weights + set4->n_backends;
+	fill_set(set6, spec, backend_slots, SG_FAMILY_IPV6);
+}
+
+static int make_maglev(struct sg_backend_set *set, const struct sg_service_spec *spec,
+	enum sg_family family, uint64_t seed)
+{
 	uint32_t size = spec->maglev_table_size;
 	uint16_t *table = malloc(size * sizeof(*table));
-	struct sg_maglev_backend *backends = malloc(service->n_backends * sizeof(*backends));
+	struct sg_maglev_backend *backends = malloc(set->n_backends * sizeof(*backends));
 	unsigned n = 0;
 	int err = -1;
 
 	if (table && backends) {
 		for (unsigned i = 0; i < spec->n_backends; i++)
-			if (sg_backend_spec_is_usable(&spec->backends[i]))
+			if (is_usable_in(&spec->backends[i], family))
 				backends[n++] = (struct sg_maglev_backend){
 					.addr = spec->backends[i].address,
 					.port = spec->backends[i].port,
@@ -68,27 +83,34 @@ static int make_maglev(struct sg_service *service, uint64_t seed)
 		err = sg_maglev_build(backends, n, seed, table, size);
 	}
 	free(backends);
-	service->table = table;
-	service->table_size = size;
+	set->table = table;
+	set->table_size = size;
 	return err;
 }
 
-static int make_table(struct sg_service *service, uint64_t seed)
+static int make_table(struct sg_backend_set *set, const struct sg_service_spec *spec,
+	enum sg_family family, uint64_t seed)
 {
 	uint16_t *sequence;
 
-	if (service->n_backends == 0)
+	if (set->n_backends == 0)
 		return 0;
 	// sh reads the same table, by the client's address alone.
-	if (service->scheduler == SG_SCHEDULER_MAGLEV || service->scheduler == SG_SCHEDULER_SH)
-		return make_maglev(service, seed);
-	if (service->scheduler != SG_SCHEDULER_WRR)
+	if (spec->scheduler == SG_SCHEDULER_MAGLEV || spec->scheduler == SG_SCHEDULER_SH)
+		return make_maglev(set, spec, family, seed);
+	if (spec->scheduler != SG_SCHEDULER_WRR)
 		return 0;
-	if (sg_wrr_build(service->weights, service->n_backends, &sequence, &service->table_size) <
-		0)
+	if (sg_wrr_build(set->weights, set->n_backends, &sequence, &set->table_size) < 0)
 		return -1;
-	service->table = sequence;
+	set->table = sequence;
 	return 0;
+}
+
+static int make_tables(struct sg_service *service, uint64_t seed)
+{
+	if (make_table(&service->sets[SG_SET_IPV4], service->spec, SG_FAMILY_IPV4, seed) < 0)
+		return -1;
+	return make_table(&service->sets[SG_SET_IPV6], service->spec, SG_FAMILY_IPV6, seed);
 }
 
 static bool allow_equal(const struct sg_service_spec *a, const struct sg_service_spec *b)
@@ -112,6 +134,7 @@ static int make_allow(struct sg_service *service, const struct sg_service *previ
 		return 0;
 	if (previous && allow_equal(previous->spec, spec)) {
 		service->allow4 = sg_trie_ref(previous->allow4);
+		service->allow6 = sg_trie_ref(previous->allow6);
 		return 0;
 	}
 	entries = malloc((spec->n_allow + 1) * sizeof(*entries));
@@ -120,14 +143,16 @@ static int make_allow(struct sg_service *service, const struct sg_service *previ
 	for (unsigned i = 0; i < spec->n_allow; i++)
 		entries[i] = (struct sg_trie_entry){.prefix = spec->allow[i], .value = 1};
 	service->allow4 = sg_trie_create(entries, spec->n_allow, SG_FAMILY_IPV4);
+	service->allow6 = sg_trie_create(entries, spec->n_allow, SG_FAMILY_IPV6);
 	free(entries);
-	return service->allow4 ? 0 : -1;
+	return service->allow4 && service->allow6 ? 0 : -1;
 }
 
 struct sg_service *sg_service_compile(struct sg_service_spec *spec, uint32_t slot,
 	const uint32_t *backend_slots, uint64_t seed, const struct sg_service *previous)
 {
-	struct sg_service *service = allocate(count_usable(spec));
+	unsigned n_usable = count_usable(spec);
+	struct sg_service *service = allocate(n_usable);
 
 	if (!service)
 		return NULL;
@@ -142,9 +167,11 @@ struct sg_service *sg_service_compile(struct sg_service_spec *spec, uint32_t slo
 	for (unsigned i = 0; i < spec->n_vips; i++)
 		if (spec->vips[i].family == SG_FAMILY_IPV4)
 			service->vip4_be = sg_addr_ipv4_be(&spec->vips[i]);
+		else
+			memcpy(service->vip6, spec->vips[i].bytes, sizeof(service->vip6));
 	service->spec = sg_service_spec_ref(spec);
-	fill_backends(service, spec, backend_slots);
-	if (make_table(service, seed) < 0 || make_allow(service, previous) < 0) {
+	fill_sets(service, spec, backend_slots, n_usable);
+	if (make_tables(service, seed) < 0 || make_allow(service, previous) < 0) {
 		sg_service_unref(service);
 		return NULL;
 	}
@@ -161,8 +188,10 @@ void sg_service_unref(struct sg_service *service)
 {
 	if (!service || --service->refs > 0)
 		return;
-	free((void *)service->table);
+	for (unsigned i = 0; i < SG_SET_COUNT; i++)
+		free((void *)service->sets[i].table);
 	sg_trie_unref(service->allow4);
+	sg_trie_unref(service->allow6);
 	sg_service_spec_unref(service->spec);
 	free(service);
 }

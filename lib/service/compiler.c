@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/compile_indexes.h"
 #include "service/compile_service.h"
 #include "service/compiler_plan.h"
 #include "service/snapshot_build.h"
@@ -127,133 +128,6 @@ static int build_visits(struct sg_snapshot *snapshot, const struct sg_plan *plan
 	return 0;
 }
 
-static int build_vips(struct sg_snapshot *snapshot, const struct sg_plan *plan)
-{
-	snapshot->vips4 = sg_index_create(plan->n_holdings);
-	if (!snapshot->vips4)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < plan->n_holdings; i++) {
-		const struct sg_holding *holding = &plan->holdings[i];
-		const struct sg_service *service = snapshot->services[holding->slot];
-
-		if (!holding->deleted && service->vip4_be != 0)
-			sg_index_put(snapshot->vips4,
-				SG_VIP_KEY(service->vip4_be, service->port_be, service->protocol),
-				holding->slot);
-	}
-	return 0;
-}
-
-static void add_address(struct sg_index *addresses, uint32_t addr_be, uint32_t bits)
-{
-	uint32_t before = sg_index_find(addresses, addr_be);
-
-	sg_index_put(addresses, addr_be, before == SG_INDEX_NONE ? bits : before | bits);
-}
-
-static int build_addresses(struct sg_snapshot *snapshot, const struct sg_plan *plan)
-{
-	const struct sg_settings *settings = plan->compiler->settings;
-
-	snapshot->addresses4 = sg_index_create(plan->n_holdings + settings->n_snat_addresses);
-	if (!snapshot->addresses4)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < plan->n_holdings; i++) {
-		const struct sg_holding *holding = &plan->holdings[i];
-		const struct sg_service *service = snapshot->services[holding->slot];
-		uint32_t addr_be = service ? service->vip4_be : 0;
-		bool announced = holding->spec->announce == SG_ANNOUNCE_ALWAYS;
-
-		if (addr_be != 0 && (!holding->deleted || holding->draining))
-			add_address(snapshot->addresses4, addr_be,
-				SG_ADDRESS_VIP | (announced ? SG_ADDRESS_ANNOUNCE : 0));
-	}
-	for (unsigned i = 0; i < settings->n_snat_addresses; i++)
-		if (settings->snat_addresses[i].family == SG_FAMILY_IPV4)
-			add_address(snapshot->addresses4,
-				sg_addr_ipv4_be(&settings->snat_addresses[i]),
-				SG_ADDRESS_SNAT | SG_ADDRESS_ANNOUNCE);
-	return 0;
-}
-
-// Where answers of dnat services' backends belong. A backend that is only finishing gives way to
-// one that is served.
-static void enter_dnat_page(struct sg_snapshot *snapshot, uint32_t number, bool leaving)
-{
-	for (uint32_t at = 0; at < SG_BACKENDS_PER_PAGE; at++) {
-		const struct sg_backend *backend = &snapshot->pages[number]->backends[at];
-		const struct sg_service *service;
-
-		if (backend->life == SG_BACKEND_FREE || backend->life == SG_BACKEND_DEAD ||
-			(backend->life == SG_BACKEND_REMOVED) != leaving || backend->addr4_be == 0)
-			continue;
-		service = snapshot->services[backend->service_slot];
-		if (service && service->forward == SG_FORWARD_DNAT)
-			sg_index_put(snapshot->dnat4,
-				SG_VIP_KEY(backend->addr4_be, backend->port_be, service->protocol),
-				number * SG_BACKENDS_PER_PAGE + at);
-	}
-}
-
-static bool has_dnat(const struct sg_plan *plan)
-{
-	for (uint32_t i = 0; i < plan->n_holdings; i++)
-		if (plan->holdings[i].spec->forward == SG_FORWARD_DNAT)
-			return true;
-	return false;
-}
-
-static int build_dnat(struct sg_snapshot *snapshot, const struct sg_plan *plan)
-{
-	uint32_t n_keys = has_dnat(plan) ? plan->compiler->backend_slots.n_ever : 0;
-
-	snapshot->dnat4 = sg_index_create(n_keys);
-	if (!snapshot->dnat4)
-		return -ENOMEM;
-	for (uint32_t number = 0; n_keys > 0 && number < snapshot->n_pages; number++)
-		if (snapshot->pages[number])
-			enter_dnat_page(snapshot, number, true);
-	for (uint32_t number = 0; n_keys > 0 && number < snapshot->n_pages; number++)
-		if (snapshot->pages[number])
-			enter_dnat_page(snapshot, number, false);
-	return 0;
-}
-
-// Whether a service that is, or was, in mode dnat is among what changes.
-static bool dnat_changes(const struct sg_snapshot *previous, const struct sg_plan *plan)
-{
-	for (uint32_t i = 0; i < plan->n_visits; i++) {
-		const struct sg_visit *visit = &plan->visits[i];
-		const struct sg_service *before = visit->slot < previous->n_service_slots
-							  ? previous->services[visit->slot]
-							  : NULL;
-
-		if ((visit->spec && visit->spec->forward == SG_FORWARD_DNAT) ||
-			(before && before->forward == SG_FORWARD_DNAT))
-			return true;
-	}
-	return false;
-}
-
-static int build_indexes(struct sg_snapshot *snapshot, const struct sg_plan *plan)
-{
-	const struct sg_snapshot *previous = plan->compiler->current;
-
-	if (previous && !plan->vips_changed)
-		snapshot->vips4 = sg_index_ref(previous->vips4);
-	else if (build_vips(snapshot, plan) < 0)
-		return -ENOMEM;
-	if (previous && !plan->addresses_changed)
-		snapshot->addresses4 = sg_index_ref(previous->addresses4);
-	else if (build_addresses(snapshot, plan) < 0)
-		return -ENOMEM;
-	if (previous && !dnat_changes(previous, plan))
-		snapshot->dnat4 = sg_index_ref(previous->dnat4);
-	else if (build_dnat(snapshot, plan) < 0)
-		return -ENOMEM;
-	return 0;
-}
-
 // The snapshot that the plan asks for, or NULL without memory.
 static struct sg_snapshot *build(const struct sg_plan *plan, struct sg_routes *routes)
 {
@@ -269,7 +143,7 @@ static struct sg_snapshot *build(const struct sg_plan *plan, struct sg_routes *r
 	snapshot->routes = sg_routes_ref(routes);
 	snapshot->maglev_key = (struct sg_hash_key){{compiler->settings->maglev_seed, 0}};
 	snapshot->unserved = compiler->settings->unserved;
-	if (build_visits(snapshot, plan) < 0 || build_indexes(snapshot, plan) < 0)
+	if (build_visits(snapshot, plan) < 0 || sg_compile_indexes(snapshot, plan) < 0)
 		goto fail;
 	if (previous && previous->routes != routes && sg_snapshot_route_backends(snapshot) < 0)
 		goto fail;

@@ -4,9 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-// The smallest power of two that leaves at least half of the entries empty, so that every miss
-// ends.
-static uint32_t entries_for(uint32_t n_keys)
+uint32_t sg_index_entries_for(uint32_t n_keys)
 {
 	uint64_t n = 2;
 
@@ -17,7 +15,7 @@ static uint32_t entries_for(uint32_t n_keys)
 
 struct sg_index *sg_index_create(uint32_t n_keys)
 {
-	uint32_t n = entries_for(n_keys);
+	uint32_t n = sg_index_entries_for(n_keys);
 	struct sg_index *index = n ? malloc(sizeof(*index)) : NULL;
 
 	if (!index)

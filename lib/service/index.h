@@ -33,6 +33,9 @@ void sg_index_unref(struct sg_index *index); // NULL is fine
 // bug.
 void sg_index_put(struct sg_index *index, uint64_t key, uint32_t value);
 
+// How many entries leave at least half of them empty, so that every miss ends; 0: too many keys.
+uint32_t sg_index_entries_for(uint32_t n_keys);
+
 static inline uint32_t sg_index_find(const struct sg_index *index, uint64_t key)
 {
 	uint32_t at = (uint32_t)sg_mix64(key) & index->mask;

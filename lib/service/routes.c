@@ -16,7 +16,9 @@ struct sg_routes *sg_routes_create_empty(void)
 	routes->ipv4 = sg_trie_create(NULL, 0, SG_FAMILY_IPV4);
 	routes->ipv6 = sg_trie_create(NULL, 0, SG_FAMILY_IPV6);
 	routes->neighbours4 = sg_index_create(0);
-	if (!routes->hops || !routes->ipv4 || !routes->ipv6 || !routes->neighbours4) {
+	routes->neighbours6 = sg_index6_create(0);
+	if (!routes->hops || !routes->ipv4 || !routes->ipv6 || !routes->neighbours4 ||
+		!routes->neighbours6) {
 		sg_routes_unref(routes);
 		return NULL;
 	}
@@ -34,6 +36,7 @@ void sg_routes_unref(struct sg_routes *routes)
 	if (!routes || --routes->refs > 0)
 		return;
 	sg_index_unref(routes->neighbours4);
+	sg_index6_unref(routes->neighbours6);
 	sg_trie_unref(routes->ipv4);
 	sg_trie_unref(routes->ipv6);
 	free(routes->hops);

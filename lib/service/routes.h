@@ -10,7 +10,8 @@
 #include <assert.h>
 #include <stdint.h>
 
-#include "service/index.h"
+#include "net/addr.h"
+#include "service/index6.h"
 #include "service/limits.h"
 #include "service/trie.h"
 
@@ -48,12 +49,13 @@ struct sg_routes {
 	uint16_t generation; // never 0
 	uint16_t n_hops;     // hops[0] is SG_HOP_NONE
 	struct sg_hop *hops;
-	struct sg_trie *ipv4;         // values: SG_ROUTE_VALUE
-	struct sg_trie *ipv6;         // the kernel's own addresses only: nothing is forwarded there
-	struct sg_index *neighbours4; // SG_NEIGHBOUR_KEY -> hop
-	// An IPv4 address that the kernel has on each port's twin, for answers in our own name; 0:
-	// none.
+	struct sg_trie *ipv4, *ipv6;   // values: SG_ROUTE_VALUE
+	struct sg_index *neighbours4;  // SG_NEIGHBOUR_KEY -> hop
+	struct sg_index6 *neighbours6; // (address, port) -> hop
+	// An address that the kernel has on each port's twin, for answers in our own name; 0, ::
+	// none. The IPv6 one is global.
 	uint32_t port_addr4_be[SG_MAX_PORTS];
+	uint8_t port_addr6[SG_MAX_PORTS][16];
 };
 
 // What the trie holds: kind << 24 | port << 16 | hop. An on-link route has hop 0: the neighbour is
@@ -63,7 +65,7 @@ struct sg_routes {
 
 // What a worker asks control for: that the kernel resolve a neighbour which it is about to answer.
 struct sg_wish {
-	uint32_t addr4_be;
+	struct sg_addr addr;
 	uint8_t port;
 };
 
@@ -72,18 +74,23 @@ struct sg_routes *sg_routes_create_empty(void);
 struct sg_routes *sg_routes_ref(struct sg_routes *routes);
 void sg_routes_unref(struct sg_routes *routes); // NULL is fine
 
+// A route's answer of what the trie says; an on-link one has no hop yet.
+static inline struct sg_route_answer sg_route_answer_of(uint32_t trie_value)
+{
+	if (trie_value == SG_TRIE_NONE)
+		return (struct sg_route_answer){.kind = SG_ROUTE_NONE};
+	return (struct sg_route_answer){.kind = (uint8_t)(trie_value >> 24),
+		.port = (uint8_t)(trie_value >> 16),
+		.hop = (uint16_t)trie_value};
+}
+
 // Any thread that holds the snapshot. At most four dependent reads and one hash probe.
 static inline struct sg_route_answer sg_routes_find4(
 	const struct sg_routes *routes, uint32_t addr_be)
 {
-	uint32_t value = sg_trie_find(routes->ipv4, &addr_be);
-	struct sg_route_answer answer = {.kind = (uint8_t)(value >> 24),
-		.port = (uint8_t)(value >> 16),
-		.hop = (uint16_t)value};
+	struct sg_route_answer answer = sg_route_answer_of(sg_trie_find(routes->ipv4, &addr_be));
 	uint32_t hop;
 
-	if (value == SG_TRIE_NONE)
-		return (struct sg_route_answer){.kind = SG_ROUTE_NONE};
 	if (answer.kind != SG_ROUTE_ON_LINK)
 		return answer;
 	hop = sg_index_find(routes->neighbours4, SG_NEIGHBOUR_KEY(answer.port, addr_be));
@@ -94,11 +101,35 @@ static inline struct sg_route_answer sg_routes_find4(
 	return answer;
 }
 
+// The same for IPv6; at most sixteen dependent reads. Link-local addresses have no route: they mean
+// nothing without a port.
+static inline struct sg_route_answer sg_routes_find6(
+	const struct sg_routes *routes, const uint8_t addr[16])
+{
+	struct sg_route_answer answer = sg_route_answer_of(sg_trie_find(routes->ipv6, addr));
+	uint32_t hop;
+
+	if (answer.kind != SG_ROUTE_ON_LINK)
+		return answer;
+	hop = sg_index6_find(routes->neighbours6, addr, answer.port);
+	if (hop != SG_INDEX_NONE) {
+		answer.kind = SG_ROUTE_HOP;
+		answer.hop = (uint16_t)hop;
+	}
+	return answer;
+}
+
 // Whether no router lies on the way: what dsr needs, which leaves the destination address as it is.
 static inline bool sg_routes_is_on_link4(const struct sg_routes *routes, uint32_t addr_be)
 {
-	uint32_t value = sg_trie_find(routes->ipv4, &addr_be);
+	uint8_t kind = sg_route_answer_of(sg_trie_find(routes->ipv4, &addr_be)).kind;
 
-	return value != SG_TRIE_NONE &&
-	       (value >> 24 == SG_ROUTE_ON_LINK || value >> 24 == SG_ROUTE_LOCAL);
+	return kind == SG_ROUTE_ON_LINK || kind == SG_ROUTE_LOCAL;
+}
+
+static inline bool sg_routes_is_on_link6(const struct sg_routes *routes, const uint8_t addr[16])
+{
+	uint8_t kind = sg_route_answer_of(sg_trie_find(routes->ipv6, addr)).kind;
+
+	return kind == SG_ROUTE_ON_LINK || kind == SG_ROUTE_LOCAL;
 }

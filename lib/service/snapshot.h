@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "service/index.h"
+#include "service/index6.h"
 #include "service/routes.h"
 #include "service/settings.h"
 #include "service/state.h"
@@ -52,6 +53,25 @@ struct sg_backend_page {
 	_Alignas(64) struct sg_backend backends[SG_BACKENDS_PER_PAGE];
 };
 
+// The usable backends of one family: active, with a weight above 0. A client is only ever given one
+// of its own family.
+struct sg_backend_set {
+	uint32_t n_backends;
+	uint32_t table_size;
+	uint32_t total_weight;
+	const uint32_t *backend_slots; // [n_backends], in the order of address and port
+	const uint16_t *weights;       // [n_backends]
+	// maglev, sh: each entry is an index into backend_slots. wrr: the sequence to walk.
+	// Otherwise NULL.
+	const uint16_t *table;
+};
+
+enum sg_set {
+	SG_SET_IPV4,
+	SG_SET_IPV6,
+	SG_SET_COUNT,
+};
+
 // A compiled service. Shared by all snapshots in which it is the same.
 struct sg_service {
 	unsigned refs; // control thread only
@@ -61,19 +81,13 @@ struct sg_service {
 	uint8_t forward;   // enum sg_forward
 	uint8_t affinity;
 	uint16_t port_be;
-	uint16_t n_backends; // usable: active with a weight above 0
-	uint32_t vip4_be;    // 0: none
-	uint32_t affinity_timeout_s;
-	const uint32_t *backend_slots; // [n_backends], in the order of address and port
-	const uint16_t *weights;       // [n_backends]
-	// maglev, sh: each entry is an index into backend_slots. wrr: the sequence to walk.
-	// Otherwise NULL.
-	const uint16_t *table;
-	uint32_t table_size;
-	uint32_t total_weight;
-	struct sg_trie *allow4; // NULL: everyone
 	bool allow_everyone;
-	struct sg_service_spec *spec; // a reference: the name for people, never read by a worker
+	uint32_t vip4_be; // 0: none
+	uint32_t affinity_timeout_s;
+	struct sg_backend_set sets[SG_SET_COUNT];
+	uint8_t vip6[16];                // ::: none
+	struct sg_trie *allow4, *allow6; // NULL when everyone is allowed
+	struct sg_service_spec *spec;    // a reference: the name for people, never read by a worker
 };
 
 // Whether any worker can tell from the packet alone to which backend a flow goes, and the packet is
@@ -92,12 +106,17 @@ static inline bool sg_service_is_stateless(const struct sg_service *service)
 
 #define SG_VIP_KEY(addr_be, port_be, protocol) \
 	((uint64_t)(addr_be) << 32 | (uint64_t)(port_be) << 16 | (protocol))
+// The same beside an IPv6 address.
+#define SG_VIP6_REST(port_be, protocol) ((uint32_t)(port_be) << 16 | (protocol))
 
 struct sg_snapshot {
 	uint64_t generation;
 	struct sg_index *vips4;       // SG_VIP_KEY -> service slot
 	struct sg_index *addresses4;  // address -> SG_ADDRESS_ bits
 	struct sg_index *dnat4;       // SG_VIP_KEY of a dnat service's backend -> backend slot
+	struct sg_index6 *vips6;      // (VIP, SG_VIP6_REST) -> service slot
+	struct sg_index6 *addresses6; // (address, 0) -> SG_ADDRESS_ bits
+	struct sg_index6 *dnat6;      // (backend, SG_VIP6_REST) -> backend slot
 	struct sg_service **services; // by slot; NULL where free
 	uint32_t n_service_slots;
 	struct sg_backend_page **pages; // by slot / SG_BACKENDS_PER_PAGE; NULL where free
@@ -129,10 +148,26 @@ static inline const struct sg_service *sg_snapshot_find_service4(
 	return slot == SG_INDEX_NONE ? NULL : snapshot->services[slot];
 }
 
+static inline const struct sg_service *sg_snapshot_find_service6(const struct sg_snapshot *snapshot,
+	const uint8_t addr[16], uint16_t port_be, uint8_t protocol)
+{
+	uint32_t slot = sg_index6_find(snapshot->vips6, addr, SG_VIP6_REST(port_be, protocol));
+
+	return slot == SG_INDEX_NONE ? NULL : snapshot->services[slot];
+}
+
 // SG_ADDRESS_ bits of an address; 0 when it is not ours.
 static inline uint32_t sg_snapshot_address4(const struct sg_snapshot *snapshot, uint32_t addr_be)
 {
 	uint32_t bits = sg_index_find(snapshot->addresses4, addr_be);
+
+	return bits == SG_INDEX_NONE ? 0 : bits;
+}
+
+static inline uint32_t sg_snapshot_address6(
+	const struct sg_snapshot *snapshot, const uint8_t addr[16])
+{
+	uint32_t bits = sg_index6_find(snapshot->addresses6, addr, 0);
 
 	return bits == SG_INDEX_NONE ? 0 : bits;
 }

@@ -62,6 +62,9 @@ void sg_snapshot_free(struct sg_snapshot *snapshot)
 	sg_index_unref(snapshot->vips4);
 	sg_index_unref(snapshot->addresses4);
 	sg_index_unref(snapshot->dnat4);
+	sg_index6_unref(snapshot->vips6);
+	sg_index6_unref(snapshot->addresses6);
+	sg_index6_unref(snapshot->dnat6);
 	sg_routes_unref(snapshot->routes);
 	free(snapshot->services);
 	free(snapshot->pages);
@@ -119,6 +122,8 @@ void sg_snapshot_route_backend(const struct sg_snapshot *snapshot, struct sg_bac
 
 	if (backend->addr.family == SG_FAMILY_IPV4)
 		answer = sg_routes_find4(snapshot->routes, backend->addr4_be);
+	else if (backend->addr.family == SG_FAMILY_IPV6)
+		answer = sg_routes_find6(snapshot->routes, backend->addr.bytes);
 	backend->route_kind = answer.kind;
 	backend->route_port = answer.port;
 	backend->hop = answer.hop;

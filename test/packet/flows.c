@@ -398,7 +398,7 @@ void a_neighbour_nobody_resolved_is_answered_where_it_spoke(void **unused)
 	}
 	// The kernel is asked, once.
 	assert_true(sg_wishes_take(rig.pipelines[0]->wishes, &wish));
-	assert_int_equal(wish.addr4_be, addr_be("198.51.100.8"));
+	assert_int_equal(sg_addr_ipv4_be(&wish.addr), addr_be("198.51.100.8"));
 	assert_false(sg_wishes_take(rig.pipelines[0]->wishes, &wish));
 
 	// While the kernel asks, and gets no answer, the client is still answered; then where the

@@ -291,11 +291,12 @@ static void a_client_is_resolved_when_used(void **at_lab)
 {
 	struct lab *lab = *at_lab;
 	struct expected_mac expected = {"10.0.0.50", {2, 0xdd, 0, 0, 0, 1}};
+	struct sg_addr addr = sg_addr_from_ipv4(inet_addr("10.0.0.50"));
 
 	memcpy(lab->answer_mac, expected.mac, 6);
 	lab->answered_be = inet_addr("10.0.0.50");
 	assert_int_equal(find(lab, "10.0.0.50").kind, SG_ROUTE_ON_LINK);
-	sg_mirror_use(lab->mirror, 0, inet_addr("10.0.0.50"));
+	sg_mirror_use(lab->mirror, 0, &addr);
 	wait_until(lab, has_mac, &expected);
 }
 

@@ -198,12 +198,14 @@ static void a_service_is_compiled_whole(void **unused)
 	assert_non_null(service);
 	assert_ptr_equal(service->spec, spec);
 	assert_int_equal(service->slot, sg_compiler_find_service_slot(rig.compiler, "web"));
-	assert_int_equal(service->n_backends, 2);
-	assert_int_equal(service->total_weight, 8);
-	assert_int_equal(service->backend_slots[0], slot_of(&rig, "web", "10.0.0.1"));
-	assert_int_equal(service->backend_slots[1], slot_of(&rig, "web", "10.0.0.3"));
-	assert_int_equal(service->weights[1], 5);
-	assert_int_equal(service->table_size, 251);
+	assert_int_equal(service->sets[SG_SET_IPV4].n_backends, 2);
+	assert_int_equal(service->sets[SG_SET_IPV4].total_weight, 8);
+	assert_int_equal(
+		service->sets[SG_SET_IPV4].backend_slots[0], slot_of(&rig, "web", "10.0.0.1"));
+	assert_int_equal(
+		service->sets[SG_SET_IPV4].backend_slots[1], slot_of(&rig, "web", "10.0.0.3"));
+	assert_int_equal(service->sets[SG_SET_IPV4].weights[1], 5);
+	assert_int_equal(service->sets[SG_SET_IPV4].table_size, 251);
 	assert_false(service->allow_everyone);
 	assert_int_equal(sg_trie_find(service->allow4, addr_of("198.51.100.9").bytes), 1);
 	assert_int_equal(
@@ -232,10 +234,12 @@ static void each_scheduler_gets_its_table(void **unused)
 		compile(&rig);
 		service = service_at(&rig, "192.0.2.10", 80);
 		assert_int_equal(service->scheduler, scheduler);
-		assert_int_equal(service->table_size, scheduler == SG_SCHEDULER_MAGLEV ? 251
-						      : scheduler == SG_SCHEDULER_WRR  ? 3
-										       : 0);
-		assert_int_equal(service->table != NULL, service->table_size > 0);
+		assert_int_equal(service->sets[SG_SET_IPV4].table_size,
+			scheduler == SG_SCHEDULER_MAGLEV ? 251
+			: scheduler == SG_SCHEDULER_WRR  ? 3
+							 : 0);
+		assert_int_equal(service->sets[SG_SET_IPV4].table != NULL,
+			service->sets[SG_SET_IPV4].table_size > 0);
 	}
 	teardown(&rig);
 }
@@ -374,7 +378,7 @@ static void a_removed_backend_drains_dies_and_rests(void **unused)
 	compile(&rig);
 	assert_int_equal(life_of(&rig, slot), SG_BACKEND_REMOVED);
 	assert_int_equal(slot_of(&rig, "web", "10.0.0.2"), UINT32_MAX);
-	assert_int_equal(service_at(&rig, "192.0.2.10", 80)->n_backends, 1);
+	assert_int_equal(service_at(&rig, "192.0.2.10", 80)->sets[SG_SET_IPV4].n_backends, 1);
 	assert_int_equal(sg_compiler_next_deadline_ms(rig.compiler), rig.now_ms + DRAIN_MS);
 
 	rig.now_ms += DRAIN_MS - 1;

@@ -359,13 +359,13 @@ static void check_maglev(const struct sg_service *service)
 			backends[n++] = (struct sg_maglev_backend){
 				.addr = spec->address, .port = spec->port, .weight = spec->weight};
 	}
-	assert_int_equal(service->n_backends, n);
+	assert_int_equal(service->sets[SG_SET_IPV4].n_backends, n);
 	if (n == 0) {
-		assert_null(service->table);
+		assert_null(service->sets[SG_SET_IPV4].table);
 		return;
 	}
 	assert_int_equal(sg_maglev_build(backends, n, 0, table, 251), 0);
-	assert_memory_equal(service->table, table, sizeof(table));
+	assert_memory_equal(service->sets[SG_SET_IPV4].table, table, sizeof(table));
 }
 
 static void check_service(const struct world *world, unsigned number)
@@ -390,12 +390,12 @@ static void check_service(const struct world *world, unsigned number)
 	for (unsigned i = 0; i < spec->n_backends; i++) {
 		if (spec->backends[i].weight == 0 || spec->backends[i].draining)
 			continue;
-		assert_int_equal(service->backend_slots[n],
+		assert_int_equal(service->sets[SG_SET_IPV4].backend_slots[n],
 			sg_compiler_find_backend_slot(
 				world->compiler, spec->name, &spec->backends[i].address, 80));
-		assert_int_equal(service->weights[n++], spec->backends[i].weight);
+		assert_int_equal(service->sets[SG_SET_IPV4].weights[n++], spec->backends[i].weight);
 	}
-	assert_int_equal(service->n_backends, n);
+	assert_int_equal(service->sets[SG_SET_IPV4].n_backends, n);
 	if (spec->scheduler == SG_SCHEDULER_MAGLEV)
 		check_maglev(service);
 }
