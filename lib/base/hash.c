@@ -69,6 +69,11 @@ void sg_hash16_bulk_portable(
 		ret_hashes[i] = sg_siphash(key, at + 16 * i, 16);
 }
 
+uint64_t sg_hash32_portable(const struct sg_hash_key *key, const void *bytes32)
+{
+	return sg_siphash(key, bytes32, 32);
+}
+
 #if defined(__x86_64__)
 
 int sg_hash16_has_aes(void)
@@ -96,7 +101,39 @@ __attribute__((target("aes,sse4.1"))) void sg_hash16_bulk_aes(
 	}
 }
 
+// Halves that differ come out of three rounds with a given difference at a probability of 2^-54 at
+// most (nine active S-boxes), so two pairs cannot be made to meet where the halves are joined. Two
+// more rounds spread what is then cut to 64 bits. The halves' rounds are keyed differently, or
+// swapping them would change nothing.
+__attribute__((target("aes,sse4.1"))) uint64_t sg_hash32_aes(
+	const struct sg_hash_key *key, const void *bytes32)
+{
+	const __m128i k0 = _mm_load_si128((const __m128i *)key);
+	const __m128i k1 = _mm_xor_si128(
+		k0, _mm_set_epi64x(0x452821e638d01377, (long long)0xbe5466cf34e90c6c));
+	const __m128i k2 = _mm_xor_si128(
+		k0, _mm_set_epi64x((long long)0xa4093822299f31d0, 0x082efa98ec4e6c89));
+	__m128i x = _mm_xor_si128(_mm_loadu_si128(bytes32), k1);
+	__m128i y = _mm_xor_si128(_mm_loadu_si128((const __m128i *)bytes32 + 1), k2);
+
+	x = _mm_aesenc_si128(x, k0);
+	y = _mm_aesenc_si128(y, k1);
+	x = _mm_aesenc_si128(x, k2);
+	y = _mm_aesenc_si128(y, k0);
+	x = _mm_aesenc_si128(x, k1);
+	y = _mm_aesenc_si128(y, k2);
+	x = _mm_xor_si128(x, y);
+	x = _mm_aesenc_si128(x, k0);
+	x = _mm_aesenc_si128(x, k1);
+	return (uint64_t)_mm_cvtsi128_si64(x);
+}
+
 #else
+
+uint64_t sg_hash32_aes(const struct sg_hash_key *key, const void *bytes32)
+{
+	return sg_hash32_portable(key, bytes32);
+}
 
 int sg_hash16_has_aes(void)
 {

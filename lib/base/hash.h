@@ -28,6 +28,12 @@ sg_hash16_bulk_fn sg_hash16_bulk_aes;      // only where sg_hash16_has_aes()
 int sg_hash16_has_aes(void);
 sg_hash16_bulk_fn *sg_hash16_bulk_best(void); // what this CPU does fastest
 
+// sg_hash32: 32 bytes (of any alignment) to 64 bits, for the fingerprints of IPv6 address pairs.
+// Whoever chooses both halves must not find two inputs of one value without the key: each half goes
+// through rounds of its own before they meet.
+uint64_t sg_hash32_portable(const struct sg_hash_key *key, const void *bytes32); // SipHash-1-3
+uint64_t sg_hash32_aes(const struct sg_hash_key *key, const void *bytes32);      // see has_aes
+
 uint64_t sg_siphash(const struct sg_hash_key *key, const void *bytes, size_t length);
 
 // 16 bytes to 64 bits, the same on every machine, at a tenth of SipHash's cost: a keyed

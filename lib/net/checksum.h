@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "net/tuple.h"
+
 // Adds `length` bytes to a partial sum. An odd last byte counts as the first of a pair.
 uint64_t sg_checksum_add(uint64_t sum, const void *bytes, size_t length);
 
@@ -30,6 +32,15 @@ static inline uint64_t sg_checksum_pseudo4(
 	uint32_t src_be, uint32_t dst_be, uint8_t proto, uint16_t l4_length)
 {
 	return (uint64_t)src_be + dst_be + ((uint32_t)proto << 8) + __builtin_bswap16(l4_length);
+}
+
+// The pseudo header of TCP, UDP and ICMPv6 over IPv6: the pair's addresses may lie anywhere. A
+// length above 65,535 does not occur: jumbograms are refused.
+static inline uint64_t sg_checksum_pseudo6(
+	const struct sg_pair6 *pair, uint8_t proto, uint16_t l4_length)
+{
+	return sg_checksum_add(
+		((uint32_t)proto << 8) + __builtin_bswap16(l4_length), pair, sizeof(*pair));
 }
 
 // What a change of words adds to a header's sum, in the form that sg_checksum_apply takes: the sum

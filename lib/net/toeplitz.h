@@ -39,10 +39,27 @@ static inline uint32_t sg_toeplitz_tuple4(
 	return sg_toeplitz_hash(toeplitz, tuple, 12);
 }
 
+// The same of an IPv6 packet: the tuple has its ports, and the pair its addresses.
+static inline uint32_t sg_toeplitz_tuple6(const struct sg_toeplitz *toeplitz,
+	const struct sg_pair6 *pair, const struct sg_tuple *tuple)
+{
+	uint8_t bytes[36];
+
+	memcpy(bytes, pair, 32);
+	memcpy(bytes + 32, &tuple->sport_be, 4);
+	return sg_toeplitz_hash(toeplitz, bytes, sizeof(bytes));
+}
+
 // What a destination port alone adds to an IPv4 tuple's hash (positions 10 and 11).
 static inline uint32_t sg_toeplitz_dport4(const struct sg_toeplitz *toeplitz, uint16_t port)
 {
 	return toeplitz->table[10][port >> 8] ^ toeplitz->table[11][port & 0xff];
+}
+
+// And to an IPv6 tuple's (positions 34 and 35).
+static inline uint32_t sg_toeplitz_dport6(const struct sg_toeplitz *toeplitz, uint16_t port)
+{
+	return toeplitz->table[34][port >> 8] ^ toeplitz->table[35][port & 0xff];
 }
 
 // Which worker a flow belongs to: home(tuple) = reta[toeplitz(tuple) & 127]. The same key and the
@@ -60,4 +77,10 @@ void sg_home_init(
 static inline unsigned sg_home_of_tuple4(const struct sg_home *home, const struct sg_tuple *tuple)
 {
 	return home->reta[sg_toeplitz_tuple4(&home->toeplitz, tuple) & SG_HOME_MASK];
+}
+
+static inline unsigned sg_home_of_tuple6(
+	const struct sg_home *home, const struct sg_pair6 *pair, const struct sg_tuple *tuple)
+{
+	return home->reta[sg_toeplitz_tuple6(&home->toeplitz, pair, tuple) & SG_HOME_MASK];
 }

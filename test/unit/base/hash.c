@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -73,6 +74,93 @@ static void aes_avalanches(void **unused)
 	avalanches(sg_hash16_bulk_aes);
 }
 
+typedef uint64_t hash32_fn(const struct sg_hash_key *key, const void *bytes32);
+
+static void hash32_avalanches(hash32_fn *hash)
+{
+	enum {
+		ROUNDS = 200
+	};
+	unsigned changed[64] = {0};
+	uint64_t random = 43;
+
+	for (int round = 0; round < ROUNDS; round++) {
+		uint64_t input[4];
+		uint64_t before;
+
+		for (int i = 0; i < 4; i++)
+			input[i] = sg_random_next(&random);
+		before = hash(&key, input);
+		for (int bit = 0; bit < 256; bit++) {
+			uint64_t after;
+
+			input[bit / 64] ^= UINT64_C(1) << (bit % 64);
+			after = hash(&key, input);
+			input[bit / 64] ^= UINT64_C(1) << (bit % 64);
+			for (int out = 0; out < 64; out++)
+				changed[out] += (before ^ after) >> out & 1;
+		}
+	}
+	for (int out = 0; out < 64; out++)
+		assert_in_range(changed[out], ROUNDS * 256 * 48 / 100, ROUNDS * 256 * 52 / 100);
+}
+
+static int compare_hashes(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+// Pairs as networks have them: addresses that differ in a few low bits, on both sides, and with the
+// sides exchanged. No two of a million pairs share a fingerprint, nor more halves of one than
+// chance allows (128 expected).
+static void hash32_tells_pairs_apart(hash32_fn *hash)
+{
+	enum {
+		SIDE = 1000
+	};
+	uint64_t *hashes = malloc(sizeof(hashes[0]) * SIDE * SIDE);
+	unsigned n = 0, halves = 0;
+
+	assert_non_null(hashes);
+	for (unsigned a = 0; a < SIDE; a++) {
+		for (unsigned b = 0; b < SIDE; b++) {
+			uint8_t pair[32] = {0x20, 0x01, 0x0d,
+				0xb8, [16] = 0x20, [17] = 0x01, [18] = 0x0d, [19] = 0xb8};
+
+			pair[14] = (uint8_t)(a >> 8);
+			pair[15] = (uint8_t)a;
+			pair[30] = (uint8_t)(b >> 8);
+			pair[31] = (uint8_t)b;
+			hashes[n++] = hash(&key, pair);
+		}
+	}
+	qsort(hashes, n, sizeof(hashes[0]), compare_hashes);
+	for (unsigned i = 1; i < n; i++) {
+		assert_true(hashes[i] != hashes[i - 1]);
+		halves += hashes[i] >> 32 == hashes[i - 1] >> 32;
+	}
+	assert_in_range(halves, 60, 220);
+	free(hashes);
+}
+
+static void portable_fingerprints_are_well_spread(void **unused)
+{
+	(void)unused;
+	hash32_avalanches(sg_hash32_portable);
+	hash32_tells_pairs_apart(sg_hash32_portable);
+}
+
+static void aes_fingerprints_are_well_spread(void **unused)
+{
+	(void)unused;
+	if (!sg_hash16_has_aes())
+		skip();
+	hash32_avalanches(sg_hash32_aes);
+	hash32_tells_pairs_apart(sg_hash32_aes);
+}
+
 static void agreed_bulk(
 	const struct sg_hash_key *with, const void *keys16, unsigned n, uint64_t *ret_hashes)
 {
@@ -94,12 +182,16 @@ static void another_key_gives_other_hashes(void **unused)
 {
 	const struct sg_hash_key other = {{1, 2}};
 	_Alignas(16) uint64_t input[2] = {3, 4};
+	const uint64_t two[4] = {3, 4, 5, 6};
 	uint64_t a, b;
 
 	(void)unused;
 	sg_hash16_bulk_best()(&key, input, 1, &a);
 	sg_hash16_bulk_best()(&other, input, 1, &b);
 	assert_true(a != b);
+	assert_true(sg_hash32_portable(&key, two) != sg_hash32_portable(&other, two));
+	if (sg_hash16_has_aes())
+		assert_true(sg_hash32_aes(&key, two) != sg_hash32_aes(&other, two));
 }
 
 int main(void)
@@ -108,6 +200,8 @@ int main(void)
 		cmocka_unit_test(siphash_matches_known_values),
 		cmocka_unit_test(portable_avalanches),
 		cmocka_unit_test(aes_avalanches),
+		cmocka_unit_test(portable_fingerprints_are_well_spread),
+		cmocka_unit_test(aes_fingerprints_are_well_spread),
 		cmocka_unit_test(the_agreed_hash_stays_as_it_is),
 		cmocka_unit_test(another_key_gives_other_hashes),
 	};

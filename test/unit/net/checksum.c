@@ -52,11 +52,31 @@ static void an_odd_byte_counts_as_the_first_of_a_pair(void **unused)
 		sg_checksum_fold(sg_checksum_add(0, even, 4)));
 }
 
+// A UDP datagram from 2001:db8::1 to 2001:db8::2, port 1 to port 2, with the four bytes "abcd":
+// summed by hand over the pseudo header as RFC 8200, 8.1 draws it, field by field.
+static void the_pseudo_header_of_ipv6_is_as_drawn(void **unused)
+{
+	static const uint8_t drawn[] = {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
+		0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 12, 0, 0, 0,
+		17};
+	static const uint8_t udp[] = {0, 1, 0, 2, 0, 12, 0, 0, 'a', 'b', 'c', 'd'};
+	struct sg_pair6 pair;
+
+	(void)unused;
+	memcpy(&pair, drawn, sizeof(pair));
+	assert_int_equal(sg_checksum_fold(sg_checksum_pseudo6(&pair, 17, 12)),
+		sg_checksum_fold(sg_checksum_add(0, drawn, sizeof(drawn))));
+	assert_int_equal(sg_checksum_finish(sg_checksum_add(
+				 sg_checksum_pseudo6(&pair, 17, 12), udp, sizeof(udp))),
+		__builtin_bswap16(0xdf97));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(matches_the_rfc_example),
 		cmocka_unit_test(incremental_equals_recomputed),
+		cmocka_unit_test(the_pseudo_header_of_ipv6_is_as_drawn),
 		cmocka_unit_test(an_odd_byte_counts_as_the_first_of_a_pair),
 	};
 
