@@ -73,4 +73,5 @@ run_fn run_request; // one request of the method of that name
 run_fn run_apply;
 run_fn run_export;
 run_fn run_help;
+run_fn run_import;
 run_fn run_stats;

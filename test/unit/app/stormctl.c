@@ -252,7 +252,7 @@ static void each_verb_has_help_with_its_usage_and_an_example(void **state)
 
 		snprintf(command, sizeof(command), "-s nowhere %s --help", verb);
 		snprintf(usage, sizeof(usage), "\nstormctl %s", verb);
-		snprintf(example, sizeof(example), "For example:\n\n    stormctl");
+		snprintf(example, sizeof(example), "For example:\n\n    ");
 		expect(rig, command, 0, usage, "");
 		expect(rig, command, 0, example, "");
 		snprintf(command, sizeof(command), "help %s", verb);
@@ -332,6 +332,36 @@ static void an_export_is_what_apply_takes(void **state)
 	json_decref(object);
 }
 
+// In the fixture's world: backends in 10.0.0.0/8, SNAT addresses.
+static void rules_of_ipvs_are_imported(void **state)
+{
+	struct rig *rig = *state;
+
+	expect(rig,
+		"--version; printf '%s\n' '-A -t 192.0.2.20:80 -s wlc -p 60' "
+		"'-a -t 192.0.2.20:80 -r 10.0.0.20:8080 -m -w 2' '-A -f 1 -s rr' > rules",
+		0, "", "");
+	expect(rig, "import ipvsadm -f rules", 1, "",
+		"rules:3: a service by firewall mark has no counterpart");
+	assert_string_equal(rig->out, "");
+	expect(rig, "import ipvsadm -f rules", 1, "", "nothing is imported");
+	expect(rig, "import ipvsadm --skip <rules >imported", 0, "", "-:3: a service by");
+	expect(rig, "apply -f imported --owner lvs --dry-run", 0, "would add 1 services", "");
+	expect(rig, "import ipvsadm --skip --owner lvs --apply --dry-run <rules", 0,
+		"would add 1 services", "");
+	expect(rig, "service show tcp-192.0.2.20-80", 1, "", "no service is named");
+	expect(rig, "import ipvsadm --skip --owner lvs --apply --masquerade-all <rules", 0,
+		"1 services added", "");
+	expect(rig, "service show tcp-192.0.2.20-80", 0, "snat", "");
+	expect(rig, "import ipvsadm --skip --owner lvs --apply -f rules -o json", 0,
+		"\"changed\": 1", "");
+	expect(rig, "service show tcp-192.0.2.20-80", 0, "dnat", "");
+	expect(rig, "import ipvsadm -f missing", 1, "", "missing: No such file or directory");
+	expect(rig, "import ipvsadm -f .", 1, "", "Is a directory");
+	expect(rig, "import ipvsadm --dry-run </dev/null", 2, "", "give both");
+	expect(rig, "import", 2, "", "stormctl import ipvsadm");
+}
+
 static void a_bad_file_is_refused_before_anything_is_sent(void **state)
 {
 	struct rig *rig = *state;
@@ -367,6 +397,7 @@ int main(void)
 		WITH_RIG(an_answer_that_cannot_be_written_is_noticed),
 		WITH_RIG(json_is_for_programs),
 		WITH_RIG(an_export_is_what_apply_takes),
+		WITH_RIG(rules_of_ipvs_are_imported),
 		WITH_RIG(a_bad_file_is_refused_before_anything_is_sent),
 		WITH_RIG(watching_ends_when_nobody_reads),
 	};
