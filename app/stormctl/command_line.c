@@ -175,6 +175,10 @@ static json_t *value_to_json(const struct option_row *row, const char *text)
 		if (strcmp(text, "everyone") == 0)
 			return json_null();
 		return strcmp(text, "nobody") == 0 ? json_array() : split(text);
+	case OPTION_DENY:
+		if (strcmp(text, "everyone") == 0)
+			return split("0.0.0.0/0,::/0");
+		return strcmp(text, "nobody") == 0 ? json_array() : split(text);
 	default:
 		return json_string(text);
 	}

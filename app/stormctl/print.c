@@ -78,7 +78,7 @@ void print_services(const json_t *result)
 void print_service(const json_t *result)
 {
 	static const char *const members[] = {"name", "owner", "vip", "protocol", "port",
-		"scheduler", "forward", "allow", "affinity", "affinity_timeout", "announce",
+		"scheduler", "forward", "allow", "deny", "affinity", "affinity_timeout", "announce",
 		"maglev_table_size", NULL};
 	struct table table;
 	size_t i;

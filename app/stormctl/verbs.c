@@ -3,8 +3,8 @@
 
 #include <stddef.h>
 
-#define SERVICE_OPTIONS                                                              \
-	"scheduler", "forward", "allow", "affinity", "affinity-timeout", "announce", \
+#define SERVICE_OPTIONS                                                                      \
+	"scheduler", "forward", "allow", "deny", "affinity", "affinity-timeout", "announce", \
 		"maglev-table-size"
 
 // clang-format off
@@ -26,6 +26,7 @@ const struct option_row option_rows[] = {
 	{"scheduler", 0, OPTION_TEXT, "S", "maglev (default), rr, wrr, lc, wlc or sh"},
 	{"forward", 0, OPTION_TEXT, "F", "snat (default), dnat, dsr or ipip"},
 	{"allow", 0, OPTION_ALLOW, "P,P,...", "source prefixes that may connect, or everyone (default), or nobody"},
+	{"deny", 0, OPTION_DENY, "P,P,...", "source prefixes that may not, whatever --allow says, or nobody (default)"},
 	{"affinity", 0, OPTION_TEXT, "none|client-ip", "whether a client stays with its backend"},
 	{"affinity-timeout", 0, OPTION_NUMBER, "S", "for how many seconds it does (default 10800)"},
 	{"announce", 0, OPTION_TEXT, "always|kernel|never", "when workers answer ARP for the VIP"},

@@ -14,6 +14,7 @@ enum option_kind {
 	OPTION_NUMBER, // an integer
 	OPTION_VIP,    // a string, or an array of what stands between commas
 	OPTION_ALLOW,  // an array; "everyone" is null, "nobody" an empty one
+	OPTION_DENY,   // an array; "everyone" is all addresses, "nobody" an empty one
 	OPTION_OURS,   // for stormctl itself: no member of the request
 };
 

@@ -98,17 +98,29 @@ int sg_config_read_prefixes(const config_setting_t *setting, unsigned max,
 
 static int add_allow(void *context, const struct sg_prefix *prefix)
 {
-	return sg_service_spec_add_allow(context, prefix);
+	return sg_policy_spec_add_allow(context, prefix);
 }
 
-static int read_allow(const struct sg_config_key *key, const config_setting_t *setting, void *field,
-	struct sg_error *error)
+int sg_config_read_allow(const struct sg_config_key *key, const config_setting_t *setting,
+	void *field, struct sg_error *error)
 {
-	struct sg_service_spec *spec = field;
+	struct sg_policy_spec *spec = field;
 
 	(void)key;
 	spec->allow_everyone = false;
 	return sg_config_read_prefixes(setting, SG_MAX_SERVICE_PREFIXES, add_allow, spec, error);
+}
+
+static int add_deny(void *context, const struct sg_prefix *prefix)
+{
+	return sg_policy_spec_add_deny(context, prefix);
+}
+
+int sg_config_read_deny(const struct sg_config_key *key, const config_setting_t *setting,
+	void *field, struct sg_error *error)
+{
+	(void)key;
+	return sg_config_read_prefixes(setting, SG_MAX_SERVICE_PREFIXES, add_deny, field, error);
 }
 
 // Only looks at the shape. Backends are read when the rest of the block is known, because their
@@ -141,7 +153,8 @@ const struct sg_config_key sg_config_service_keys[] = {
 	SG_CONFIG_KEY("port", sg_config_read_u16, SPEC(port), .min = 1, .max = 65535, .required = true),
 	SG_CONFIG_KEY("scheduler", sg_config_read_choice, SPEC(scheduler), .words = sg_words_scheduler),
 	SG_CONFIG_KEY("forward", sg_config_read_choice, SPEC(forward), .words = sg_words_forward),
-	SG_CONFIG_KEY("allow", read_allow),
+	SG_CONFIG_KEY("allow", sg_config_read_allow, SPEC(policy)),
+	SG_CONFIG_KEY("deny", sg_config_read_deny, SPEC(policy)),
 	SG_CONFIG_KEY("affinity", sg_config_read_choice, SPEC(affinity), .words = sg_words_affinity),
 	SG_CONFIG_KEY("affinity_timeout", sg_config_read_seconds, SPEC(affinity_timeout_s), .max = 604800),
 	SG_CONFIG_KEY("announce", sg_config_read_choice, SPEC(announce), .words = sg_words_announce),

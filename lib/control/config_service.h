@@ -14,6 +14,10 @@ sg_config_read_fn sg_config_read_services;
 
 extern const struct sg_config_key sg_config_service_keys[];
 
+// Readers whose field is a `struct sg_policy_spec`.
+sg_config_read_fn sg_config_read_allow;
+sg_config_read_fn sg_config_read_deny;
+
 // Reads an array or list of prefixes and calls `add` for each; shared with backend_cidrs. Errors:
 // -EINVAL, or what `add` says.
 int sg_config_read_prefixes(const config_setting_t *setting, unsigned max,

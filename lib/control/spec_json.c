@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "control/json_reader.h"
+#include "control/policy_json.h"
 
 static int refuse_memory(struct sg_error *error)
 {
@@ -49,34 +50,6 @@ static int read_protocol(const struct sg_json_member *member, const json_t *valu
 	return 0;
 }
 
-static int read_allow(const struct sg_json_member *member, const json_t *value, void *field,
-	const char *where, struct sg_error *error)
-{
-	struct sg_service_spec *spec = field;
-
-	spec->n_allow = 0;
-	spec->allow_everyone = json_is_null(value);
-	if (!json_is_array(value) && !json_is_null(value))
-		return sg_json_refuse(where, member->name, error,
-			"must be an array of prefixes, not %s", sg_json_kind(value));
-	if (json_array_size(value) > SG_MAX_SERVICE_PREFIXES)
-		return sg_json_refuse(where, member->name, error,
-			"has %zu prefixes, at most %d are possible", json_array_size(value),
-			SG_MAX_SERVICE_PREFIXES);
-	for (size_t i = 0; i < json_array_size(value); i++) {
-		const char *text = json_string_value(json_array_get(value, i));
-		struct sg_prefix prefix;
-
-		if (!text || sg_prefix_parse(text, &prefix, NULL) < 0)
-			return sg_json_refuse(where, member->name, error,
-				"must hold prefixes such as 10.0.0.0/8 without host bits, not %.60s",
-				text ? text : sg_json_kind(json_array_get(value, i)));
-		if (sg_service_spec_add_allow(spec, &prefix) < 0)
-			return refuse_memory(error);
-	}
-	return 0;
-}
-
 // Only looks at the shape: backends are read when the rest is known, because their port defaults to
 // the service's.
 static int check_backends(const struct sg_json_member *member, const json_t *value, void *field,
@@ -111,7 +84,8 @@ static const struct sg_json_member service_members[] = {
 	SG_JSON_MEMBER("port", sg_json_read_u16, SPEC(port), .min = 1, .max = 65535, .required = true),
 	SG_JSON_MEMBER("scheduler", sg_json_read_choice, SPEC(scheduler), .words = sg_words_scheduler),
 	SG_JSON_MEMBER("forward", sg_json_read_choice, SPEC(forward), .words = sg_words_forward),
-	SG_JSON_MEMBER("allow", read_allow),
+	SG_JSON_MEMBER("allow", sg_json_read_allow, SPEC(policy)),
+	SG_JSON_MEMBER("deny", sg_json_read_deny, SPEC(policy)),
 	SG_JSON_MEMBER("affinity", sg_json_read_choice, SPEC(affinity), .words = sg_words_affinity),
 	SG_JSON_MEMBER("affinity_timeout", sg_json_read_seconds, SPEC(affinity_timeout_s), .max = 604800),
 	SG_JSON_MEMBER("announce", sg_json_read_choice, SPEC(announce), .words = sg_words_announce),
@@ -200,16 +174,6 @@ static json_t *vips_to_json(const struct sg_service_spec *spec)
 		"[o, o]", address_to_json(&spec->vips[0]), address_to_json(&spec->vips[1]));
 }
 
-static json_t *allow_to_json(const struct sg_service_spec *spec)
-{
-	json_t *array = json_array();
-	char text[SG_PREFIX_TEXT_BYTES];
-
-	for (unsigned i = 0; i < spec->n_allow; i++)
-		json_array_append_new(array, json_string(sg_prefix_format(&spec->allow[i], text)));
-	return array;
-}
-
 json_t *sg_spec_to_json(const struct sg_service_spec *spec)
 {
 	json_t *backends = json_array();
@@ -221,8 +185,8 @@ json_t *sg_spec_to_json(const struct sg_service_spec *spec)
 		vips_to_json(spec), "protocol", sg_protocol_name(spec->protocol), "port",
 		spec->port, "scheduler", sg_scheduler_name(spec->scheduler), "forward",
 		sg_forward_name(spec->forward));
-	if (object && !spec->allow_everyone)
-		json_object_set_new(object, "allow", allow_to_json(spec));
+	if (object)
+		sg_policy_add_json(object, &spec->policy);
 	if (!object || json_object_update_new(object,
 			       json_pack("{s:s, s:i, s:s, s:i, s:o}", "affinity",
 				       sg_affinity_name(spec->affinity), "affinity_timeout",

@@ -5,11 +5,14 @@
 #include "dataplane/answer.h"
 #include "net/headers.h"
 
-static bool is_allowed(const struct sg_service *service, const struct sg_tuple *tuple)
+// Why the source may not start a flow, or SG_DROP_NONE.
+static enum sg_drop judge_source(const struct sg_policy *policy, const struct sg_tuple *tuple)
 {
-	if (service->allow_everyone)
-		return true;
-	return service->allow4 && sg_trie_find(service->allow4, &tuple->src_be) != SG_TRIE_NONE;
+	static const uint8_t drops[] = {[SG_POLICY_ALLOWED] = SG_DROP_NONE,
+		[SG_POLICY_NOT_ALLOWED] = SG_DROP_NOT_ALLOWED,
+		[SG_POLICY_DENIED] = SG_DROP_DENIED};
+
+	return policy ? (enum sg_drop)drops[sg_policy_judge4(policy, tuple->src_be)] : SG_DROP_NONE;
 }
 
 static bool starts_connection(const struct sg_pkt *pkt)
@@ -39,6 +42,7 @@ static void admit(struct sg_pipeline *pipeline, const struct sg_snapshot *snapsh
 {
 	const struct sg_service *service =
 		sg_snapshot_find_service4(snapshot, tuple->dst_be, tuple->dport_be, tuple->proto);
+	enum sg_drop refused;
 
 	if (!service) {
 		if (!(sg_snapshot_address4(snapshot, tuple->dst_be) & SG_ADDRESS_VIP))
@@ -47,9 +51,10 @@ static void admit(struct sg_pipeline *pipeline, const struct sg_snapshot *snapsh
 			return sg_answer_refusal(pipeline, pkt, SG_DROP_UNSERVED_PORT);
 		return sg_pkt_drop(pkt, SG_DROP_UNSERVED_PORT);
 	}
-	if (!is_allowed(service, tuple)) {
+	refused = judge_source(service->policy, tuple);
+	if (refused) {
 		count_service_drop(pipeline, service);
-		return sg_pkt_drop(pkt, SG_DROP_NOT_ALLOWED);
+		return sg_pkt_drop(pkt, refused);
 	}
 	if (tuple->proto == SG_PROTO_TCP && !starts_connection(pkt)) {
 		if (sg_service_is_stateless(service)) {

@@ -1,4 +1,4 @@
-// Compiles one service: its usable backends, its scheduler's table, its allow trie. See
+// Compiles one service: its usable backends, its scheduler's table, its policy. See
 // compile_service.h.
 #include "service/compile_service.h"
 
@@ -113,39 +113,17 @@ static int make_tables(struct sg_service *service, uint64_t seed)
 	return make_table(&service->sets[SG_SET_IPV6], service->spec, SG_FAMILY_IPV6, seed);
 }
 
-static bool allow_equal(const struct sg_service_spec *a, const struct sg_service_spec *b)
+static int make_policy(struct sg_service *service, const struct sg_service *previous)
 {
-	if (a->allow_everyone != b->allow_everyone || a->n_allow != b->n_allow)
-		return false;
-	for (unsigned i = 0; i < a->n_allow; i++)
-		if (a->allow[i].length != b->allow[i].length ||
-			!sg_addr_equal(&a->allow[i].addr, &b->allow[i].addr))
-			return false;
-	return true;
-}
+	const struct sg_policy_spec *spec = &service->spec->policy;
 
-static int make_allow(struct sg_service *service, const struct sg_service *previous)
-{
-	const struct sg_service_spec *spec = service->spec;
-	struct sg_trie_entry *entries;
-
-	service->allow_everyone = spec->allow_everyone;
-	if (spec->allow_everyone)
+	if (sg_policy_spec_is_open(spec))
 		return 0;
-	if (previous && allow_equal(previous->spec, spec)) {
-		service->allow4 = sg_trie_ref(previous->allow4);
-		service->allow6 = sg_trie_ref(previous->allow6);
-		return 0;
-	}
-	entries = malloc((spec->n_allow + 1) * sizeof(*entries));
-	if (!entries)
-		return -1;
-	for (unsigned i = 0; i < spec->n_allow; i++)
-		entries[i] = (struct sg_trie_entry){.prefix = spec->allow[i], .value = 1};
-	service->allow4 = sg_trie_create(entries, spec->n_allow, SG_FAMILY_IPV4);
-	service->allow6 = sg_trie_create(entries, spec->n_allow, SG_FAMILY_IPV6);
-	free(entries);
-	return service->allow4 && service->allow6 ? 0 : -1;
+	if (previous && sg_policy_spec_same_prefixes(&previous->spec->policy, spec))
+		service->policy = sg_policy_ref(previous->policy);
+	else
+		service->policy = sg_policy_compile(spec);
+	return service->policy ? 0 : -1;
 }
 
 struct sg_service *sg_service_compile(struct sg_service_spec *spec, uint32_t slot,
@@ -171,7 +149,7 @@ struct sg_service *sg_service_compile(struct sg_service_spec *spec, uint32_t slo
 			memcpy(service->vip6, spec->vips[i].bytes, sizeof(service->vip6));
 	service->spec = sg_service_spec_ref(spec);
 	fill_sets(service, spec, backend_slots, n_usable);
-	if (make_tables(service, seed) < 0 || make_allow(service, previous) < 0) {
+	if (make_tables(service, seed) < 0 || make_policy(service, previous) < 0) {
 		sg_service_unref(service);
 		return NULL;
 	}
@@ -190,8 +168,7 @@ void sg_service_unref(struct sg_service *service)
 		return;
 	for (unsigned i = 0; i < SG_SET_COUNT; i++)
 		free((void *)service->sets[i].table);
-	sg_trie_unref(service->allow4);
-	sg_trie_unref(service->allow6);
+	sg_policy_unref(service->policy);
 	sg_service_spec_unref(service->spec);
 	free(service);
 }

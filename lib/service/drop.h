@@ -1,5 +1,6 @@
-// Every way to lose a packet, by name. This list is the only place where one is declared: the enum, the names
-// in JSON and tables, and what they mean to an operator all derive from it. Each has a row in test/packet.
+// Every way to lose a packet, by name. This list is the only place where one is declared: the enum,
+// the names in JSON and tables, and what they mean to an operator all derive from it. Each has a
+// row in test/packet.
 //
 // The meaning says what happened and, where there is something to do, what to do about it.
 #pragma once
@@ -29,7 +30,8 @@
 	/* admit: may it start a flow */                                                           \
 	X(UNSERVED_PORT, "unserved_port", "to a VIP, but no service is declared for this protocol and port") \
 	X(UNSERVED_PROTOCOL, "unserved_protocol", "to a VIP or SNAT address with a protocol that is not served") \
-	X(NOT_ALLOWED, "not_allowed", "the source is in none of the service's allow prefixes")     \
+	X(NOT_ALLOWED, "not_allowed", "the source is in none of the allow prefixes")               \
+	X(DENIED, "denied", "the source is in one of the deny prefixes")                           \
 	X(NO_FLOW, "no_flow",                                                                      \
 		"TCP that starts no connection and belongs to none (idle longer than its timeout?)") \
 	X(REPLY_NO_FLOW, "reply_no_flow", "to a SNAT address, but it answers no flow that is known") \

@@ -81,13 +81,12 @@ struct sg_service {
 	uint8_t forward;   // enum sg_forward
 	uint8_t affinity;
 	uint16_t port_be;
-	bool allow_everyone;
 	uint32_t vip4_be; // 0: none
 	uint32_t affinity_timeout_s;
 	struct sg_backend_set sets[SG_SET_COUNT];
-	uint8_t vip6[16];                // ::: none
-	struct sg_trie *allow4, *allow6; // NULL when everyone is allowed
-	struct sg_service_spec *spec;    // a reference: the name for people, never read by a worker
+	uint8_t vip6[16];             // ::: none
+	struct sg_policy *policy;     // NULL: everyone may
+	struct sg_service_spec *spec; // a reference: the name for people, never read by a worker
 };
 
 // Whether any worker can tell from the packet alone to which backend a flow goes, and the packet is

@@ -95,7 +95,7 @@ struct sg_service_spec *sg_service_spec_create(const char *name, const char *own
 	spec->protocol = SG_PROTO_TCP;
 	spec->affinity_timeout_s = SG_DEFAULT_AFFINITY_TIMEOUT_S;
 	spec->maglev_table_size = SG_DEFAULT_MAGLEV_TABLE_SIZE;
-	spec->allow_everyone = true;
+	sg_policy_spec_init(&spec->policy);
 	return spec;
 }
 
@@ -116,9 +116,9 @@ struct sg_service_spec *sg_service_spec_clone(const struct sg_service_spec *spec
 	if (!clone)
 		return NULL;
 	clone->refs = 1;
-	clone->allow = copy_array(spec->allow, spec->n_allow * sizeof(spec->allow[0]));
 	clone->backends = copy_array(spec->backends, spec->n_backends * sizeof(spec->backends[0]));
-	if ((spec->n_allow > 0 && !clone->allow) || (spec->n_backends > 0 && !clone->backends)) {
+	if (sg_policy_spec_clone(&clone->policy, &spec->policy) < 0 ||
+		(spec->n_backends > 0 && !clone->backends)) {
 		sg_service_spec_unref(clone);
 		return NULL;
 	}
@@ -135,7 +135,7 @@ void sg_service_spec_unref(struct sg_service_spec *spec)
 {
 	if (!spec || --spec->refs > 0)
 		return;
-	free(spec->allow);
+	sg_policy_spec_fini(&spec->policy);
 	free(spec->backends);
 	free(spec);
 }
@@ -206,18 +206,6 @@ int sg_service_spec_remove_backend(
 	return 0;
 }
 
-int sg_service_spec_add_allow(struct sg_service_spec *spec, const struct sg_prefix *prefix)
-{
-	struct sg_prefix *allow = realloc(spec->allow, (spec->n_allow + 1) * sizeof(allow[0]));
-
-	if (!allow)
-		return -ENOMEM;
-	allow[spec->n_allow++] = *prefix;
-	spec->allow = allow;
-	spec->allow_everyone = false;
-	return 0;
-}
-
 static bool backends_equal(const struct sg_service_spec *a, const struct sg_service_spec *b)
 {
 	if (a->n_backends != b->n_backends)
@@ -229,17 +217,6 @@ static bool backends_equal(const struct sg_service_spec *a, const struct sg_serv
 			x->weight != y->weight || x->draining != y->draining)
 			return false;
 	}
-	return true;
-}
-
-static bool allow_equal(const struct sg_service_spec *a, const struct sg_service_spec *b)
-{
-	if (a->allow_everyone != b->allow_everyone || a->n_allow != b->n_allow)
-		return false;
-	for (unsigned i = 0; i < a->n_allow; i++)
-		if (!sg_addr_equal(&a->allow[i].addr, &b->allow[i].addr) ||
-			a->allow[i].length != b->allow[i].length)
-			return false;
 	return true;
 }
 
@@ -261,8 +238,8 @@ bool sg_service_spec_equal(const struct sg_service_spec *a, const struct sg_serv
 		       a->scheduler == b->scheduler && a->forward == b->forward &&
 		       a->affinity == b->affinity && a->announce == b->announce &&
 		       a->affinity_timeout_s == b->affinity_timeout_s &&
-		       a->maglev_table_size == b->maglev_table_size && allow_equal(a, b) &&
-		       backends_equal(a, b));
+		       a->maglev_table_size == b->maglev_table_size &&
+		       sg_policy_spec_equal(&a->policy, &b->policy) && backends_equal(a, b));
 }
 
 void sg_state_init(struct sg_state *state)

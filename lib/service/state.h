@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "net/addr.h"
 #include "service/limits.h"
+#include "service/policy.h"
 
 enum sg_scheduler {
 	SG_SCHEDULER_MAGLEV,
@@ -83,9 +84,7 @@ struct sg_service_spec {
 	enum sg_announce announce;
 	uint32_t affinity_timeout_s; // 0: SG_DEFAULT_AFFINITY_TIMEOUT_S
 	uint32_t maglev_table_size;
-	bool allow_everyone; // `allow` absent
-	struct sg_prefix *allow;
-	unsigned n_allow;
+	struct sg_policy_spec policy;     // its own; the state has one for all
 	struct sg_backend_spec *backends; // sorted by address, then port
 	unsigned n_backends;
 	int line;
@@ -109,7 +108,6 @@ struct sg_backend_spec *sg_service_spec_find_backend(
 // Returns 0 or -ENOENT.
 int sg_service_spec_remove_backend(
 	struct sg_service_spec *spec, const struct sg_addr *address, uint16_t port);
-int sg_service_spec_add_allow(struct sg_service_spec *spec, const struct sg_prefix *prefix);
 bool sg_service_spec_equal(const struct sg_service_spec *a, const struct sg_service_spec *b);
 
 struct sg_state {

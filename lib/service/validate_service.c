@@ -76,10 +76,14 @@ static int check_numbers(struct sg_service_check *check, const struct sg_service
 		return sg_error_set_at(check->error, -EINVAL, spec->line,
 			"service '%s': affinity_timeout is %u seconds; a year, %d, is the most",
 			spec->name, spec->affinity_timeout_s, MAX_AFFINITY_TIMEOUT_S);
-	if (spec->n_allow > SG_MAX_SERVICE_PREFIXES)
+	if (spec->policy.n_allow > SG_MAX_SERVICE_PREFIXES)
 		return sg_error_set_at(check->error, -EINVAL, spec->line,
 			"service '%s' has %u allow prefixes; %d are the most", spec->name,
-			spec->n_allow, SG_MAX_SERVICE_PREFIXES);
+			spec->policy.n_allow, SG_MAX_SERVICE_PREFIXES);
+	if (spec->policy.n_deny > SG_MAX_SERVICE_PREFIXES)
+		return sg_error_set_at(check->error, -EINVAL, spec->line,
+			"service '%s' has %u deny prefixes; %d are the most", spec->name,
+			spec->policy.n_deny, SG_MAX_SERVICE_PREFIXES);
 	if (spec->n_backends > SG_MAX_SERVICE_BACKENDS)
 		return sg_error_set_at(check->error, -EINVAL, spec->line,
 			"service '%s' has %u backends; %d are the most", spec->name,

@@ -147,6 +147,8 @@ static const struct row rows[] = {
 	{"UDP to a TCP service's port", 0, UDP(CLIENT, 4000, VIP, 80), NULL, DROP(UNSERVED_PORT)},
 	{"GRE to a VIP", 0, UDP(CLIENT, 4000, VIP, 80), proto_gre, DROP(UNSERVED_PROTOCOL)},
 	{"a source that is not allowed", 0, TCP(CLIENT, 4000, VIP, 443, SYN), NULL, DROP(NOT_ALLOWED)},
+	{"a source that is denied", 0, TCP("203.0.113.66", 4000, VIP, 443, SYN), NULL, DROP(DENIED)},
+	{"denied inside what is allowed more exactly", 0, TCP("203.0.113.65", 4000, VIP, 443, SYN), NULL, DROP(DENIED)},
 	{"a source that is", 0, TCP("203.0.113.9", 4000, VIP, 443, SYN), NULL, SG_VERDICT_FORWARD, 0},
 	{"an ACK out of nowhere gets a RST", 0, TCP(CLIENT, 4000, VIP, 80, ACK), NULL, SG_VERDICT_ANSWER, 0},
 	{"SYN + FIN gets one too", 0, TCP(CLIENT, 4000, VIP, 80, .flags = SG_TCP_SYN | SG_TCP_FIN), NULL, SG_VERDICT_ANSWER, 0},
@@ -180,14 +182,18 @@ static const struct row rows[] = {
 static void declare_services(struct rig *rig)
 {
 	struct sg_service_spec *spec;
-	struct sg_prefix allowed;
+	struct sg_prefix allowed, denied;
 
 	rig_service(rig, "web", SG_PROTO_TCP, 80);
 	rig_service(rig, "dns", SG_PROTO_UDP, 53);
 	spec = rig_service(rig, "private", SG_PROTO_TCP, 443);
-	spec->allow_everyone = false;
+	spec->policy.allow_everyone = false;
 	assert_int_equal(sg_prefix_parse("203.0.113.0/24", &allowed, NULL), 0);
-	assert_int_equal(sg_service_spec_add_allow(spec, &allowed), 0);
+	assert_int_equal(sg_policy_spec_add_allow(&spec->policy, &allowed), 0);
+	assert_int_equal(sg_prefix_parse("203.0.113.65/32", &allowed, NULL), 0);
+	assert_int_equal(sg_policy_spec_add_allow(&spec->policy, &allowed), 0);
+	assert_int_equal(sg_prefix_parse("203.0.113.64/30", &denied, NULL), 0);
+	assert_int_equal(sg_policy_spec_add_deny(&spec->policy, &denied), 0);
 	spec = rig_service(rig, "empty-tcp", SG_PROTO_TCP, 90);
 	spec->n_backends = 0;
 	spec = rig_service(rig, "empty-udp", SG_PROTO_UDP, 91);

@@ -147,6 +147,11 @@ static void verbs_do_what_they_say(void **state)
 	expect(rig, "service set dns --allow 10.0.0.0/8,192.0.2.0/24", 0, "1 changed", "");
 	expect(rig, "service show dns", 0, "allow              10.0.0.0/8,192.0.2.0/24", "");
 	expect(rig, "service set dns --allow everyone", 0, "", "");
+	expect(rig, "service set dns --deny 192.0.2.0/25,fd00::/8", 0, "1 changed", "");
+	expect(rig, "service show dns", 0, "deny               192.0.2.0/25,fd00::/8", "");
+	expect(rig, "service set dns --deny everyone", 0, "1 changed", "");
+	expect(rig, "service show dns", 0, "deny               0.0.0.0/0,::/0", "");
+	expect(rig, "service set dns --deny nobody", 0, "1 changed", "");
 	expect(rig, "backend add dns 10.0.0.7:53 --weight 3", 0, "active", "");
 	expect(rig, "backend set dns 10.0.0.7:53 --weight 4", 0, "active", "");
 	expect(rig, "backend drain dns 10.0.0.7:53", 0, "active", "");

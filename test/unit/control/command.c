@@ -126,9 +126,9 @@ static void services_are_added_changed_and_deleted(void **state)
 		"{\"name\":\"dns\",\"scheduler\":\"rr\",\"allow\":[\"10.0.0.0/8\"]}"));
 	assert_int_equal(find(fixture, "dns")->scheduler, SG_SCHEDULER_RR);
 	assert_int_equal(find(fixture, "dns")->port, 53);
-	assert_int_equal(find(fixture, "dns")->n_allow, 1);
+	assert_int_equal(find(fixture, "dns")->policy.n_allow, 1);
 	done(ask(fixture, "service set", "{\"name\":\"dns\",\"allow\":null}"));
-	assert_true(find(fixture, "dns")->allow_everyone);
+	assert_true(find(fixture, "dns")->policy.allow_everyone);
 	done(ask(fixture, "service delete", "{\"name\":\"dns\"}"));
 	assert_null(find(fixture, "dns"));
 	// A verb edits the service that it names, whoever owns it.

@@ -242,8 +242,8 @@ static void every_value_arrives(void **unused)
 	assert_int_equal(spec->line, 7);
 	assert_int_equal(spec->scheduler, SG_SCHEDULER_WLC);
 	assert_int_equal(spec->announce, SG_ANNOUNCE_NEVER);
-	assert_false(spec->allow_everyone);
-	assert_int_equal(spec->n_allow, 2);
+	assert_false(spec->policy.allow_everyone);
+	assert_int_equal(spec->policy.n_allow, 2);
 	sg_state_fini(&state);
 }
 

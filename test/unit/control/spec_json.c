@@ -45,12 +45,18 @@ static struct sg_service_spec *random_spec(uint64_t *random)
 	spec->announce = (enum sg_announce)pick(random, SG_ANNOUNCE_COUNT);
 	spec->affinity_timeout_s = 1 + pick(random, 604800);
 	spec->maglev_table_size = sizes[pick(random, 3)];
-	spec->allow_everyone = pick(random, 2);
-	for (n = spec->allow_everyone ? 0 : pick(random, 5); n > 0; n--) {
+	spec->policy.allow_everyone = pick(random, 2);
+	for (n = spec->policy.allow_everyone ? 0 : pick(random, 5); n > 0; n--) {
 		struct sg_prefix prefix = {
 			.addr = random_address(random, SG_FAMILY_IPV4), .length = 32};
 
-		assert_int_equal(sg_service_spec_add_allow(spec, &prefix), 0);
+		assert_int_equal(sg_policy_spec_add_allow(&spec->policy, &prefix), 0);
+	}
+	for (n = pick(random, 3); n > 0; n--) {
+		struct sg_prefix prefix = {
+			.addr = random_address(random, SG_FAMILY_IPV6), .length = 128};
+
+		assert_int_equal(sg_policy_spec_add_deny(&spec->policy, &prefix), 0);
 	}
 	for (n = pick(random, 10); n > 0; n--) {
 		struct sg_backend_spec backend = {

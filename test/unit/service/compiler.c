@@ -189,7 +189,7 @@ static void a_service_is_compiled_whole(void **unused)
 	add_backend(spec, "10.0.0.4", 7);
 	spec->backends[3].draining = true;
 	assert_int_equal(sg_prefix_parse("198.51.100.0/24", &prefix, NULL), 0);
-	assert_int_equal(sg_service_spec_add_allow(spec, &prefix), 0);
+	assert_int_equal(sg_policy_spec_add_allow(&spec->policy, &prefix), 0);
 	spec->announce = SG_ANNOUNCE_NEVER;
 	put(&rig, spec);
 	compile(&rig);
@@ -206,10 +206,10 @@ static void a_service_is_compiled_whole(void **unused)
 		service->sets[SG_SET_IPV4].backend_slots[1], slot_of(&rig, "web", "10.0.0.3"));
 	assert_int_equal(service->sets[SG_SET_IPV4].weights[1], 5);
 	assert_int_equal(service->sets[SG_SET_IPV4].table_size, 251);
-	assert_false(service->allow_everyone);
-	assert_int_equal(sg_trie_find(service->allow4, addr_of("198.51.100.9").bytes), 1);
 	assert_int_equal(
-		sg_trie_find(service->allow4, addr_of("198.51.101.9").bytes), SG_TRIE_NONE);
+		sg_policy_judge4(service->policy, ipv4_be("198.51.100.9")), SG_POLICY_ALLOWED);
+	assert_int_equal(
+		sg_policy_judge4(service->policy, ipv4_be("198.51.101.9")), SG_POLICY_NOT_ALLOWED);
 	assert_int_equal(life_of(&rig, slot_of(&rig, "web", "10.0.0.1")), SG_BACKEND_ACTIVE);
 	assert_int_equal(life_of(&rig, slot_of(&rig, "web", "10.0.0.2")), SG_BACKEND_DRAINING);
 	assert_int_equal(life_of(&rig, slot_of(&rig, "web", "10.0.0.4")), SG_BACKEND_DRAINING);

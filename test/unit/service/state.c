@@ -55,7 +55,7 @@ static void a_new_spec_has_the_defaults(void **unused)
 	assert_int_equal(spec->announce, SG_ANNOUNCE_ALWAYS);
 	assert_int_equal(spec->affinity_timeout_s, 10800);
 	assert_int_equal(spec->maglev_table_size, 4093);
-	assert_true(spec->allow_everyone);
+	assert_true(spec->policy.allow_everyone);
 	sg_service_spec_unref(spec);
 	sg_service_spec_unref(NULL);
 }
@@ -147,8 +147,8 @@ static struct sg_service_spec *full_spec(void)
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(sg_service_spec_put_backend(spec, &backends[i]), 0);
 	assert_int_equal(sg_prefix_parse("198.51.100.0/24", &prefix, NULL), 0);
-	assert_int_equal(sg_service_spec_add_allow(spec, &prefix), 0);
-	assert_false(spec->allow_everyone);
+	assert_int_equal(sg_policy_spec_add_allow(&spec->policy, &prefix), 0);
+	assert_false(spec->policy.allow_everyone);
 	return spec;
 }
 
@@ -195,13 +195,13 @@ static void edit(struct sg_service_spec *spec, int which)
 		spec->maglev_table_size = 251;
 		break;
 	case 12:
-		spec->allow_everyone = true;
+		spec->policy.allow_everyone = true;
 		break;
 	case 13:
-		spec->allow[0].length++;
+		spec->policy.allow[0].length++;
 		break;
 	case 14:
-		spec->n_allow = 0;
+		spec->policy.n_allow = 0;
 		break;
 	case 15:
 		spec->backends[1].weight++;
@@ -215,6 +215,9 @@ static void edit(struct sg_service_spec *spec, int which)
 	case 18:
 		assert_int_equal(sg_service_spec_put_backend(spec, &third), 0);
 		break;
+	case 19:
+		assert_int_equal(sg_policy_spec_add_deny(&spec->policy, &spec->policy.allow[0]), 0);
+		break;
 	default:
 		fail();
 	}
@@ -225,7 +228,7 @@ static void equality_sees_every_difference(void **unused)
 	struct sg_service_spec *spec = full_spec();
 
 	(void)unused;
-	for (int which = 0; which <= 18; which++) {
+	for (int which = 0; which <= 19; which++) {
 		struct sg_service_spec *other = sg_service_spec_clone(spec);
 
 		assert_non_null(other);

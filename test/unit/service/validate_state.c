@@ -269,9 +269,9 @@ static void limits_are_kept(void **unused)
 	spec->n_backends = 0;
 	assert_int_equal(sg_prefix_parse("198.51.100.0/24", &prefix, NULL), 0);
 	for (unsigned i = 0; i < SG_MAX_SERVICE_PREFIXES; i++)
-		assert_int_equal(sg_service_spec_add_allow(spec, &prefix), 0);
+		assert_int_equal(sg_policy_spec_add_allow(&spec->policy, &prefix), 0);
 	assert_int_equal(sg_validate_state(&state, NULL, &settings, &error), 0);
-	assert_int_equal(sg_service_spec_add_allow(spec, &prefix), 0);
+	assert_int_equal(sg_policy_spec_add_allow(&spec->policy, &prefix), 0);
 	assert_int_equal(sg_validate_state(&state, NULL, &settings, &error), -EINVAL);
 	assert_string_equal(
 		error.text, "service 'web' has 10001 allow prefixes; 10000 are the most");

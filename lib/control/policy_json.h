@@ -1,0 +1,15 @@
+// Policies as JSON: the members `allow` and `deny`, of a service or of all.
+//
+// `"allow": null` stands for everyone, as its absence does; an array that is given takes the place
+// of the one before. Control thread only.
+#pragma once
+
+#include "control/json_reader.h"
+#include "service/policy.h"
+
+// Readers whose field is a `struct sg_policy_spec`.
+sg_json_read_fn sg_json_read_allow; // an array of prefixes, or null
+sg_json_read_fn sg_json_read_deny;  // an array of prefixes, or null: none
+
+// Adds the members that say more than their defaults do.
+void sg_policy_add_json(json_t *object, const struct sg_policy_spec *spec);
