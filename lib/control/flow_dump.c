@@ -188,11 +188,12 @@ static void read_slice(struct sg_control *control, struct sg_flow_dump *dump)
 	for (unsigned i = 0; i < SLICE_RECORDS && !is_over(control, dump); i++) {
 		const struct sg_flow_table *table = control->publisher->flows[dump->worker];
 		struct sg_flow flow;
+		struct sg_flow_addresses addresses;
 
 		if (dump->record > sg_flow_table_max(table)) {
 			dump->worker++;
 			dump->record = 1;
-		} else if (sg_flow_table_read(table, dump->record++, &flow)) {
+		} else if (sg_flow_table_read(table, dump->record++, &flow, &addresses)) {
 			look_at(control, dump, &flow);
 		}
 	}

@@ -81,6 +81,26 @@ static uint32_t entries_due(const struct sg_flow_table *table)
 	return entries;
 }
 
+static bool is_key_of(const struct sg_flow_table *table, const struct sg_tuple *tuple,
+	const struct sg_pair6 *pair)
+{
+	struct sg_tuple key = *tuple;
+
+	sg_flow_table_key6(table, pair, &key);
+	return sg_tuple_equal(&key, tuple);
+}
+
+static bool has_its_addresses(const struct sg_flow_table *table, uint32_t record)
+{
+	const struct sg_flow *flow = sg_flow_table_get(table, record << 1);
+	const struct sg_flow_addresses *addresses = sg_flow_table_addresses(table, record << 1);
+
+	if (!sg_tuple_is_ipv6(&flow->client))
+		return true;
+	return is_key_of(table, &flow->client, &addresses->client) &&
+	       (flow->one_way || is_key_of(table, &flow->server, &addresses->server));
+}
+
 static const char *check_records(const struct sg_flow_table *table)
 {
 	uint32_t count = 0;
@@ -98,6 +118,8 @@ static const char *check_records(const struct sg_flow_table *table)
 			return "a flow is not found under its client's tuple";
 		if (is_found(table, record << 1 | SG_FLOW_TO_CLIENT) == flow->one_way)
 			return "a flow is not found under its server's tuple";
+		if (!has_its_addresses(table, record))
+			return "an IPv6 flow's addresses are not those of its tuples";
 	}
 	if (count != table->count)
 		return "the count of flows is wrong";

@@ -2,6 +2,7 @@
 // includes this.
 //
 //     struct sg_flow_table | buckets | records 0 to max_flows | nodes 0 to max_flows | free bits
+//     elsewhere: addresses 0 to max_flows, of those records that are IPv6 flows
 //
 // A node is an embryo's place in the queue, a circular list whose ends meet in node 0, next towards
 // the younger. Nodes stand apart from the records because eight of them share a line: leaving the
@@ -47,6 +48,7 @@ struct sg_flow_table {
 	uint64_t nodes_at;
 	uint64_t free_at;
 	uint32_t free_starts[SG_FLOW_FREE_LEVELS]; // words from `free_at`
+	uint64_t addresses_at; // of another mapping: as an unsigned difference; 0: none
 
 	// Written by the worker that owns the table.
 	_Alignas(64) uint32_t count;
@@ -69,6 +71,12 @@ static inline struct sg_cuckoo sg_flow_table_cuckoo(const struct sg_flow_table *
 static inline struct sg_flow *sg_flow_table_records(const struct sg_flow_table *table)
 {
 	return (struct sg_flow *)((uintptr_t)table + table->records_at);
+}
+
+static inline struct sg_flow_addresses *sg_flow_table_all_addresses(
+	const struct sg_flow_table *table)
+{
+	return (struct sg_flow_addresses *)((uintptr_t)table + table->addresses_at);
 }
 
 static inline struct sg_flow_node *sg_flow_table_nodes(const struct sg_flow_table *table)

@@ -57,6 +57,48 @@ struct sg_flow_table *sg_flow_table_init(
 		memory, max_flows, key, aes ? SG_FLOW_HASH_AES : SG_FLOW_HASH_SIPHASH);
 }
 
+size_t sg_flow_addresses_bytes(uint32_t max_flows)
+{
+	return ((size_t)max_flows + 1) * sizeof(struct sg_flow_addresses);
+}
+
+void sg_flow_table_attach_addresses(struct sg_flow_table *table, void *memory)
+{
+	table->addresses_at = (uintptr_t)memory - (uintptr_t)table;
+}
+
+const struct sg_flow_addresses *sg_flow_table_addresses(
+	const struct sg_flow_table *table, sg_flow_ref ref)
+{
+	return &sg_flow_table_all_addresses(table)[ref >> 1];
+}
+
+static uint64_t fingerprint_for_tests(
+	const struct sg_flow_table *table, const struct sg_pair6 *pair)
+{
+	uint64_t words[4];
+
+	memcpy(words, pair, sizeof(words));
+	return table->hash == SG_FLOW_HASH_CONSTANT
+		       ? 0
+		       : words[0] ^ words[1] ^ (words[2] ^ words[3]) << 1;
+}
+
+void sg_flow_table_key6(
+	const struct sg_flow_table *table, const struct sg_pair6 *pair, struct sg_tuple *tuple)
+{
+	uint64_t fingerprint;
+
+	if (__builtin_expect(table->hash == SG_FLOW_HASH_AES, 1))
+		fingerprint = sg_hash32_aes(&table->key, pair);
+	else if (table->hash == SG_FLOW_HASH_SIPHASH)
+		fingerprint = sg_hash32_portable(&table->key, pair);
+	else
+		fingerprint = fingerprint_for_tests(table, pair);
+	memcpy(&tuple->src_be, &fingerprint, sizeof(fingerprint));
+	tuple->domain |= SG_DOMAIN_IPV6;
+}
+
 static void hash_for_tests(const struct sg_flow_table *table, const struct sg_tuple *tuples,
 	unsigned n, uint64_t *ret_hashes)
 {
@@ -206,7 +248,8 @@ static void give_record(struct sg_flow_table *table, uint32_t record)
 }
 
 // Words of a record, in which it is copied under the eyes of readers.
-#define N_WORDS   (sizeof(struct sg_flow) / 8)
+#define N_WORDS (sizeof(struct sg_flow) / 8)
+static_assert(sizeof(struct sg_flow_addresses) / 8 == N_WORDS, "addresses are as many");
 #define LIFE_WORD (offsetof(struct sg_flow, life) / 8)
 
 static inline uint64_t load_word(const struct sg_flow *flow, unsigned i)
@@ -224,9 +267,35 @@ static inline uint64_t give_life(uint64_t word, uint16_t life)
 	return word;
 }
 
-// Fills a record as a sequence lock: `life` is odd while the words change.
-static inline void write_record(struct sg_flow *record, const struct sg_flow *flow, bool embryo)
+static inline void write_words(void *to, const void *from, unsigned n)
 {
+	uint64_t *words = to;
+
+#pragma GCC unroll 8
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t word;
+
+		memcpy(&word, (const uint8_t *)from + 8 * i, 8);
+		__atomic_store_n(&words[i], word, __ATOMIC_RELAXED);
+	}
+}
+
+static inline void read_words(void *to, const void *from, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t word = __atomic_load_n((const uint64_t *)from + i, __ATOMIC_RELAXED);
+
+		memcpy((uint8_t *)to + 8 * i, &word, 8);
+	}
+}
+
+// Fills a record, and the line of addresses beside it where there are any, as a sequence lock:
+// `life` is odd while the words change.
+static inline __attribute__((always_inline)) void write_record(struct sg_flow_table *table,
+	uint32_t number, const struct sg_flow *flow, const struct sg_flow_addresses *addresses,
+	bool embryo)
+{
+	struct sg_flow *record = &sg_flow_table_records(table)[number];
 	uint64_t *words = (uint64_t *)record;
 	uint16_t life = (uint16_t)(record->life | 1);
 
@@ -241,13 +310,16 @@ static inline void write_record(struct sg_flow *record, const struct sg_flow *fl
 			word = give_life(word, life);
 		__atomic_store_n(&words[i], word, __ATOMIC_RELAXED);
 	}
+	if (addresses)
+		write_words(&sg_flow_table_all_addresses(table)[number], addresses, N_WORDS);
 	record->embryo = embryo;
 	// Every word before even: partner of the acquire load in sg_flow_table_read.
 	__atomic_store_n(&record->life, (uint16_t)(life + 1), __ATOMIC_RELEASE);
 }
 
-sg_flow_ref sg_flow_table_insert(struct sg_flow_table *table, const struct sg_flow *flow,
-	uint64_t client_hash, uint64_t server_hash)
+static inline __attribute__((always_inline)) sg_flow_ref insert(struct sg_flow_table *table,
+	const struct sg_flow *flow, const struct sg_flow_addresses *addresses, uint64_t client_hash,
+	uint64_t server_hash)
 {
 	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
 	uint32_t record = sg_flow_free_next(table);
@@ -266,10 +338,22 @@ sg_flow_ref sg_flow_table_insert(struct sg_flow_table *table, const struct sg_fl
 	}
 	sg_flow_free_take(table);
 	table->count++;
-	write_record(&sg_flow_table_records(table)[record], flow, embryo);
+	write_record(table, record, flow, addresses, embryo);
 	if (embryo)
 		sg_flow_embryo_join(table, record);
 	return ref;
+}
+
+sg_flow_ref sg_flow_table_insert(struct sg_flow_table *table, const struct sg_flow *flow,
+	uint64_t client_hash, uint64_t server_hash)
+{
+	return insert(table, flow, NULL, client_hash, server_hash);
+}
+
+sg_flow_ref sg_flow_table_insert6(struct sg_flow_table *table, const struct sg_flow *flow,
+	const struct sg_flow_addresses *addresses, uint64_t client_hash, uint64_t server_hash)
+{
+	return insert(table, flow, addresses, client_hash, server_hash);
 }
 
 static void remove_hashed(struct sg_flow_table *table, uint32_t record, const uint64_t hashes[2])
@@ -348,27 +432,32 @@ uint32_t sg_flow_table_max(const struct sg_flow_table *table)
 	return table->max_flows;
 }
 
-bool sg_flow_table_read(const struct sg_flow_table *table, uint32_t index, struct sg_flow *ret_flow)
+bool sg_flow_table_read(const struct sg_flow_table *table, uint32_t index, struct sg_flow *ret_flow,
+	struct sg_flow_addresses *ret_addresses)
 {
 	const struct sg_flow *record = &sg_flow_table_records(table)[index];
-	uint64_t words[N_WORDS];
+	struct sg_flow_addresses addresses;
 	struct sg_flow copy;
 	uint16_t life;
+	bool is_ipv6;
 
 	// Partner of the release store that ends write_record: an even life comes with its words.
 	life = __atomic_load_n(&record->life, __ATOMIC_ACQUIRE);
 	if (life & 1)
 		return false;
-	for (unsigned i = 0; i < N_WORDS; i++)
-		words[i] = __atomic_load_n((const uint64_t *)record + i, __ATOMIC_RELAXED);
+	read_words(&copy, record, N_WORDS);
+	is_ipv6 = copy.state != SG_FLOW_FREE && sg_tuple_is_ipv6(&copy.client);
+	if (is_ipv6)
+		read_words(&addresses, &sg_flow_table_all_addresses(table)[index], N_WORDS);
 	// Partner of the release fence in write_record: who has read a newer word also sees its odd
 	// life.
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	if (__atomic_load_n(&record->life, __ATOMIC_RELAXED) != life)
 		return false;
-	memcpy(&copy, words, sizeof(copy));
 	if (copy.state == SG_FLOW_FREE)
 		return false;
 	*ret_flow = copy;
+	if (is_ipv6)
+		*ret_addresses = addresses;
 	return true;
 }

@@ -24,10 +24,12 @@ struct twin {
 	uint32_t n;
 };
 
-// Every third is one-way: never found under its server's tuple.
-static struct sg_flow flow_of(uint32_t number)
+// Every third is one-way: never found under its server's tuple. Two of five are IPv6.
+static struct sg_flow flow_of(const struct sg_flow_table *table, uint32_t number)
 {
-	struct sg_flow flow = fixture_flow(number, 1 + number % SG_FLOW_LAST_INSERTED);
+	enum sg_flow_state state = 1 + number % SG_FLOW_LAST_INSERTED;
+	struct sg_flow flow =
+		number % 5 < 2 ? fixture_flow6(table, number, state) : fixture_flow(number, state);
 
 	flow.one_way = number % 3 == 0;
 	return flow;
@@ -36,7 +38,7 @@ static struct sg_flow flow_of(uint32_t number)
 static void insert(
 	struct sg_flow_table *table, struct twin *twin, uint32_t number, enum sg_flow_hash hash)
 {
-	struct sg_flow flow = flow_of(number);
+	struct sg_flow flow = flow_of(table, number);
 	sg_flow_ref ref;
 
 	if (twin->refs[number])
@@ -86,7 +88,7 @@ static void find_some(const struct sg_flow_table *table, const struct twin *twin
 	for (unsigned i = 0; i < n; i++) {
 		uint32_t number = sg_reduce((uint32_t)sg_random_next(random), N_NUMBERS);
 		enum sg_flow_direction direction = sg_random_next(random) >> 63;
-		struct sg_flow flow = flow_of(number);
+		struct sg_flow flow = flow_of(table, number);
 		bool is_in =
 			twin->refs[number] && !(flow.one_way && direction == SG_FLOW_TO_CLIENT);
 
@@ -99,6 +101,13 @@ static void find_some(const struct sg_flow_table *table, const struct twin *twin
 	for (unsigned i = 0; i < n; i++) {
 		assert_int_equal(refs[i], expected[i]);
 		assert_int_equal(sg_flow_table_find(table, &keys[i], hashes[i]), expected[i]);
+		if (refs[i] && sg_tuple_is_ipv6(&keys[i])) {
+			struct sg_flow_addresses addresses =
+				fixture_addresses(sg_flow_table_get(table, refs[i]));
+
+			assert_memory_equal(sg_flow_table_addresses(table, refs[i]), &addresses,
+				sizeof(addresses));
+		}
 	}
 }
 
@@ -190,22 +199,31 @@ static void works_where_it_is_moved_to(void **unused)
 {
 	struct sg_flow_table *table = fixture_table(1000, SG_FLOW_HASH_SIPHASH);
 	struct sg_flow_table *moved = fixture_table(1000, SG_FLOW_HASH_SIPHASH);
+	struct sg_flow_addresses *addresses;
 
 	(void)unused;
+	addresses = aligned_alloc(64, sg_flow_addresses_bytes(1000));
+	assert_non_null(addresses);
+	memset(addresses, 0, sg_flow_addresses_bytes(1000));
+	sg_flow_table_attach_addresses(table, addresses);
 	for (uint32_t number = 0; number < 700; number++) {
-		struct sg_flow flow = fixture_flow(number, SG_FLOW_UDP_NEW);
+		struct sg_flow flow = number % 2 ? fixture_flow(number, SG_FLOW_UDP_NEW)
+						 : fixture_flow6(table, number, SG_FLOW_UDP_NEW);
 
 		assert_int_not_equal(fixture_insert(table, &flow), 0);
 	}
 	memcpy(moved, table, sg_flow_table_bytes(1000));
 	memset(table, 0xa5, sg_flow_table_bytes(1000));
 	free(table);
+	sg_flow_table_attach_addresses(moved, addresses);
 	fixture_assert_consistent(moved);
 	for (uint32_t number = 0; number < 1000; number++) {
-		struct sg_flow flow = fixture_flow(number, SG_FLOW_UDP_NEW);
+		struct sg_flow flow = number % 2 ? fixture_flow(number, SG_FLOW_UDP_NEW)
+						 : fixture_flow6(moved, number, SG_FLOW_UDP_NEW);
 
 		assert_int_equal(fixture_find(moved, &flow, SG_FLOW_TO_CLIENT) != 0, number < 700);
 	}
+	free(addresses);
 	free(moved);
 }
 
@@ -239,26 +257,32 @@ struct reading {
 	atomic_bool torn;
 };
 
-static bool is_whole(const struct sg_flow *flow)
+static bool is_whole(const struct sg_flow_table *table, const struct sg_flow *flow,
+	const struct sg_flow_addresses *addresses)
 {
-	struct sg_flow expected = fixture_flow(flow->backend_slot, flow->state);
+	bool is_ipv6 = sg_tuple_is_ipv6(&flow->client);
+	struct sg_flow_addresses due = fixture_addresses(flow);
+	struct sg_flow expected = is_ipv6 ? fixture_flow6(table, flow->backend_slot, flow->state)
+					  : fixture_flow(flow->backend_slot, flow->state);
 
 	expected.life = flow->life;
 	expected.embryo = flow->embryo;
-	return memcmp(&expected, flow, sizeof(expected)) == 0;
+	return memcmp(&expected, flow, sizeof(expected)) == 0 &&
+	       (!is_ipv6 || memcmp(&due, addresses, sizeof(due)) == 0);
 }
 
 static void *read_all_the_time(void *argument)
 {
 	struct reading *reading = argument;
+	struct sg_flow_addresses addresses;
 	struct sg_flow flow;
 
 	while (!atomic_load(&reading->stop)) {
 		for (uint32_t index = 1; index <= sg_flow_table_max(reading->table); index++) {
-			if (!sg_flow_table_read(reading->table, index, &flow))
+			if (!sg_flow_table_read(reading->table, index, &flow, &addresses))
 				continue;
 			atomic_fetch_add(&reading->n_read, 1);
-			if (!is_whole(&flow))
+			if (!is_whole(reading->table, &flow, &addresses))
 				atomic_store(&reading->torn, true);
 		}
 	}
@@ -278,8 +302,9 @@ static void a_reader_never_gets_half_of_two_flows(void **unused)
 	(void)unused;
 	assert_int_equal(pthread_create(&thread, NULL, read_all_the_time, &reading), 0);
 	while (atomic_load(&reading.n_read) < 200000 && !atomic_load(&reading.torn)) {
-		struct sg_flow flow =
-			fixture_flow(number, number & 1 ? SG_FLOW_TCP_ESTABLISHED : SG_FLOW_UDP);
+		enum sg_flow_state state = number & 1 ? SG_FLOW_TCP_ESTABLISHED : SG_FLOW_UDP;
+		struct sg_flow flow = number & 2 ? fixture_flow6(reading.table, number, state)
+						 : fixture_flow(number, state);
 
 		if (refs[number % MAX])
 			sg_flow_table_remove(reading.table, refs[number % MAX]);
