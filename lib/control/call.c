@@ -6,35 +6,38 @@
 #include "control/command.h"
 #include "control/control_internal.h"
 
-// Sends `text` (NULL: memory ran out, which the server takes for the end of the connection) and
-// frees both.
-static void finish(struct sg_call *call, char *text)
+// Sends `text` and frees the call.
+static void finish(struct sg_call *call, struct sg_text *text)
 {
 	struct sg_control *control = call->control;
 
 	control->answer(control->answer_context, call->connection, text);
-	free(text);
 	sg_request_fini(&call->request);
 	free(call);
 }
 
 void sg_call_return(struct sg_call *call, json_t *result)
 {
-	finish(call, sg_request_format_result(call->request.id, result));
+	struct sg_text text = {0};
+
+	sg_request_write_result(&text, call->request.id, result);
+	finish(call, &text);
 }
 
-void sg_call_return_text(struct sg_call *call, const char *text)
+void sg_call_return_text(struct sg_call *call, struct sg_text *text)
 {
-	finish(call, text ? sg_request_format_result_text(call->request.id, text) : NULL);
+	finish(call, text);
 }
 
 void sg_call_refuse(struct sg_call *call, int code, const char *format, ...)
 {
+	struct sg_text text = {0};
 	char message[600];
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
-	finish(call, sg_request_format_error(call->request.id, code, message));
+	sg_request_write_error(&text, call->request.id, code, message);
+	finish(call, &text);
 }

@@ -18,7 +18,7 @@ struct command {
 	// One of these.
 	sg_query_fn *query;
 	sg_edit_fn *edit;
-	void (*start)(struct sg_control *control, struct sg_call *call);
+	sg_list_fn *list;
 	bool in_batch; // may stand in a `change`
 };
 
@@ -28,8 +28,8 @@ static sg_edit_fn edit_change;
 static const struct command commands[] = {
 	{.method = "hello", .query = sg_query_hello},
 	{.method = "status", .query = sg_query_status},
-	{.method = "service list", .query = sg_query_service_list},
-	{.method = "service show", .query = sg_query_service_show},
+	{.method = "service list", .list = sg_query_service_list},
+	{.method = "service show", .list = sg_query_service_show},
 	{.method = "service add", .edit = sg_edit_service_add, .in_batch = true},
 	{.method = "service set", .edit = sg_edit_service_set, .in_batch = true},
 	{.method = "service delete", .edit = sg_edit_service_delete, .in_batch = true},
@@ -39,9 +39,9 @@ static const struct command commands[] = {
 	{.method = "backend delete", .edit = sg_edit_backend_delete, .in_batch = true},
 	{.method = "apply", .edit = sg_edit_apply},
 	{.method = "change", .edit = edit_change},
-	{.method = "export", .query = sg_query_export},
-	{.method = "flows", .start = sg_flow_dump_start},
-	{.method = "stats", .query = sg_query_stats},
+	{.method = "export", .list = sg_query_export},
+	{.method = "flows", .list = sg_query_flows},
+	{.method = "stats", .list = sg_query_stats},
 	{.method = "drops", .query = sg_query_drops},
 };
 // clang-format on
@@ -265,6 +265,15 @@ static void run_query(struct sg_control *control, struct sg_call *call, sg_query
 		sg_call_return(call, result);
 }
 
+static void run_list(struct sg_control *control, struct sg_call *call, sg_list_fn *function)
+{
+	struct sg_error error;
+	int err = function(control, call, &error);
+
+	if (err)
+		sg_call_refuse(call, code_of(err), "%s", error.text);
+}
+
 static void run(struct sg_control *control, struct sg_call *call)
 {
 	const struct command *command = find_command(call->request.method);
@@ -274,10 +283,10 @@ static void run(struct sg_control *control, struct sg_call *call)
 			call->request.method);
 	else if (command->query)
 		run_query(control, call, command->query);
-	else if (command->edit)
-		run_edit(control, call, command->edit);
+	else if (command->list)
+		run_list(control, call, command->list);
 	else
-		command->start(control, call);
+		run_edit(control, call, command->edit);
 }
 
 void sg_command_handle(struct sg_control *control, uint64_t connection, const struct sg_peer *peer,
@@ -288,7 +297,9 @@ void sg_command_handle(struct sg_control *control, uint64_t connection, const st
 	int code;
 
 	if (!call) {
-		control->answer(control->answer_context, connection, NULL);
+		struct sg_text text = {.failed = true};
+
+		control->answer(control->answer_context, connection, &text);
 		return;
 	}
 	call->control = control;

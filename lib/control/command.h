@@ -1,10 +1,9 @@
 // Methods: from a line of the socket to an answer.
 //
 // Each verb of stormctl is one method with the same name ("service add", "backend drain", "stats";
-// a dot may stand for the blank). A method either asks something and is answered at once (query.h),
-// or edits the desired state (edit.h) and is answered when the workers use it, or is under way for
-// a while (flow_dump.h, drain_wait.h). Each is one row of the table in command.c. Control thread
-// only.
+// a dot may stand for the blank). A method either asks something, and is answered at once or, when
+// the answer is long, in steps (query.h, listing.h); or it edits the desired state (edit.h) and is
+// answered when the workers use it. Each is one row of the table in command.c. Control thread only.
 #pragma once
 
 #include <stddef.h>
@@ -28,8 +27,8 @@ struct sg_call {
 
 // Takes over `result`. NULL: no memory was left for it.
 void sg_call_return(struct sg_call *call, json_t *result);
-// `text` is JSON, for results too large for a tree. NULL: as above.
-void sg_call_return_text(struct sg_call *call, const char *text);
+// `text` is the whole answer, for results too large for a tree; taken over, and empty then.
+void sg_call_return_text(struct sg_call *call, struct sg_text *text);
 // `code`: enum sg_request_code.
 void sg_call_refuse(struct sg_call *call, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -99,31 +99,33 @@ bool sg_connection_has_half_line(const struct sg_connection *connection)
 
 void sg_connection_flush(struct sg_connection *connection)
 {
-	struct sg_buffer *output = &connection->output;
+	struct sg_text *output = &connection->output;
+	size_t sent = 0;
 
-	while (output->start < output->end && !connection->broken) {
-		ssize_t n = send(connection->fd, output->bytes + output->start,
-			output->end - output->start, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (output->first && !connection->broken && sent < SG_CONNECTION_FLUSH_BYTES) {
+		const struct sg_text_piece *piece = output->first;
+		ssize_t n = send(connection->fd, piece->bytes + piece->start,
+			piece->end - piece->start, MSG_NOSIGNAL | MSG_DONTWAIT);
 
-		if (n > 0)
-			output->start += (size_t)n;
-		else if (errno == EAGAIN)
+		if (n > 0) {
+			sg_text_take(output, (size_t)n);
+			sent += (size_t)n;
+		} else if (errno == EAGAIN) {
 			return;
-		else if (errno != EINTR)
+		} else if (errno != EINTR) {
 			connection->broken = true;
+		}
 	}
-	release(output);
 }
 
-int sg_connection_send(struct sg_connection *connection, const char *text, size_t length)
+int sg_connection_send(struct sg_connection *connection, struct sg_text *text)
 {
-	struct sg_buffer *output = &connection->output;
+	struct sg_text *output = &connection->output;
 
-	if (reserve(output, length + 1) < 0)
+	sg_text_move(output, text);
+	sg_text_append(output, "\n", 1);
+	if (output->failed)
 		return -ENOMEM;
-	memcpy(output->bytes + output->end, text, length);
-	output->bytes[output->end + length] = '\n';
-	output->end += length + 1;
 	sg_connection_flush(connection);
 	return 0;
 }
@@ -131,5 +133,5 @@ int sg_connection_send(struct sg_connection *connection, const char *text, size_
 void sg_connection_free_buffers(struct sg_connection *connection)
 {
 	release(&connection->input);
-	release(&connection->output);
+	sg_text_clear(&connection->output);
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "control/server.h"
+#include "control/text.h"
 
 struct sg_buffer {
 	char *bytes;
@@ -25,7 +26,7 @@ struct sg_connection {
 	struct sg_peer peer;
 	struct sg_buffer input;
 	size_t scanned; // bytes of `input` that hold no newline
-	struct sg_buffer output;
+	struct sg_text output; // what the client has not read yet
 	unsigned in_hand;  // requests without an answer yet
 	bool had_request;  // at least one line was complete
 	bool input_ended;  // the client will send no more, or we will read no more
@@ -51,13 +52,17 @@ char *sg_connection_next_line(struct sg_connection *connection, size_t *ret_leng
 // Whether bytes of an unfinished line are left.
 bool sg_connection_has_half_line(const struct sg_connection *connection);
 
-// Queues a text and a newline, and writes as much as the client takes now. Returns 0 or -ENOMEM.
-int sg_connection_send(struct sg_connection *connection, const char *text, size_t length);
+// Queues a text, which is empty then, and a newline, and writes as much as the client takes now.
+// Returns 0 or -ENOMEM.
+int sg_connection_send(struct sg_connection *connection, struct sg_text *text);
+// Writes at most SG_CONNECTION_FLUSH_BYTES: a client that reads as fast as we write has to let
+// others have their turn.
 void sg_connection_flush(struct sg_connection *connection);
+#define SG_CONNECTION_FLUSH_BYTES (512u << 10)
 
 static inline size_t sg_connection_unsent(const struct sg_connection *connection)
 {
-	return connection->output.end - connection->output.start;
+	return connection->output.length;
 }
 
 void sg_connection_free_buffers(struct sg_connection *connection);

@@ -16,12 +16,21 @@
 #define TICK_MS         20 // between two looks at what announces itself by no event
 #define WISHES_PER_TICK 256
 
-static void answer_socket(void *context, uint64_t connection, const char *text)
+static void answer_socket(void *context, uint64_t connection, struct sg_text *text)
 {
 	struct sg_control *control = context;
 
 	if (control->server)
 		sg_server_answer(control->server, connection, text);
+	else
+		sg_text_clear(text);
+}
+
+static size_t unsent_of_socket(void *context, uint64_t connection)
+{
+	const struct sg_control *control = context;
+
+	return control->server ? sg_server_unsent(control->server, connection) : 0;
 }
 
 static int find_group(const char *name, gid_t *ret_gid, struct sg_error *error)
@@ -71,6 +80,7 @@ int sg_control_create(struct sg_control **ret_control, const struct sg_settings 
 	control->mirror = mirror;
 	control->started_ms = sg_clock_ms();
 	control->answer = answer_socket;
+	control->unsent = unsent_of_socket;
 	control->answer_context = control;
 	sg_state_init(&control->first_state);
 	control->statistics = sg_statistics_create(publisher);
@@ -96,7 +106,7 @@ void sg_control_destroy(struct sg_control *control)
 	if (!control)
 		return;
 	if (control->rollout) {
-		sg_flow_dump_cancel(control);
+		sg_listing_cancel(control);
 		sg_drain_wait_cancel(control);
 	}
 	sg_rollout_destroy(control->rollout);
@@ -119,16 +129,16 @@ static void handle_line(void *context, uint64_t connection, const struct sg_peer
 	sg_command_handle(context, connection, peer, line, length);
 }
 
-static char *refuse_bad_line(void *context, const char *sentence)
+static void refuse_bad_line(void *context, const char *sentence, struct sg_text *ret_text)
 {
 	(void)context;
-	return sg_request_format_error(NULL, SG_REQUEST_NO_JSON, sentence);
+	sg_request_write_error(ret_text, NULL, SG_REQUEST_NO_JSON, sentence);
 }
 
 static void forget(void *context, uint64_t connection)
 {
 	sg_drain_wait_forget(context, connection);
-	sg_flow_dump_forget(context, connection);
+	sg_listing_forget(context, connection);
 }
 
 int sg_control_open_socket(struct sg_control *control, struct sg_error *error)
@@ -192,7 +202,7 @@ uint64_t sg_control_turn(void *context)
 	}
 	if (control->rollout) {
 		delay_us = sg_rollout_turn(control->rollout, now_ms);
-		if (sg_flow_dump_turn(control))
+		if (sg_listing_turn(control))
 			delay_us = 0;
 	}
 	if (control->server && sg_server_turn(control->server))

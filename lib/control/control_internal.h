@@ -4,7 +4,7 @@
 #include "control/command.h"
 #include "control/control.h"
 #include "control/drain_wait.h"
-#include "control/flow_dump.h"
+#include "control/listing.h"
 #include "control/rollout.h"
 #include "control/server.h"
 #include "control/statistics.h"
@@ -24,9 +24,11 @@ struct sg_control {
 	int broken; // an error that ends the loop
 	struct sg_error error;
 	struct sg_drain_waits drain_waits;
-	struct sg_flow_dumps flow_dumps;
+	struct sg_listings listings;
 	// Where answers go: the server, or a test.
-	void (*answer)(void *context, uint64_t connection, const char *text);
+	void (*answer)(void *context, uint64_t connection, struct sg_text *text);
+	// Bytes that a connection has not read yet.
+	size_t (*unsent)(void *context, uint64_t connection);
 	void *answer_context;
 };
 

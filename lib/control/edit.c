@@ -22,6 +22,8 @@ void sg_edit_settle(struct sg_edit *edit, const struct sg_state *from)
 			strcmp(from->services[at]->name, spec->name) < 0)
 			at++;
 		old = at < from->n_services ? from->services[at] : NULL;
+		if (old == spec)
+			at++;
 		if (!old || old == spec || !sg_service_spec_equal(old, spec))
 			continue;
 		edit->state.services[i] = sg_service_spec_ref(old);

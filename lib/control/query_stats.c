@@ -1,6 +1,4 @@
 // Counters as JSON, see query.h.
-#include <errno.h>
-
 #include "control/control_internal.h"
 #include "control/json_reader.h"
 #include "control/query.h"
@@ -77,7 +75,7 @@ static void add_traffic(json_t *object, const struct sg_statistics_traffic *traf
 	set_number(object, "dropped", traffic->dropped);
 }
 
-static json_t *backend_to_json(const struct sg_control *control, const struct sg_service_spec *spec,
+json_t *sg_stats_of_backend(struct sg_control *control, const struct sg_service_spec *spec,
 	const struct sg_backend_spec *backend)
 {
 	const struct sg_compiler *compiler = sg_rollout_compiler(control->rollout);
@@ -93,47 +91,33 @@ static json_t *backend_to_json(const struct sg_control *control, const struct sg
 	return object;
 }
 
-static json_t *service_to_json(const struct sg_control *control, const struct sg_service_spec *spec)
+json_t *sg_stats_of_service(struct sg_control *control, const struct sg_service_spec *spec)
 {
 	uint32_t slot =
 		sg_compiler_find_service_slot(sg_rollout_compiler(control->rollout), spec->name);
 	struct sg_statistics_traffic traffic = {0};
 	json_t *object = json_pack("{s:s}", "name", spec->name);
-	json_t *backends = json_array();
 
 	if (slot != UINT32_MAX)
 		sg_statistics_service(control->statistics, slot, &traffic);
 	add_traffic(object, &traffic);
-	for (unsigned i = 0; i < spec->n_backends; i++)
-		json_array_append_new(backends, backend_to_json(control, spec, &spec->backends[i]));
-	json_object_set_new(object, "backends", backends);
 	return object;
 }
 
-int sg_query_stats(const struct sg_control *control, const json_t *params, json_t **ret_result,
-	struct sg_error *error)
+json_t *sg_stats_of_packets(struct sg_control *control)
 {
-	const struct sg_state *state = sg_rollout_state(control->rollout);
 	unsigned n_workers = control->publisher->n_workers;
 	struct sg_statistics_packets all;
-	json_t *result, *workers, *services;
-	int err = sg_json_read_members(no_members, params, true, NULL, "stats", error);
+	json_t *object, *workers;
 
-	if (err)
-		return err;
 	sg_statistics_all(control->statistics, &all);
-	result = packets_to_json(&all);
+	object = packets_to_json(&all);
 	workers = json_array();
 	for (unsigned worker = 0; worker < n_workers; worker++)
 		json_array_append_new(workers, worker_to_json(control, worker));
-	services = json_array();
-	for (unsigned i = 0; i < state->n_services; i++)
-		json_array_append_new(services, service_to_json(control, state->services[i]));
-	json_object_set_new(result, "workers", workers);
-	json_object_set_new(result, "twin", thread_to_json(control, n_workers));
-	json_object_set_new(result, "services", services);
-	*ret_result = result;
-	return 0;
+	json_object_set_new(object, "workers", workers);
+	json_object_set_new(object, "twin", thread_to_json(control, n_workers));
+	return object;
 }
 
 int sg_query_drops(const struct sg_control *control, const json_t *params, json_t **ret_result,

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COMPACT (JSON_COMPACT | JSON_ENCODE_ANY)
-
 static int refuse(char *message, size_t size, int code, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
@@ -106,26 +104,23 @@ void sg_request_fini(struct sg_request *request)
 	*request = (struct sg_request){0};
 }
 
-char *sg_request_format_result_text(const json_t *id, const char *result_text)
+void sg_request_begin_result(struct sg_text *text, const json_t *id)
 {
-	char *id_text = id ? json_dumps(id, COMPACT) : strdup("null");
-	char *text = NULL;
-
-	if (!id_text || asprintf(&text, "{\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":%s}", id_text,
-				result_text) < 0)
-		text = NULL;
-	free(id_text);
-	return text;
+	sg_text_append_string(text, "{\"jsonrpc\":\"2.0\",\"id\":");
+	sg_text_append_json(text, id ? json_incref((json_t *)id) : json_null());
+	sg_text_append_string(text, ",\"result\":");
 }
 
-char *sg_request_format_result(const json_t *id, json_t *result)
+void sg_request_end_result(struct sg_text *text)
 {
-	char *result_text = result ? json_dumps(result, COMPACT) : NULL;
-	char *text = result_text ? sg_request_format_result_text(id, result_text) : NULL;
+	sg_text_append_string(text, "}");
+}
 
-	json_decref(result);
-	free(result_text);
-	return text;
+void sg_request_write_result(struct sg_text *text, const json_t *id, json_t *result)
+{
+	sg_request_begin_result(text, id);
+	sg_text_append_json(text, result);
+	sg_request_end_result(text);
 }
 
 // A sentence may have been cut in the middle of a character, or quote a file's bytes.
@@ -146,13 +141,9 @@ static json_t *sentence(const char *message)
 	return text;
 }
 
-char *sg_request_format_error(const json_t *id, int code, const char *message)
+void sg_request_write_error(struct sg_text *text, const json_t *id, int code, const char *message)
 {
-	json_t *answer = json_pack("{s:s, s:o, s:{s:i, s:o}}", "jsonrpc", "2.0", "id",
-		id ? json_copy((json_t *)id) : json_null(), "error", "code", code, "message",
-		sentence(message));
-	char *text = answer ? json_dumps(answer, COMPACT) : NULL;
-
-	json_decref(answer);
-	return text;
+	sg_text_append_json(text, json_pack("{s:s, s:o, s:{s:i, s:o}}", "jsonrpc", "2.0", "id",
+					  id ? json_copy((json_t *)id) : json_null(), "error", "code",
+					  code, "message", sentence(message)));
 }

@@ -12,6 +12,8 @@
 
 #include <jansson.h>
 
+#include "control/text.h"
+
 // The codes of JSON-RPC 2.0, section 5.1, and our own.
 enum sg_request_code {
 	SG_REQUEST_NO_JSON = -32700,
@@ -36,9 +38,12 @@ int sg_request_parse(struct sg_request *ret_request, const char *line, size_t le
 	size_t size);
 void sg_request_fini(struct sg_request *request);
 
-// Answers, without a newline, malloc'ed; NULL without memory. `id` NULL stands for one that could
-// not be read. `result` is taken over; bytes in `message` that are no UTF-8 become "?".
-char *sg_request_format_result(const json_t *id, json_t *result);
-// `result_text` is JSON already: for what would be too large as a tree.
-char *sg_request_format_result_text(const json_t *id, const char *result_text);
-char *sg_request_format_error(const json_t *id, int code, const char *message);
+// Answers, without a newline, written behind what is in the text; without memory the text fails.
+// `id` NULL stands for one that could not be read. `result` is taken over; bytes in `message` that
+// are no UTF-8 become "?".
+void sg_request_write_result(struct sg_text *text, const json_t *id, json_t *result);
+void sg_request_write_error(
+	struct sg_text *text, const json_t *id, int code, const char *message);
+// For results that are too large for a tree: what stands before the result, and behind it.
+void sg_request_begin_result(struct sg_text *text, const json_t *id);
+void sg_request_end_result(struct sg_text *text);

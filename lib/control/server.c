@@ -84,9 +84,9 @@ static void bound_buffers(
 		close_connection(largest);
 }
 
-static void send_text(struct sg_connection *connection, const char *text)
+static void send_text(struct sg_connection *connection, struct sg_text *text)
 {
-	if (!text || sg_connection_send(connection, text, strlen(text)) < 0)
+	if (sg_connection_send(connection, text) < 0)
 		connection->broken = true;
 	else if (connection->output.size_bytes > SG_SERVER_MAX_UNSENT_BYTES)
 		bound_buffers(connection->server, connection, true, SG_SERVER_MAX_OUTPUT_BYTES);
@@ -101,10 +101,10 @@ static void end_input(struct sg_connection *connection, const char *sentence)
 	connection->input.start = connection->input.end;
 	connection->scanned = 0;
 	if (sentence) {
-		char *text = server->handler.bad_line(server->handler.context, sentence);
+		struct sg_text text = {0};
 
-		send_text(connection, text);
-		free(text);
+		server->handler.bad_line(server->handler.context, sentence, &text);
+		send_text(connection, &text);
 	}
 }
 
@@ -361,10 +361,19 @@ void sg_server_close(struct sg_server *server)
 	free(server);
 }
 
-void sg_server_answer(struct sg_server *server, uint64_t id, const char *text)
+size_t sg_server_unsent(const struct sg_server *server, uint64_t id)
+{
+	const struct sg_connection *connection = find_connection(server, id);
+
+	return connection ? sg_connection_unsent(connection) : 0;
+}
+
+void sg_server_answer(struct sg_server *server, uint64_t id, struct sg_text *text)
 {
 	struct sg_connection *connection = find_connection(server, id);
 
+	if (!connection || connection->hung_up)
+		sg_text_clear(text);
 	if (!connection)
 		return;
 	connection->in_hand--;

@@ -24,6 +24,7 @@
 
 #include "base/error.h"
 #include "control/loop.h"
+#include "control/text.h"
 
 #define SG_SERVER_MAX_CONNECTIONS 1024
 #define SG_SERVER_MAX_LINE_BYTES \
@@ -48,8 +49,8 @@ struct sg_server_handler {
 	// now or later.
 	void (*line)(void *context, uint64_t connection, const struct sg_peer *peer,
 		const char *line, size_t length);
-	// What is wrong with input that never becomes a line; returns the answer, malloc'ed.
-	char *(*bad_line)(void *context, const char *sentence);
+	// What is wrong with input that never becomes a line: writes the answer.
+	void (*bad_line)(void *context, const char *sentence, struct sg_text *ret_text);
 	// The connection is gone; answers to it are ignored from now on.
 	void (*closed)(void *context, uint64_t connection);
 };
@@ -60,9 +61,12 @@ int sg_server_open(struct sg_server **ret_server, struct sg_loop *loop, const ch
 // Closes all connections (without `closed`) and removes the socket. NULL is fine.
 void sg_server_close(struct sg_server *server);
 
-// Answers one request of a connection; nothing happens when that is gone. `text` NULL: memory ran
-// out, and the connection is closed instead, so that its client does not wait for ever.
-void sg_server_answer(struct sg_server *server, uint64_t connection, const char *text);
+// Answers one request of a connection; nothing happens when that is gone. The text is taken over,
+// and empty then. One that has failed: the connection is closed instead, so that its client does
+// not wait for ever.
+void sg_server_answer(struct sg_server *server, uint64_t connection, struct sg_text *text);
+// Bytes of answers that the client has not read yet; 0 when it is gone.
+size_t sg_server_unsent(const struct sg_server *server, uint64_t connection);
 
 // To be called once a turn of the loop: goes on with connections that had to pause. Returns true
 // when there is more to do at once.

@@ -53,6 +53,7 @@ static struct rig *open_rig(void)
 	// From here on answers go where they belong.
 	assert_int_equal(sg_control_open_socket(control, &error), 0);
 	control->answer = rig->fixture->answer_socket;
+	control->unsent = rig->fixture->unsent_of_socket;
 	control->answer_context = control;
 	assert_int_equal(pipe(rig->stop_pipe), 0);
 	assert_int_equal(

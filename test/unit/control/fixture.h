@@ -15,6 +15,7 @@
 
 #include "control/config_file.h"
 #include "control/control_internal.h"
+#include "flatten.h"
 
 #define FAKE_WORKERS    2
 #define FAKE_MAX_FLOWS  1024
@@ -126,18 +127,27 @@ struct fixture {
 	struct fake_dataplane fake;
 	struct sg_settings settings;
 	struct sg_control *control;
-	void (*answer_socket)(void *context, uint64_t connection, const char *text); // the original
+	// The originals.
+	void (*answer_socket)(void *context, uint64_t connection, struct sg_text *text);
+	size_t (*unsent_of_socket)(void *context, uint64_t connection);
 	char *answers[FAKE_MAX_ANSWER]; // in the order of their arrival
 	unsigned n_answers;
 };
 
-static void fixture_take_answer(void *context, uint64_t connection, const char *text)
+static void fixture_take_answer(void *context, uint64_t connection, struct sg_text *text)
 {
 	struct fixture *fixture = context;
 
 	(void)connection;
-	assert(text && fixture->n_answers < FAKE_MAX_ANSWER);
-	fixture->answers[fixture->n_answers++] = strdup(text);
+	assert(fixture->n_answers < FAKE_MAX_ANSWER);
+	fixture->answers[fixture->n_answers++] = flatten(text);
+}
+
+static size_t fixture_unsent(void *context, uint64_t connection)
+{
+	(void)context;
+	(void)connection;
+	return 0;
 }
 
 static inline struct fixture *fixture_create(const char *config)
@@ -159,7 +169,9 @@ static inline struct fixture *fixture_create(const char *config)
 		abort();
 	}
 	fixture->answer_socket = fixture->control->answer;
+	fixture->unsent_of_socket = fixture->control->unsent;
 	fixture->control->answer = fixture_take_answer;
+	fixture->control->unsent = fixture_unsent;
 	fixture->control->answer_context = fixture;
 	sg_control_turn(fixture->control);
 	return fixture;

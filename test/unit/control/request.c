@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "flatten.h"
+
 // clang-format off
 static const struct {
 	const char *line;
@@ -48,6 +50,7 @@ static void lines_are_told_apart(void **unused)
 	(void)unused;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct sg_request request;
+		struct sg_text text = {0};
 		char message[200] = "";
 		char *answer, *start;
 		int code = sg_request_parse(
@@ -58,7 +61,8 @@ static void lines_are_told_apart(void **unused)
 		assert_true((code == 0) == (message[0] == '\0'));
 		if (!code)
 			assert_true(json_is_object(request.params));
-		answer = sg_request_format_error(request.id, -1, "x");
+		sg_request_write_error(&text, request.id, -1, "x");
+		answer = flatten(&text);
 		start = strstr(answer, "\"id\":") + 5;
 		assert_memory_equal(start, rows[i].id, strlen(rows[i].id));
 		free(answer);
@@ -85,20 +89,29 @@ static void nesting_is_bounded(void **unused)
 static void answers_are_one_line_of_json(void **unused)
 {
 	json_t *id = json_string("a\nb");
-	char *text;
+	struct sg_text text = {0};
+	char *flat;
 
 	(void)unused;
-	text = sg_request_format_result(id, json_pack("{s:i}", "x", 1));
-	assert_string_equal(text, "{\"jsonrpc\":\"2.0\",\"id\":\"a\\nb\",\"result\":{\"x\":1}}");
-	free(text);
-	text = sg_request_format_result_text(id, "[1,2]");
-	assert_string_equal(text, "{\"jsonrpc\":\"2.0\",\"id\":\"a\\nb\",\"result\":[1,2]}");
-	free(text);
-	text = sg_request_format_error(NULL, -32000, "line\nbreak \"quoted\" \xff");
-	assert_string_equal(text, "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32000,"
+	sg_request_write_result(&text, id, json_pack("{s:i}", "x", 1));
+	flat = flatten(&text);
+	assert_string_equal(flat, "{\"jsonrpc\":\"2.0\",\"id\":\"a\\nb\",\"result\":{\"x\":1}}");
+	free(flat);
+	sg_request_begin_result(&text, id);
+	sg_text_append_string(&text, "[1,2]");
+	sg_request_end_result(&text);
+	flat = flatten(&text);
+	assert_string_equal(flat, "{\"jsonrpc\":\"2.0\",\"id\":\"a\\nb\",\"result\":[1,2]}");
+	free(flat);
+	sg_request_write_error(&text, NULL, -32000, "line\nbreak \"quoted\" \xff");
+	flat = flatten(&text);
+	assert_string_equal(flat, "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32000,"
 				  "\"message\":\"line\\nbreak \\\"quoted\\\" ?\"}}");
-	free(text);
-	assert_null(sg_request_format_result(id, NULL));
+	free(flat);
+	// Without memory for the result there is no answer, which is not half of one.
+	sg_request_write_result(&text, id, NULL);
+	assert_true(text.failed);
+	sg_text_clear(&text);
 	json_decref(id);
 }
 

@@ -37,6 +37,15 @@ struct rig {
 	char *big;
 };
 
+static void answer_with(struct rig *rig, uint64_t connection, const char *answer)
+{
+	struct sg_text text = {0};
+
+	sg_text_append_string(&text, answer);
+	sg_server_answer(rig->server, connection, &text);
+	assert_null(text.first);
+}
+
 static void on_line(void *context, uint64_t connection, const struct sg_peer *peer,
 	const char *line, size_t length)
 {
@@ -49,18 +58,18 @@ static void on_line(void *context, uint64_t connection, const struct sg_peer *pe
 	if (strcmp(line, "hold") == 0) {
 		rig->held[rig->n_held++] = connection;
 	} else if (strcmp(line, "big") == 0) {
-		sg_server_answer(rig->server, connection, rig->big);
+		answer_with(rig, connection, rig->big);
 	} else {
 		assert_true(asprintf(&answer, "echo %.100s", line) > 0);
-		sg_server_answer(rig->server, connection, answer);
+		answer_with(rig, connection, answer);
 		free(answer);
 	}
 }
 
-static char *on_bad_line(void *context, const char *sentence)
+static void on_bad_line(void *context, const char *sentence, struct sg_text *ret_text)
 {
 	(void)context;
-	return sg_request_format_error(NULL, SG_REQUEST_NO_JSON, sentence);
+	sg_request_write_error(ret_text, NULL, SG_REQUEST_NO_JSON, sentence);
 }
 
 static void on_closed(void *context, uint64_t connection)
@@ -251,7 +260,7 @@ static void a_half_closed_client_gets_what_it_is_owed(void **state)
 	for (unsigned i = 0; i < 10; i++)
 		turn(rig);
 	assert_int_equal(sg_server_connections(rig->server), 1);
-	sg_server_answer(rig->server, rig->held[0], "at last");
+	answer_with(rig, rig->held[0], "at last");
 	expect(rig, fd, "at last");
 	expect_end(rig, fd);
 	close(fd);
@@ -268,10 +277,10 @@ static void answers_to_closed_connections_are_ignored(void **state)
 	turn(rig);
 	turn(rig);
 	assert_int_equal(rig->n_closed, 1);
-	sg_server_answer(rig->server, rig->held[0], "too late");
+	answer_with(rig, rig->held[0], "too late");
 	// The next one may have the same place and descriptor, but is somebody else.
 	fd = connect_client(rig);
-	sg_server_answer(rig->server, rig->held[0], "too late");
+	answer_with(rig, rig->held[0], "too late");
 	say(fd, "hello\n");
 	expect(rig, fd, "echo hello");
 	close(fd);
@@ -392,7 +401,7 @@ static void requests_in_hand_are_bounded(void **state)
 	assert_int_equal(rig->n_held, SG_SERVER_MAX_IN_HAND);
 	for (unsigned i = 0; i < 100; i++) {
 		assert_true(i < rig->n_held);
-		sg_server_answer(rig->server, rig->held[i], "ok");
+		answer_with(rig, rig->held[i], "ok");
 		turn(rig);
 	}
 	for (unsigned i = 0; i < 100; i++)
@@ -425,7 +434,7 @@ static void a_new_client_always_gets_in(void **state)
 	assert_int_equal(rig->n_closed, 1);
 	expect_end(rig, fds[2]);
 	assert_int_equal(sg_server_connections(rig->server), n);
-	sg_server_answer(rig->server, rig->held[0], "still here");
+	answer_with(rig, rig->held[0], "still here");
 	expect(rig, fds[0], "still here");
 	for (unsigned i = 0; i <= n; i++)
 		close(fds[i]);
