@@ -110,13 +110,6 @@ static bool has_option(const char *const *options, unsigned n, const char *name)
 	return false;
 }
 
-static bool is_general(const char *name)
-{
-	static const char *const general[] = {"socket", "output", "help", "version"};
-
-	return has_option(general, 4, name);
-}
-
 static bool check_options(const struct command_line *line)
 {
 	const struct verb *verb = line->verb;
@@ -124,8 +117,7 @@ static bool check_options(const struct command_line *line)
 	for (unsigned i = 0; option_rows[i].name; i++) {
 		const char *name = option_rows[i].name;
 
-		if (line->values[i] && !is_general(name) &&
-			!has_option(verb->options, VERB_OPTIONS, name)) {
+		if (line->values[i] && !help_has_option(verb, &option_rows[i])) {
 			sg_log_error("\"%s\" has no option --%s", verb->words, name);
 			return false;
 		}

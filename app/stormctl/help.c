@@ -9,6 +9,7 @@
 
 // For every verb: the first of the table.
 #define N_GENERAL_OPTIONS 4
+#define LEFT_COLUMNS      34 // of options, in front of their help
 
 const struct option_row *find_option(const char *name)
 {
@@ -23,6 +24,17 @@ static bool is_required(const struct verb *verb, const char *name)
 {
 	for (unsigned i = 0; i < VERB_REQUIRED && verb->required[i]; i++) {
 		if (strcmp(verb->required[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool help_has_option(const struct verb *verb, const struct option_row *row)
+{
+	if (row - option_rows < N_GENERAL_OPTIONS)
+		return true;
+	for (unsigned i = 0; verb && i < VERB_OPTIONS && verb->options[i]; i++) {
+		if (strcmp(verb->options[i], row->name) == 0)
 			return true;
 	}
 	return false;
@@ -48,12 +60,15 @@ void help_usage(FILE *to, const struct verb *verb)
 
 static void print_option(const struct option_row *row)
 {
-	char left[40];
+	char left[80];
 
 	snprintf(left, sizeof(left), "%s%c%s--%s%s%s", row->letter ? "-" : " ",
 		row->letter ? row->letter : ' ', row->letter ? ", " : "  ", row->name,
 		row->value ? " " : "", row->value ? row->value : "");
-	printf("  %-34s %s\n", left, row->help);
+	if (strlen(left) > LEFT_COLUMNS)
+		printf("  %s\n  %*s %s\n", left, LEFT_COLUMNS, "", row->help);
+	else
+		printf("  %-*s %s\n", LEFT_COLUMNS, left, row->help);
 }
 
 static void help_verb(const struct verb *verb)

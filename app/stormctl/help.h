@@ -15,3 +15,5 @@ void help_usage(FILE *to, const struct verb *verb);
 unsigned help_matching(FILE *to, const char *word);
 
 const struct option_row *find_option(const char *name);
+// Whether an option may stand beside the verb; without a verb, beside any.
+bool help_has_option(const struct verb *verb, const struct option_row *row);

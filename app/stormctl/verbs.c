@@ -12,7 +12,7 @@ const struct argument_row argument_rows[ARGUMENT_COUNT] = {
 	[ARGUMENT_NAME] = {"NAME", "name"},
 	[ARGUMENT_SERVICE] = {"SERVICE", "service"},
 	[ARGUMENT_BACKEND] = {"ADDR:PORT", "address", .port_member = "port"},
-	[ARGUMENT_WORDS] = {"VERB", .is_optional = true, .is_rest = true},
+	[ARGUMENT_WORDS] = {"WORDS", .is_optional = true, .is_rest = true},
 };
 
 const struct option_row option_rows[] = {
@@ -23,8 +23,8 @@ const struct option_row option_rows[] = {
 	{"vip", 0, OPTION_VIP, "A", "the served address, or an IPv4 and an IPv6 one with a comma between them"},
 	{"protocol", 0, OPTION_TEXT, "tcp|udp", "the served protocol"},
 	{"port", 0, OPTION_NUMBER, "N", "the served port"},
-	{"scheduler", 0, OPTION_TEXT, "S", "maglev (default), rr, wrr, lc, wlc or sh"},
-	{"forward", 0, OPTION_TEXT, "F", "snat (default), dnat, dsr or ipip"},
+	{"scheduler", 0, OPTION_TEXT, "maglev|rr|wrr|lc|wlc|sh", "who gets the next connection (default maglev)"},
+	{"forward", 0, OPTION_TEXT, "snat|dnat|dsr|ipip", "how packets reach a backend (default snat)"},
 	{"allow", 0, OPTION_ALLOW, "P,P,...", "source prefixes that may connect, or everyone (default), or nobody"},
 	{"deny", 0, OPTION_DENY, "P,P,...", "source prefixes that may not, whatever --allow says, or nobody (default)"},
 	{"affinity", 0, OPTION_TEXT, "none|client-ip", "whether a client stays with its backend"},
@@ -88,6 +88,8 @@ const struct verb verbs[] = {
 		"stormctl drops", run_request},
 	{"help", "explains the program, or a verb", {ARGUMENT_WORDS}, {0}, {0}, NULL,
 		"stormctl help backend drain", run_help},
+	{"complete", "what may stand in the place of a command line's last word; for shells", {ARGUMENT_WORDS},
+		{0}, {0}, NULL, "stormctl complete -- service sh", run_complete},
 	{0},
 };
 // clang-format on

@@ -72,6 +72,7 @@ extern const struct argument_row argument_rows[ARGUMENT_COUNT];
 
 run_fn run_request; // one request of the method of that name
 run_fn run_apply;
+run_fn run_complete;
 run_fn run_export;
 run_fn run_help;
 run_fn run_import;

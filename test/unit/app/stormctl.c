@@ -368,6 +368,57 @@ static void rules_of_ipvs_are_imported(void **state)
 	expect(rig, "import", 2, "", "stormctl import ipvsadm");
 }
 
+// What bash would offer for the line, sorted, with commas between.
+static void expect_completion(struct rig *rig, const char *line, const char *wanted)
+{
+	const char *program = getenv("SG_STORMCTL"), *source = getenv("SG_SOURCE_ROOT");
+	char *command;
+
+	assert_true(program && source);
+	assert_true(
+		asprintf(&command,
+			"cd %s && PATH=${SG_STORMCTL%%/*}:$PATH && line='%s' bash -euc '"
+			". %s/app/stormctl/stormctl.bash; complete -p stormctl >/dev/null; "
+			"compopt() { :; }; COMP_LINE=$line; COMP_POINT=${#line}; _stormctl; "
+			"printf \"%%s\\n\" \"${COMPREPLY[@]}\"' 2>err | sort | paste -sd , >out",
+			rig->directory, line, source) > 0);
+	assert_int_equal(WEXITSTATUS(system(command)), 0);
+	free(command);
+	slurp(rig, "out", rig->out);
+	slurp(rig, "err", rig->err);
+	rig->out[strcspn(rig->out, "\n")] = '\0';
+	if (strcmp(rig->out, wanted) != 0 || rig->err[0])
+		fail_msg("%s\noffers %s\nnot    %s\n%s", line, rig->out, wanted, rig->err);
+}
+
+static void bash_completes_the_command_line(void **state)
+{
+	struct rig *rig = *state;
+
+	expect(rig, "service add other --vip 192.0.2.11 --protocol tcp --port 80", 0, "", "");
+	expect_completion(rig, "stormctl se", "service");
+	expect_completion(rig, "stormctl service ", "add,delete,list,set,show");
+	expect_completion(rig, "stormctl -s s -o json service s", "set,show");
+	expect_completion(rig, "stormctl help backend d", "delete,drain");
+	expect_completion(rig, "stormctl import ", "ipvsadm");
+	expect_completion(rig, "stormctl nonsense ", "");
+	expect_completion(rig, "stormctl service add x --pro", "--protocol");
+	expect_completion(rig, "stormctl service add x --protocol ", "tcp,udp");
+	expect_completion(rig, "stormctl service add x --scheduler w", "wlc,wrr");
+	expect_completion(rig, "stormctl service add x --port ", "");
+	expect_completion(rig, "stormctl backend drain --w", "--wait");
+	expect_completion(rig, "stormctl -o ", "json,table");
+	expect_completion(rig, "stormctl -s s service show ", "other,web");
+	expect_completion(rig, "stormctl -s s service show w", "web");
+	expect_completion(rig, "stormctl -s s flows --service ", "other,web");
+	expect_completion(rig, "stormctl -s s backend drain web ", "10.0.0.2:8080,10.0.0.3:8080");
+	expect_completion(rig, "stormctl -s s backend drain web 10.0.0.3", "10.0.0.3:8080");
+	// readline replaces only what stands behind the colon.
+	expect_completion(rig, "stormctl -s s backend drain web 10.0.0.3:80", "8080");
+	expect_completion(rig, "stormctl -s nowhere service show ", "");
+	expect_completion(rig, "stormctl apply -f ou", "out");
+}
+
 static void a_bad_file_is_refused_before_anything_is_sent(void **state)
 {
 	struct rig *rig = *state;
@@ -404,6 +455,7 @@ int main(void)
 		WITH_RIG(json_is_for_programs),
 		WITH_RIG(an_export_is_what_apply_takes),
 		WITH_RIG(rules_of_ipvs_are_imported),
+		WITH_RIG(bash_completes_the_command_line),
 		WITH_RIG(a_bad_file_is_refused_before_anything_is_sent),
 		WITH_RIG(watching_ends_when_nobody_reads),
 	};
