@@ -96,6 +96,26 @@ void print_service(const json_t *result)
 	table_print(&table);
 }
 
+void print_policy(const json_t *result)
+{
+	static const char *const members[] = {"allow", "deny", NULL};
+	struct table table;
+
+	table_init(&table, "NAME VALUE");
+	for (const char *const *member = members; *member; member++) {
+		const json_t *value = json_object_get(result, *member);
+
+		table_text(&table, *member);
+		if (json_is_null(value))
+			table_text(&table, "everyone");
+		else if (json_is_array(value) && json_array_size(value) == 0)
+			table_text(&table, "nobody");
+		else
+			table_member(&table, result, *member);
+	}
+	table_print(&table);
+}
+
 void print_change(const json_t *result)
 {
 	const json_t *services = json_object_get(result, "services");
@@ -110,6 +130,8 @@ void print_change(const json_t *result)
 		       : "%d services added, %d changed, %d removed\n",
 		(int)integer(services, "added"), (int)integer(services, "changed"),
 		(int)integer(services, "removed"));
+	if (json_is_true(json_object_get(result, "policy")))
+		printf(dry_run ? "would change the policy\n" : "the policy is changed\n");
 	if (dry_run)
 		printf("nothing was changed: generation %d stays\n", (int)generation);
 	else if (json_is_true(json_object_get(result, "active")))

@@ -10,6 +10,7 @@ print_fn print_export;
 print_fn print_status;
 print_fn print_services;
 print_fn print_service;
+print_fn print_policy;
 print_fn print_change; // what became of a change
 print_fn print_drained;
 print_fn print_flows;

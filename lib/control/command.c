@@ -37,6 +37,8 @@ static const struct command commands[] = {
 	{.method = "backend set", .edit = sg_edit_backend_set, .in_batch = true},
 	{.method = "backend drain", .edit = sg_edit_backend_drain, .in_batch = true},
 	{.method = "backend delete", .edit = sg_edit_backend_delete, .in_batch = true},
+	{.method = "policy show", .query = sg_query_policy_show},
+	{.method = "policy set", .edit = sg_edit_policy_set, .in_batch = true},
 	{.method = "apply", .edit = sg_edit_apply},
 	{.method = "change", .edit = edit_change},
 	{.method = "export", .list = sg_query_export},
@@ -113,7 +115,7 @@ static int edit_one(
 	command = find_command(item.method);
 	if (!command || !command->in_batch)
 		return sg_json_refuse(where, item.method, error,
-			"is no verb that changes a service or a backend");
+			"is no verb that changes a service, a backend or the policy");
 	err = command->edit(edit, item.params, &inner);
 	if (!err && edit->wait)
 		return sg_json_refuse(where, "wait", error, "is not possible in a batch");
@@ -149,9 +151,9 @@ static json_t *describe(const struct sg_state *before, const struct sg_state *af
 	json_t *warnings = json_array();
 
 	sg_validate_state_warnings(after, before, add_warning, warnings);
-	return json_pack("{s:{s:i, s:i, s:i}, s:o}", "services", "added", (int)change.added,
-		"changed", (int)change.changed, "removed", (int)change.removed, "warnings",
-		warnings);
+	return json_pack("{s:{s:i, s:i, s:i}, s:b, s:o}", "services", "added", (int)change.added,
+		"changed", (int)change.changed, "removed", (int)change.removed, "policy",
+		!sg_shared_policy_equal(before->policy, after->policy), "warnings", warnings);
 }
 
 static void add_generation(json_t *answer, uint64_t generation)

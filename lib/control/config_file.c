@@ -309,6 +309,28 @@ static const struct sg_config_key control_keys[] = {
 	SG_CONFIG_END,
 };
 
+static const struct sg_config_key policy_keys[] = {
+	SG_CONFIG_KEY("allow", sg_config_read_allow, .offset = offsetof(struct sg_shared_policy, spec)),
+	SG_CONFIG_KEY("deny", sg_config_read_deny, .offset = offsetof(struct sg_shared_policy, spec)),
+	SG_CONFIG_END,
+};
+static const struct sg_config_key policy_block = {.keys = policy_keys};
+// clang-format on
+
+static int read_policy(const struct sg_config_key *key, const config_setting_t *setting,
+	void *field, struct sg_error *error)
+{
+	struct sg_shared_policy *policy = sg_shared_policy_create();
+
+	(void)key;
+	if (!policy)
+		return sg_error_set(error, -ENOMEM, "no memory is left for the configuration");
+	policy->line = (int)config_setting_source_line(setting);
+	sg_state_set_policy(field, policy);
+	return sg_config_read_group(&policy_block, setting, policy, error);
+}
+
+// clang-format off
 #define DOCUMENT(field) .offset = offsetof(struct document, field)
 static const struct sg_config_key document_keys[] = {
 	SG_CONFIG_KEY("dataplane", sg_config_read_group, DOCUMENT(settings), .keys = dataplane_keys),
@@ -317,6 +339,7 @@ static const struct sg_config_key document_keys[] = {
 	SG_CONFIG_KEY("timeouts", sg_config_read_group, DOCUMENT(settings), .keys = timeouts_keys),
 	SG_CONFIG_KEY("control", sg_config_read_group, DOCUMENT(settings), .keys = control_keys),
 	SG_CONFIG_KEY("backend_cidrs", read_backend_cidrs, DOCUMENT(settings)),
+	SG_CONFIG_KEY("policy", read_policy, DOCUMENT(state), .keys = policy_keys),
 	SG_CONFIG_KEY("services", sg_config_read_services, DOCUMENT(state), .keys = sg_config_service_keys),
 	SG_CONFIG_END,
 };

@@ -15,6 +15,8 @@ void sg_edit_settle(struct sg_edit *edit, const struct sg_state *from)
 {
 	unsigned at = 0;
 
+	if (sg_shared_policy_equal(edit->state.policy, from->policy))
+		sg_state_set_policy(&edit->state, sg_shared_policy_ref(from->policy));
 	for (unsigned i = 0; i < edit->state.n_services; i++) {
 		struct sg_service_spec *spec = edit->state.services[i], *old;
 

@@ -235,7 +235,7 @@ static uint64_t newest_generation(const struct sg_rollout *rollout)
 
 static bool same_state(const struct sg_state *a, const struct sg_state *b)
 {
-	return a->n_services == b->n_services &&
+	return a->n_services == b->n_services && sg_shared_policy_equal(a->policy, b->policy) &&
 	       (a->n_services == 0 || memcmp(a->services, b->services,
 					      a->n_services * sizeof(a->services[0])) == 0);
 }

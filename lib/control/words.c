@@ -28,6 +28,11 @@ const char *sg_words_announce(unsigned index)
 	return index < SG_ANNOUNCE_COUNT ? sg_announce_name((enum sg_announce)index) : NULL;
 }
 
+const char *sg_words_existing(unsigned index)
+{
+	return index < SG_EXISTING_COUNT ? sg_existing_name((enum sg_existing)index) : NULL;
+}
+
 const char *sg_words_poll(unsigned index)
 {
 	static const char *const words[] = {

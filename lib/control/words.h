@@ -10,6 +10,7 @@ sg_words_fn sg_words_scheduler; // enum sg_scheduler
 sg_words_fn sg_words_forward;   // enum sg_forward
 sg_words_fn sg_words_affinity;  // enum sg_affinity
 sg_words_fn sg_words_announce;  // enum sg_announce
+sg_words_fn sg_words_existing;  // enum sg_existing
 sg_words_fn sg_words_poll;      // enum sg_poll
 sg_words_fn sg_words_unserved;  // enum sg_unserved
 

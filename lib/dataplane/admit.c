@@ -5,7 +5,7 @@
 #include "dataplane/answer.h"
 #include "net/headers.h"
 
-// Why the source may not start a flow, or SG_DROP_NONE.
+// Why a source may not pass, or SG_DROP_NONE.
 static enum sg_drop judge_source(const struct sg_policy *policy, const struct sg_tuple *tuple)
 {
 	static const uint8_t drops[] = {[SG_POLICY_ALLOWED] = SG_DROP_NONE,
@@ -51,7 +51,9 @@ static void admit(struct sg_pipeline *pipeline, const struct sg_snapshot *snapsh
 			return sg_answer_refusal(pipeline, pkt, SG_DROP_UNSERVED_PORT);
 		return sg_pkt_drop(pkt, SG_DROP_UNSERVED_PORT);
 	}
-	refused = judge_source(service->policy, tuple);
+	refused = judge_source(snapshot->policy, tuple);
+	if (!refused)
+		refused = judge_source(service->policy, tuple);
 	if (refused) {
 		count_service_drop(pipeline, service);
 		return sg_pkt_drop(pkt, refused);

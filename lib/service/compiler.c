@@ -48,6 +48,7 @@ void sg_compiler_destroy(struct sg_compiler *compiler)
 	for (uint32_t i = 0; i < compiler->n_holdings; i++)
 		sg_service_spec_unref(compiler->holdings[i].spec);
 	free(compiler->holdings);
+	sg_shared_policy_unref(compiler->policy);
 	for (uint32_t i = 0; i < compiler->service_slots.n_ever; i++)
 		free(compiler->holders[i].members);
 	sg_deadlines_fini(&compiler->deadlines);
@@ -128,6 +129,22 @@ static int build_visits(struct sg_snapshot *snapshot, const struct sg_plan *plan
 	return 0;
 }
 
+// The policy for all services, shared with the snapshot before when it says the same.
+static int build_policy(struct sg_snapshot *snapshot, const struct sg_plan *plan)
+{
+	const struct sg_shared_policy *before = plan->compiler->policy;
+	const struct sg_shared_policy *policy = plan->policy;
+
+	if (!policy || sg_policy_spec_is_open(&policy->spec))
+		return 0;
+	if (before &&
+		(before == policy || sg_policy_spec_same_prefixes(&before->spec, &policy->spec)))
+		snapshot->policy = sg_policy_ref(plan->compiler->current->policy);
+	else
+		snapshot->policy = sg_policy_compile(&policy->spec);
+	return snapshot->policy ? 0 : -ENOMEM;
+}
+
 // The snapshot that the plan asks for, or NULL without memory.
 static struct sg_snapshot *build(const struct sg_plan *plan, struct sg_routes *routes)
 {
@@ -143,7 +160,8 @@ static struct sg_snapshot *build(const struct sg_plan *plan, struct sg_routes *r
 	snapshot->routes = sg_routes_ref(routes);
 	snapshot->maglev_key = (struct sg_hash_key){{compiler->settings->maglev_seed, 0}};
 	snapshot->unserved = compiler->settings->unserved;
-	if (build_visits(snapshot, plan) < 0 || sg_compile_indexes(snapshot, plan) < 0)
+	if (build_policy(snapshot, plan) < 0 || build_visits(snapshot, plan) < 0 ||
+		sg_compile_indexes(snapshot, plan) < 0)
 		goto fail;
 	if (previous && previous->routes != routes && sg_snapshot_route_backends(snapshot) < 0)
 		goto fail;

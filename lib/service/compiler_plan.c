@@ -345,6 +345,7 @@ int sg_plan_make(struct sg_plan *ret_plan, struct sg_compiler *compiler,
 
 	*plan = (struct sg_plan){
 		.compiler = compiler,
+		.policy = state->policy,
 		.now_ms = now_ms,
 		.service_mark = sg_slots_mark(&compiler->service_slots),
 		.backend_mark = sg_slots_mark(&compiler->backend_slots),
@@ -433,6 +434,9 @@ void sg_plan_commit(struct sg_plan *plan)
 	free(compiler->holdings);
 	compiler->holdings = plan->holdings;
 	compiler->n_holdings = plan->n_holdings;
+	sg_shared_policy_ref(plan->policy);
+	sg_shared_policy_unref(compiler->policy);
+	compiler->policy = plan->policy;
 	compiler->n_cleared = 0;
 	free_plan(plan);
 }

@@ -46,7 +46,8 @@ struct sg_holding {
 struct sg_compiler {
 	const struct sg_settings *settings;
 	uint64_t drain_ms;
-	struct sg_snapshot *current; // compiled last; NULL before the first
+	struct sg_snapshot *current;     // compiled last; NULL before the first
+	struct sg_shared_policy *policy; // that it was compiled from; NULL: everyone may
 	struct sg_slots service_slots;
 	struct sg_slots backend_slots;
 	struct sg_resting resting;
@@ -75,6 +76,7 @@ struct sg_visit {
 
 struct sg_plan {
 	struct sg_compiler *compiler;
+	struct sg_shared_policy *policy; // of the new state
 	uint64_t now_ms;
 	struct sg_visit *visits;
 	uint32_t n_visits, max_visits;

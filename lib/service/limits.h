@@ -8,6 +8,7 @@
 #define SG_MAX_BACKENDS         262144 // backend slots, draining ones included
 #define SG_MAX_SERVICE_BACKENDS 4096   // of one service
 #define SG_MAX_SERVICE_PREFIXES 10000  // of one service's `allow`, or `deny`
+#define SG_MAX_POLICY_PREFIXES  10000  // of `allow`, or `deny`, for all services
 #define SG_MAX_SNAT_ADDRESSES   256
 #define SG_MAX_BACKEND_CIDRS    1024
 #define SG_MAX_HOPS             65536 // next hops; index 0 is "none"

@@ -86,6 +86,48 @@ int sg_policy_spec_add_deny(struct sg_policy_spec *spec, const struct sg_prefix 
 	return add(&spec->deny, &spec->n_deny, prefix);
 }
 
+struct sg_shared_policy *sg_shared_policy_create(void)
+{
+	return sg_shared_policy_clone(NULL);
+}
+
+struct sg_shared_policy *sg_shared_policy_clone(const struct sg_shared_policy *policy)
+{
+	struct sg_shared_policy *clone = calloc(1, sizeof(*clone));
+
+	if (!clone)
+		return NULL;
+	clone->refs = 1;
+	sg_policy_spec_init(&clone->spec);
+	if (policy && sg_policy_spec_clone(&clone->spec, &policy->spec) < 0) {
+		sg_shared_policy_unref(clone);
+		return NULL;
+	}
+	return clone;
+}
+
+struct sg_shared_policy *sg_shared_policy_ref(struct sg_shared_policy *policy)
+{
+	if (policy)
+		policy->refs++;
+	return policy;
+}
+
+void sg_shared_policy_unref(struct sg_shared_policy *policy)
+{
+	if (!policy || --policy->refs > 0)
+		return;
+	sg_policy_spec_fini(&policy->spec);
+	free(policy);
+}
+
+bool sg_shared_policy_equal(const struct sg_shared_policy *a, const struct sg_shared_policy *b)
+{
+	static const struct sg_policy_spec open = {.allow_everyone = true};
+
+	return a == b || sg_policy_spec_equal(a ? &a->spec : &open, b ? &b->spec : &open);
+}
+
 // By address, a shorter prefix before a longer one: so whoever contains another comes before it.
 static int compare_prefixes(const void *a, const void *b)
 {

@@ -5,6 +5,8 @@
 // is absent. Both lists are compiled to one trie whose values are verdicts, so a new flow costs one
 // walk, whatever their number. What is allowed to everyone compiles to nothing.
 //
+// A source has to pass both, the policy of its service and the one for all.
+//
 // A spec is a part of the desired state, a policy the compiled form of one, immutable and shared by
 // all snapshots in which it is the same. Control thread only, but for sg_policy_judge*.
 #pragma once
@@ -47,6 +49,23 @@ static inline bool sg_policy_spec_is_open(const struct sg_policy_spec *spec)
 {
 	return spec->allow_everyone && spec->n_deny == 0;
 }
+
+// The spec for all services, shared by the states in which it is the same.
+struct sg_shared_policy {
+	unsigned refs;
+	struct sg_policy_spec spec;
+	int line; // of the config file; 0 when it came through the socket
+};
+
+// Everyone may; with one reference. NULL without memory.
+struct sg_shared_policy *sg_shared_policy_create(void);
+// A copy with one reference, free to edit until it is put into a state. `policy` may be NULL:
+// everyone may. NULL without memory.
+struct sg_shared_policy *sg_shared_policy_clone(const struct sg_shared_policy *policy);
+struct sg_shared_policy *sg_shared_policy_ref(struct sg_shared_policy *policy); // NULL is fine
+void sg_shared_policy_unref(struct sg_shared_policy *policy);                   // NULL is fine
+// NULL is the same as a policy by which everyone may and existing flows are kept.
+bool sg_shared_policy_equal(const struct sg_shared_policy *a, const struct sg_shared_policy *b);
 
 enum sg_policy_verdict {
 	SG_POLICY_ALLOWED,

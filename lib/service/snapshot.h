@@ -120,6 +120,7 @@ struct sg_snapshot {
 	uint32_t n_service_slots;
 	struct sg_backend_page **pages; // by slot / SG_BACKENDS_PER_PAGE; NULL where free
 	uint32_t n_pages;
+	struct sg_policy *policy; // for all services; NULL: everyone may
 	struct sg_routes *routes;
 	struct sg_hash_key maglev_key; // the same on all nodes
 	enum sg_unserved unserved;

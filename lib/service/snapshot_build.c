@@ -65,6 +65,7 @@ void sg_snapshot_free(struct sg_snapshot *snapshot)
 	sg_index6_unref(snapshot->vips6);
 	sg_index6_unref(snapshot->addresses6);
 	sg_index6_unref(snapshot->dnat6);
+	sg_policy_unref(snapshot->policy);
 	sg_routes_unref(snapshot->routes);
 	free(snapshot->services);
 	free(snapshot->pages);

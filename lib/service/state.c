@@ -252,6 +252,7 @@ void sg_state_fini(struct sg_state *state)
 	for (unsigned i = 0; i < state->n_services; i++)
 		sg_service_spec_unref(state->services[i]);
 	free(state->services);
+	sg_shared_policy_unref(state->policy);
 	sg_state_init(state);
 }
 
@@ -264,8 +265,17 @@ int sg_state_clone(struct sg_state *ret_state, const struct sg_state *state)
 		return -ENOMEM;
 	for (unsigned i = 0; i < n; i++)
 		sg_service_spec_ref(services[i]);
-	*ret_state = (struct sg_state){.services = services, .n_services = n, .capacity = n};
+	*ret_state = (struct sg_state){.services = services,
+		.n_services = n,
+		.capacity = n,
+		.policy = sg_shared_policy_ref(state->policy)};
 	return 0;
+}
+
+void sg_state_set_policy(struct sg_state *state, struct sg_shared_policy *policy)
+{
+	sg_shared_policy_unref(state->policy);
+	state->policy = policy;
 }
 
 // Where the name is, or would have to be put. Returns whether it is there.

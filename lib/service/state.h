@@ -114,6 +114,7 @@ struct sg_state {
 	struct sg_service_spec **services; // sorted by name, each referenced once
 	unsigned n_services;
 	unsigned capacity;
+	struct sg_shared_policy *policy; // for all services; NULL: everyone may
 };
 
 void sg_state_init(struct sg_state *state);
@@ -125,6 +126,8 @@ struct sg_service_spec *sg_state_find(const struct sg_state *state, const char *
 // Adds the spec, or replaces the one of that name; takes over the caller's reference. Returns 0 or
 // -ENOMEM (the reference is then still the caller's).
 int sg_state_put(struct sg_state *state, struct sg_service_spec *spec);
+// Takes over the caller's reference; NULL is fine.
+void sg_state_set_policy(struct sg_state *state, struct sg_shared_policy *policy);
 int sg_state_remove(struct sg_state *state, const char *name); // 0 or -ENOENT
 // Removes every service of an owner: what an `apply` does before it puts the new ones.
 void sg_state_remove_owner(struct sg_state *state, const char *owner);

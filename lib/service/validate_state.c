@@ -288,6 +288,19 @@ static int check_count(struct check *check)
 	return 0;
 }
 
+static int check_policy(struct check *check)
+{
+	const struct sg_shared_policy *policy = check->state->policy;
+	const struct sg_policy_spec *spec = &policy->spec;
+
+	if (!policy ||
+		(spec->n_allow <= SG_MAX_POLICY_PREFIXES && spec->n_deny <= SG_MAX_POLICY_PREFIXES))
+		return 0;
+	return sg_error_set_at(check->error, -EINVAL, policy->line,
+		"the policy has %u allow and %u deny prefixes; %d of each are the most",
+		spec->n_allow, spec->n_deny, SG_MAX_POLICY_PREFIXES);
+}
+
 static void free_check(struct check *check)
 {
 	sg_endpoints_fini(&check->new_dnats);
@@ -320,6 +333,8 @@ int sg_validate_state(const struct sg_state *state, const struct sg_state *previ
 	struct check check = {.state = state, .previous = previous, .error = error};
 	int err = check_count(&check);
 
+	if (err == 0)
+		err = check_policy(&check);
 	if (err == 0)
 		err = find_fresh(&check);
 	if (err == 0)

@@ -168,6 +168,17 @@ void rig_backend(struct sg_service_spec *spec, const char *address, uint16_t por
 	assert_int_equal(sg_service_spec_put_backend(spec, &backend), 0);
 }
 
+void rig_deny_all(struct rig *rig, const char *text)
+{
+	struct sg_shared_policy *policy = sg_shared_policy_clone(rig->state.policy);
+	struct sg_prefix prefix;
+
+	assert_non_null(policy);
+	assert_int_equal(sg_prefix_parse(text, &prefix, NULL), 0);
+	assert_int_equal(sg_policy_spec_add_deny(&policy->spec, &prefix), 0);
+	sg_state_set_policy(&rig->state, policy);
+}
+
 void rig_commit(struct rig *rig)
 {
 	struct sg_snapshot *before = rig->snapshot;

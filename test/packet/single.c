@@ -149,6 +149,8 @@ static const struct row rows[] = {
 	{"a source that is not allowed", 0, TCP(CLIENT, 4000, VIP, 443, SYN), NULL, DROP(NOT_ALLOWED)},
 	{"a source that is denied", 0, TCP("203.0.113.66", 4000, VIP, 443, SYN), NULL, DROP(DENIED)},
 	{"denied inside what is allowed more exactly", 0, TCP("203.0.113.65", 4000, VIP, 443, SYN), NULL, DROP(DENIED)},
+	{"a source that all services deny", 0, TCP("203.0.113.200", 4000, VIP, 80, SYN), NULL, DROP(DENIED)},
+	{"which one service allows", 0, TCP("203.0.113.200", 4000, VIP, 443, SYN), NULL, DROP(DENIED)},
 	{"a source that is", 0, TCP("203.0.113.9", 4000, VIP, 443, SYN), NULL, SG_VERDICT_FORWARD, 0},
 	{"an ACK out of nowhere gets a RST", 0, TCP(CLIENT, 4000, VIP, 80, ACK), NULL, SG_VERDICT_ANSWER, 0},
 	{"SYN + FIN gets one too", 0, TCP(CLIENT, 4000, VIP, 80, .flags = SG_TCP_SYN | SG_TCP_FIN), NULL, SG_VERDICT_ANSWER, 0},
@@ -184,6 +186,7 @@ static void declare_services(struct rig *rig)
 	struct sg_service_spec *spec;
 	struct sg_prefix allowed, denied;
 
+	rig_deny_all(rig, "203.0.113.200/29");
 	rig_service(rig, "web", SG_PROTO_TCP, 80);
 	rig_service(rig, "dns", SG_PROTO_UDP, 53);
 	spec = rig_service(rig, "private", SG_PROTO_TCP, 443);

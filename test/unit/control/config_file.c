@@ -92,6 +92,11 @@ static const struct {
 	{PORTS "snat: { ports = [1024]; };", 2, "snat.ports must be [MIN, MAX]"},
 	{PORTS "snat: { ports = [2048, 1024]; };", 2, "snat.ports must be [MIN, MAX], and 2048 is above 1024"},
 
+	// The policy for all services.
+	{PORTS "policy: { deny = [\"10.0.0.1/8\"]; };", 2, "policy.deny[0] must be a prefix such as"},
+	{PORTS "policy: { allow = \"10.0.0.0/8\"; };", 2, "policy.allow must be an array or a list of prefixes"},
+	{PORTS "policy: { reject = []; };", 2, "policy.reject is an unknown key"},
+
 	// Control.
 	{PORTS "control: { mode = 0660; };", 2,
 		"control.mode is a string of octal digits such as \"0660\": libconfig has no octal integers"},
@@ -199,6 +204,7 @@ static void every_value_arrives(void **unused)
 		"drain = 0; };\n"
 		"control: { socket = \"/tmp/s\"; mode = \"600\"; group = \"adm\"; };\n"
 		"backend_cidrs = [];\n"
+		"policy: { allow = [\"10.0.0.0/8\"]; deny = [\"10.1.0.0/16\", \"fd00::/8\"]; };\n"
 		"services: ( { name = \"dns\"; vip = \"192.0.2.53\"; protocol = \"udp\"; port = 53; "
 		"scheduler = \"wlc\"; allow = [\"10.0.0.0/8\", \"192.0.2.1\"]; announce = \"never\"; } );\n";
 	struct sg_error error = {0};
@@ -236,10 +242,15 @@ static void every_value_arrives(void **unused)
 	assert_string_equal(settings.socket_group, "adm");
 	assert_true(settings.backend_cidrs_given);
 	assert_int_equal(settings.n_backend_cidrs, 0);
+	assert_non_null(state.policy);
+	assert_false(state.policy->spec.allow_everyone);
+	assert_int_equal(state.policy->spec.n_allow, 1);
+	assert_int_equal(state.policy->spec.n_deny, 2);
+	assert_int_equal(state.policy->line, 7);
 	spec = sg_state_find(&state, "dns");
 	assert_non_null(spec);
 	assert_string_equal(spec->owner, "config");
-	assert_int_equal(spec->line, 7);
+	assert_int_equal(spec->line, 8);
 	assert_int_equal(spec->scheduler, SG_SCHEDULER_WLC);
 	assert_int_equal(spec->announce, SG_ANNOUNCE_NEVER);
 	assert_false(spec->policy.allow_everyone);

@@ -286,6 +286,38 @@ static void what_did_not_change_is_shared(void **unused)
 	teardown(&rig);
 }
 
+static void a_policy_that_stays_is_shared(void **unused)
+{
+	struct sg_shared_policy *policy = sg_shared_policy_create(), *same;
+	struct sg_snapshot *before;
+	struct sg_prefix prefix;
+	struct rig rig;
+
+	(void)unused;
+	setup(&rig);
+	assert_non_null(policy);
+	assert_int_equal(sg_prefix_parse("198.51.100.0/24", &prefix, NULL), 0);
+	assert_int_equal(sg_policy_spec_add_deny(&policy->spec, &prefix), 0);
+	sg_state_set_policy(&rig.state, policy);
+	put_web(&rig, 1);
+	compile(&rig);
+	assert_int_equal(
+		sg_policy_judge4(rig.snapshot->policy, ipv4_be("198.51.100.9")), SG_POLICY_DENIED);
+
+	same = sg_shared_policy_clone(policy);
+	assert_non_null(same);
+	sg_state_set_policy(&rig.state, same);
+	put_web(&rig, 2);
+	before = compile_keeping(&rig);
+	assert_ptr_equal(rig.snapshot->policy, before->policy);
+	sg_compiler_reclaim(rig.compiler, before);
+
+	sg_state_set_policy(&rig.state, NULL);
+	compile(&rig);
+	assert_null(rig.snapshot->policy);
+	teardown(&rig);
+}
+
 static void a_change_of_announce_alone_shares_the_vips(void **unused)
 {
 	struct sg_service_spec *spec = make_service("web", "192.0.2.10", 80);
@@ -574,6 +606,7 @@ int main(void)
 		cmocka_unit_test(a_service_is_compiled_whole),
 		cmocka_unit_test(each_scheduler_gets_its_table),
 		cmocka_unit_test(what_did_not_change_is_shared),
+		cmocka_unit_test(a_policy_that_stays_is_shared),
 		cmocka_unit_test(a_change_of_announce_alone_shares_the_vips),
 		cmocka_unit_test(changed_routes_change_hops_and_nothing_else),
 		cmocka_unit_test(a_removed_backend_drains_dies_and_rests),
