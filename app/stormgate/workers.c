@@ -32,17 +32,11 @@ struct sg_workers {
 static int open_snat(
 	struct sg_workers *workers, const struct sg_settings *settings, struct sg_error *error)
 {
-	uint32_t addresses_be[SG_MAX_SNAT_ADDRESSES];
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < settings->n_snat_addresses; i++) {
-		if (settings->snat_addresses[i].family == SG_FAMILY_IPV4)
-			addresses_be[n++] = sg_addr_ipv4_be(&settings->snat_addresses[i]);
-	}
-	if (n == 0)
+	if (settings->n_snat_addresses == 0)
 		return 0;
-	workers->snat = sg_snat_pool_create(workers->home, addresses_be, n, settings->snat_port_min,
-		settings->snat_port_max, error);
+	workers->snat = sg_snat_pool_create(workers->home, settings->snat_addresses,
+		settings->n_snat_addresses, settings->snat_port_min, settings->snat_port_max,
+		error);
 	return workers->snat ? 0 : -EINVAL;
 }
 

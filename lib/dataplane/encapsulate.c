@@ -81,7 +81,7 @@ static uint32_t outer_source(const struct sg_pipeline *pipeline, const struct sg
 	uint32_t own_be = snapshot->routes->port_addr4_be[port];
 
 	if (pipeline->snat)
-		return sg_snat_pool_address(pipeline->snat, (uint32_t)(hash >> 32));
+		return sg_snat_pool_address4(pipeline->snat, (uint32_t)(hash >> 32));
 	// Without an address of our own on this port, as with answers: the one that was spoken to.
 	return own_be ? own_be : client->dst_be;
 }

@@ -85,7 +85,10 @@ struct sg_pipeline *sg_pipeline_init(void *memory, const struct sg_pipeline_sett
 	pipeline->n_ports = settings->n_ports;
 	memcpy(pipeline->ports, settings->ports, settings->n_ports * sizeof(settings->ports[0]));
 	pipeline->home = settings->home;
-	pipeline->snat = settings->snat;
+	if (settings->snat && sg_snat_pool_has(settings->snat, SG_FAMILY_IPV4))
+		pipeline->snat = settings->snat;
+	if (settings->snat && sg_snat_pool_has(settings->snat, SG_FAMILY_IPV6))
+		pipeline->snat6 = settings->snat;
 	pipeline->snat_port_min = settings->snat_port_min;
 	pipeline->snat_port_max = settings->snat_port_max;
 	pipeline->counters = *settings->counters;

@@ -39,7 +39,7 @@ struct sg_pipeline {
 	unsigned n_ports;
 	struct sg_pipeline_port ports[SG_MAX_PORTS];
 	const struct sg_home *home;
-	const struct sg_snat_pool *snat; // NULL: no SNAT address
+	const struct sg_snat_pool *snat, *snat6; // NULL: no SNAT address of that family
 	uint16_t snat_port_min, snat_port_max;
 	struct sg_flow_timeouts timeouts;
 

@@ -26,7 +26,8 @@ struct starts {
 	unsigned n_replies;
 	uint8_t reply_of[SG_BURST]; // by flow
 	struct sg_tuple replies[SG_BURST];
-	uint64_t hashes[SG_BURST]; // of the clients' tuples
+	struct sg_pair6 reply_pairs[SG_BURST]; // of IPv6
+	uint64_t hashes[SG_BURST];             // of the clients' tuples
 	uint64_t reply_hashes[SG_BURST];
 	uint64_t started[4]; // a bit for each flow that was started, by 8 bits of its hash
 };
@@ -162,7 +163,8 @@ static bool find_snat_port(
 	sg_flow_ref old;
 
 	if (!sg_snat_settle(pipeline->snat, pipeline->flows, pipeline->worker, &pipeline->random,
-		    syn_seq, &starts->replies[reply], &starts->reply_hashes[reply], &old))
+		    syn_seq, &starts->replies[reply], &starts->reply_pairs[reply],
+		    &starts->reply_hashes[reply], &old))
 		return false;
 	if (old)
 		give_way(pipeline, old);
@@ -218,8 +220,8 @@ static void start_all(struct sg_pipeline *pipeline, const struct sg_snapshot *sn
 {
 	if (starts->n_replies > 0)
 		sg_snat_propose(pipeline->snat, pipeline->flows, pipeline->worker,
-			&pipeline->snat_turns, starts->replies, starts->n_replies,
-			starts->reply_hashes);
+			&pipeline->snat_turns, starts->replies, starts->reply_pairs,
+			starts->n_replies, starts->reply_hashes);
 	make_room(pipeline, starts->n);
 	sg_flow_table_prefetch_room(pipeline->flows, starts->hashes, starts->n);
 	sg_flow_table_prefetch_room(pipeline->flows, starts->reply_hashes, starts->n);

@@ -14,23 +14,30 @@
 #define ROUNDS      6           // of proposals for those of a burst whose port is taken
 #define GOLDEN      2654435769u // 2^32 times the golden section
 
+// Ports, host order, by class.
+struct classes {
+	uint32_t starts[SG_HOME_ENTRIES + 1]; // into `ports`
+	uint16_t *ports;
+};
+
 struct sg_snat_pool {
 	const struct sg_home *home;
-	uint32_t n_addresses;
+	uint32_t n_addresses4;
+	uint32_t n_addresses6;
+	uint32_t *addresses_be; // IPv4
+	uint8_t (*addresses6)[16];
 	uint32_t n_ports;
-	uint32_t class_starts[SG_HOME_ENTRIES + 1]; // into `ports`
-	uint16_t *ports;                            // host order, by class
+	struct classes classes4, classes6;
 	// The entries of the table of homes that are a worker's: entries[starts[w]] to
 	// entries[starts[w + 1] - 1].
 	uint8_t entries[SG_HOME_ENTRIES];
 	uint8_t starts[UINT8_MAX + 2];
-	uint32_t addresses_be[];
 };
 static_assert(SG_HOME_ENTRIES <= UINT8_MAX, "numbers of entries are 8 bits");
 
-// Ports that would do, all of them equally well: a part of `ports`.
+// Ports that would do, all of them equally well.
 struct span {
-	uint32_t start;
+	const uint16_t *ports;
 	uint32_t n;
 };
 
@@ -40,13 +47,19 @@ struct group {
 	sg_flow_ref refs[GROUP];
 };
 
-static unsigned class_of(const struct sg_home *home, uint16_t port)
+static unsigned class_of4(const struct sg_home *home, uint16_t port)
 {
 	return sg_toeplitz_dport4(&home->toeplitz, port) & SG_HOME_MASK;
 }
 
+static unsigned class_of6(const struct sg_home *home, uint16_t port)
+{
+	return sg_toeplitz_dport6(&home->toeplitz, port) & SG_HOME_MASK;
+}
+
 // Counting sort by class.
-static void sort_ports(struct sg_snat_pool *pool, uint16_t port_min)
+static void sort_ports(const struct sg_snat_pool *pool, uint16_t port_min,
+	unsigned (*class_of)(const struct sg_home *home, uint16_t port), struct classes *classes)
 {
 	uint32_t next[SG_HOME_ENTRIES + 1] = {0};
 
@@ -54,11 +67,11 @@ static void sort_ports(struct sg_snat_pool *pool, uint16_t port_min)
 		next[class_of(pool->home, (uint16_t)(port_min + i)) + 1]++;
 	for (unsigned i = 0; i < SG_HOME_ENTRIES; i++)
 		next[i + 1] += next[i];
-	memcpy(pool->class_starts, next, sizeof(next));
+	memcpy(classes->starts, next, sizeof(next));
 	for (uint32_t i = 0; i < pool->n_ports; i++) {
 		uint16_t port = (uint16_t)(port_min + i);
 
-		pool->ports[next[class_of(pool->home, port)]++] = port;
+		classes->ports[next[class_of(pool->home, port)]++] = port;
 	}
 }
 
@@ -81,23 +94,46 @@ static unsigned n_entries_of(const struct sg_snat_pool *pool, unsigned worker)
 	return pool->starts[worker + 1] - pool->starts[worker];
 }
 
+static bool has_empty_class(const struct classes *classes)
+{
+	for (unsigned i = 0; i < SG_HOME_ENTRIES; i++) {
+		if (classes->starts[i] == classes->starts[i + 1])
+			return true;
+	}
+	return false;
+}
+
 static int check_classes(const struct sg_snat_pool *pool, uint16_t port_min, struct sg_error *error)
 {
 	if (n_entries_of(pool, pool->home->reta[0]) == SG_HOME_ENTRIES)
 		return 0;
-	for (unsigned i = 0; i < SG_HOME_ENTRIES; i++) {
-		if (pool->class_starts[i] == pool->class_starts[i + 1])
-			return sg_error_set(error, -EINVAL,
-				"SNAT ports %u to %u are too few for several workers: some of the 128 classes "
-				"of ports that tell replies' homes apart would be empty; give it a wider "
-				"snat.ports",
-				port_min, port_min + pool->n_ports - 1);
+	if ((pool->n_addresses4 > 0 && has_empty_class(&pool->classes4)) ||
+		(pool->n_addresses6 > 0 && has_empty_class(&pool->classes6)))
+		return sg_error_set(error, -EINVAL,
+			"SNAT ports %u to %u are too few for several workers: some of the 128 classes of "
+			"ports that tell replies' homes apart would be empty; give it a wider snat.ports",
+			port_min, port_min + pool->n_ports - 1);
+	return 0;
+}
+
+static int take_addresses(struct sg_snat_pool *pool, const struct sg_addr *addresses, unsigned n)
+{
+	pool->addresses_be = calloc(n, sizeof(pool->addresses_be[0]));
+	pool->addresses6 = calloc(n, sizeof(pool->addresses6[0]));
+	if (!pool->addresses_be || !pool->addresses6)
+		return -ENOMEM;
+	for (unsigned i = 0; i < n; i++) {
+		if (addresses[i].family == SG_FAMILY_IPV4)
+			pool->addresses_be[pool->n_addresses4++] = sg_addr_ipv4_be(&addresses[i]);
+		else
+			memcpy(pool->addresses6[pool->n_addresses6++], addresses[i].bytes, 16);
 	}
 	return 0;
 }
 
-struct sg_snat_pool *sg_snat_pool_create(const struct sg_home *home, const uint32_t *addresses_be,
-	unsigned n, uint16_t port_min, uint16_t port_max, struct sg_error *error)
+struct sg_snat_pool *sg_snat_pool_create(const struct sg_home *home,
+	const struct sg_addr *addresses, unsigned n, uint16_t port_min, uint16_t port_max,
+	struct sg_error *error)
 {
 	struct sg_snat_pool *pool;
 
@@ -106,17 +142,18 @@ struct sg_snat_pool *sg_snat_pool_create(const struct sg_home *home, const uint3
 			"SNAT needs an address and a range of ports from 1 upwards");
 		return NULL;
 	}
-	pool = calloc(1, sizeof(*pool) + n * sizeof(addresses_be[0]));
+	pool = calloc(1, sizeof(*pool));
 	if (!pool)
 		goto no_memory;
 	pool->home = home;
-	pool->n_addresses = n;
 	pool->n_ports = (uint32_t)port_max - port_min + 1;
-	memcpy(pool->addresses_be, addresses_be, n * sizeof(addresses_be[0]));
-	pool->ports = calloc(pool->n_ports, sizeof(pool->ports[0]));
-	if (!pool->ports)
+	pool->classes4.ports = calloc(pool->n_ports, sizeof(pool->classes4.ports[0]));
+	pool->classes6.ports = calloc(pool->n_ports, sizeof(pool->classes6.ports[0]));
+	if (!pool->classes4.ports || !pool->classes6.ports ||
+		take_addresses(pool, addresses, n) != 0)
 		goto no_memory;
-	sort_ports(pool, port_min);
+	sort_ports(pool, port_min, class_of4, &pool->classes4);
+	sort_ports(pool, port_min, class_of6, &pool->classes6);
 	sort_entries(pool);
 	if (check_classes(pool, port_min, error) == 0)
 		return pool;
@@ -129,16 +166,29 @@ no_memory:
 	return NULL;
 }
 
-uint32_t sg_snat_pool_address(const struct sg_snat_pool *pool, uint32_t number)
+bool sg_snat_pool_has(const struct sg_snat_pool *pool, enum sg_family family)
 {
-	return pool->addresses_be[sg_reduce(number, pool->n_addresses)];
+	return (family == SG_FAMILY_IPV6 ? pool->n_addresses6 : pool->n_addresses4) > 0;
+}
+
+uint32_t sg_snat_pool_address4(const struct sg_snat_pool *pool, uint32_t number)
+{
+	return pool->addresses_be[sg_reduce(number, pool->n_addresses4)];
+}
+
+const uint8_t *sg_snat_pool_address6(const struct sg_snat_pool *pool, uint32_t number)
+{
+	return pool->addresses6[sg_reduce(number, pool->n_addresses6)];
 }
 
 void sg_snat_pool_destroy(struct sg_snat_pool *pool)
 {
 	if (!pool)
 		return;
-	free(pool->ports);
+	free(pool->addresses_be);
+	free(pool->addresses6);
+	free(pool->classes4.ports);
+	free(pool->classes6.ports);
 	free(pool);
 }
 
@@ -154,25 +204,28 @@ static uint32_t take_digit(uint32_t *fraction, uint32_t n)
 // Ports whose replies come home to `worker`, given a reply whose port is 0. The rest of the reply
 // adds `base` to the hash; of the worker's entries `fraction` picks one, and base ^ class = entry.
 static struct span pick_span(const struct sg_snat_pool *pool, unsigned worker,
-	const struct sg_tuple *reply, uint32_t *fraction)
+	const struct sg_tuple *reply, const struct sg_pair6 *pair, uint32_t *fraction)
 {
+	bool is_ipv6 = sg_tuple_is_ipv6(reply);
+	const struct classes *classes = is_ipv6 ? &pool->classes6 : &pool->classes4;
 	unsigned n = n_entries_of(pool, worker);
 	unsigned class;
 	uint32_t base;
 
 	if (n == SG_HOME_ENTRIES)
-		return (struct span){.start = 0, .n = pool->n_ports};
-	base = sg_toeplitz_tuple4(&pool->home->toeplitz, reply);
+		return (struct span){.ports = classes->ports, .n = pool->n_ports};
+	base = is_ipv6 ? sg_toeplitz_tuple6(&pool->home->toeplitz, pair, reply)
+		       : sg_toeplitz_tuple4(&pool->home->toeplitz, reply);
 	class = (base ^ pool->entries[pool->starts[worker] + take_digit(fraction, n)]) &
 		SG_HOME_MASK;
-	return (struct span){.start = pool->class_starts[class],
-		.n = pool->class_starts[class + 1] - pool->class_starts[class]};
+	return (struct span){.ports = classes->ports + classes->starts[class],
+		.n = classes->starts[class + 1] - classes->starts[class]};
 }
 
 // Fills a group's tuples: random ports of the span, or, when the span is so small that all may be
 // tried, one after the other.
-static void fill_group(const struct sg_snat_pool *pool, struct span span, unsigned tried,
-	uint64_t random, const struct sg_tuple *reply, struct group *ret_group)
+static void fill_group(struct span span, unsigned tried, uint64_t random,
+	const struct sg_tuple *reply, struct group *ret_group)
 {
 	for (unsigned i = 0; i < GROUP; i++) {
 		uint32_t at = (uint32_t)((random >> (16 * i) & 0xffff) * span.n >> 16);
@@ -180,7 +233,7 @@ static void fill_group(const struct sg_snat_pool *pool, struct span span, unsign
 		if (span.n <= PER_ADDRESS)
 			at = (tried + i) % span.n;
 		ret_group->tuples[i] = *reply;
-		ret_group->tuples[i].dport_be = __builtin_bswap16(pool->ports[span.start + at]);
+		ret_group->tuples[i].dport_be = __builtin_bswap16(span.ports[at]);
 	}
 }
 
@@ -223,16 +276,16 @@ static unsigned choose(
 
 static bool search_address(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
 	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple *reply,
-	uint64_t *ret_hash, sg_flow_ref *ret_old)
+	const struct sg_pair6 *pair, uint64_t *ret_hash, sg_flow_ref *ret_old)
 {
 	struct group group;
 
 	for (unsigned tried = 0; tried < PER_ADDRESS; tried += GROUP) {
 		uint32_t fraction = (uint32_t)(sg_random_next(random) >> 32);
-		struct span span = pick_span(pool, worker, reply, &fraction);
+		struct span span = pick_span(pool, worker, reply, pair, &fraction);
 		unsigned i;
 
-		fill_group(pool, span, tried, sg_random_next(random), reply, &group);
+		fill_group(span, tried, sg_random_next(random), reply, &group);
 		sg_flow_table_hash(table, group.tuples, GROUP, group.hashes);
 		sg_flow_table_find_bulk(table, group.tuples, group.hashes, GROUP, group.refs);
 		i = choose(table, &group, syn_seq);
@@ -246,18 +299,38 @@ static bool search_address(const struct sg_snat_pool *pool, const struct sg_flow
 	return false;
 }
 
+// Gives a reply the address of a number below the pool's of its family; its port is not part of
+// what is set.
+static void set_address(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
+	uint32_t number, struct sg_tuple *reply, struct sg_pair6 *pair)
+{
+	if (!sg_tuple_is_ipv6(reply)) {
+		reply->dst_be = pool->addresses_be[number];
+		return;
+	}
+	memcpy(pair->dst, pool->addresses6[number], 16);
+	sg_flow_table_key6(table, pair, reply);
+}
+
+static uint32_t n_addresses_of(const struct sg_snat_pool *pool, const struct sg_tuple *reply)
+{
+	return sg_tuple_is_ipv6(reply) ? pool->n_addresses6 : pool->n_addresses4;
+}
+
 static bool search(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
 	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple *reply,
-	uint64_t *ret_hash, sg_flow_ref *ret_old)
+	struct sg_pair6 *pair, uint64_t *ret_hash, sg_flow_ref *ret_old)
 {
-	uint32_t at = sg_reduce((uint32_t)(sg_random_next(random) >> 32), pool->n_addresses);
+	uint32_t n = n_addresses_of(pool, reply);
+	uint32_t at = sg_reduce((uint32_t)(sg_random_next(random) >> 32), n);
 
-	reply->dport_be = 0;
-	for (uint32_t i = 0; i < pool->n_addresses; i++) {
-		reply->dst_be = pool->addresses_be[at];
-		if (search_address(pool, table, worker, random, syn_seq, reply, ret_hash, ret_old))
+	for (uint32_t i = 0; i < n; i++) {
+		reply->dport_be = 0;
+		set_address(pool, table, at, reply, pair);
+		if (search_address(
+			    pool, table, worker, random, syn_seq, reply, pair, ret_hash, ret_old))
 			return true;
-		at = at + 1 == pool->n_addresses ? 0 : at + 1;
+		at = at + 1 == n ? 0 : at + 1;
 	}
 	return false;
 }
@@ -268,29 +341,38 @@ void sg_snat_turns_init(struct sg_snat_turns *turns, uint64_t *random)
 		turns->next[i] = (uint32_t)(sg_random_next(random) >> 32);
 }
 
+static uint64_t backend_of(const struct sg_tuple *reply, const struct sg_pair6 *pair)
+{
+	uint64_t words[2];
+
+	if (!sg_tuple_is_ipv6(reply))
+		return (uint64_t)reply->src_be << 16 | reply->sport_be;
+	memcpy(words, pair->src, sizeof(words));
+	return sg_mix64(words[0] ^ reply->sport_be) ^ words[1];
+}
+
 // Gives a reply the address and the port of its backend's next turn, and its home is `worker`.
 // Multiples of the golden section, cut into digits, go through all of them without a division, and
 // come near none that they met lately.
-static void propose_one(const struct sg_snat_pool *pool, unsigned worker,
-	struct sg_snat_turns *turns, struct sg_tuple *reply)
+static void propose_one(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
+	unsigned worker, struct sg_snat_turns *turns, struct sg_tuple *reply, struct sg_pair6 *pair)
 {
-	uint64_t backend = (uint64_t)reply->src_be << 16 | reply->sport_be;
+	uint64_t backend = backend_of(reply, pair);
 	uint32_t fraction = turns->next[sg_mix64(backend) % SG_SNAT_TURNS]++ * GOLDEN;
 	struct span span;
 
-	reply->dst_be = pool->addresses_be[take_digit(&fraction, pool->n_addresses)];
+	set_address(pool, table, take_digit(&fraction, n_addresses_of(pool, reply)), reply, pair);
 	reply->dport_be = 0;
 	reply->hop = 0;
-	span = pick_span(pool, worker, reply, &fraction);
-	reply->dport_be =
-		__builtin_bswap16(pool->ports[span.start + take_digit(&fraction, span.n)]);
+	span = pick_span(pool, worker, reply, pair, &fraction);
+	reply->dport_be = __builtin_bswap16(span.ports[take_digit(&fraction, span.n)]);
 }
 
 // Proposes for up to SG_FLOW_MAX_BURST replies; where the table knows the tuple, once more, all of
 // those together.
 static void propose_burst(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
-	unsigned worker, struct sg_snat_turns *turns, struct sg_tuple *replies, unsigned n,
-	uint64_t *ret_hashes)
+	unsigned worker, struct sg_snat_turns *turns, struct sg_tuple *replies,
+	struct sg_pair6 *pairs, unsigned n, uint64_t *ret_hashes)
 {
 	struct sg_tuple tuples[SG_FLOW_MAX_BURST];
 	uint64_t hashes[SG_FLOW_MAX_BURST];
@@ -305,7 +387,7 @@ static void propose_burst(const struct sg_snat_pool *pool, const struct sg_flow_
 
 		for (unsigned k = 0; k < n_open; k++) {
 			tuples[k] = replies[open[k]];
-			propose_one(pool, worker, turns, &tuples[k]);
+			propose_one(pool, table, worker, turns, &tuples[k], &pairs[open[k]]);
 		}
 		sg_flow_table_hash(table, tuples, n_open, hashes);
 		sg_flow_table_find_bulk(table, tuples, hashes, n_open, refs);
@@ -320,22 +402,22 @@ static void propose_burst(const struct sg_snat_pool *pool, const struct sg_flow_
 }
 
 void sg_snat_propose(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
-	unsigned worker, struct sg_snat_turns *turns, struct sg_tuple *replies, unsigned n,
-	uint64_t *ret_hashes)
+	unsigned worker, struct sg_snat_turns *turns, struct sg_tuple *replies,
+	struct sg_pair6 *pairs, unsigned n, uint64_t *ret_hashes)
 {
 	for (unsigned at = 0; at < n; at += SG_FLOW_MAX_BURST)
-		propose_burst(pool, table, worker, turns, replies + at,
+		propose_burst(pool, table, worker, turns, replies + at, pairs + at,
 			n - at < SG_FLOW_MAX_BURST ? n - at : SG_FLOW_MAX_BURST, ret_hashes + at);
 }
 
 bool sg_snat_settle(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
-	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple *reply, uint64_t *hash,
-	sg_flow_ref *ret_old)
+	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple *reply,
+	struct sg_pair6 *pair, uint64_t *hash, sg_flow_ref *ret_old)
 {
 	// fast path: what was proposed is nearly always still free.
 	if (!sg_flow_table_find(table, reply, *hash)) {
 		*ret_old = 0;
 		return true;
 	}
-	return search(pool, table, worker, random, syn_seq, reply, hash, ret_old);
+	return search(pool, table, worker, random, syn_seq, reply, pair, hash, ret_old);
 }

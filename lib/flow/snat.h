@@ -25,6 +25,10 @@
 // closed gives way to a SYN above its last number, and an embryo to anybody: a flood has as many
 // ports as there are, and takes them from itself.
 //
+// All of this holds for IPv6 as for IPv4, with its own addresses and its own classes (the port lies
+// elsewhere in what is hashed). The tuple of an IPv6 reply is a key of its addresses, so those
+// stand beside it as a pair.
+//
 // The pool is immutable once created, and is shared by all workers.
 #pragma once
 
@@ -33,19 +37,25 @@
 
 #include "base/error.h"
 #include "flow/table.h"
+#include "net/addr.h"
 #include "net/toeplitz.h"
 
 struct sg_snat_pool;
 
-// Ports port_min to port_max (host order, 1 or more) of `n` addresses, 1 or more. `home` must
-// outlive the pool. With more than one worker every class must have a port, or a worker might own
-// none: -EINVAL's sentence says so. NULL with a sentence on failure.
-struct sg_snat_pool *sg_snat_pool_create(const struct sg_home *home, const uint32_t *addresses_be,
-	unsigned n, uint16_t port_min, uint16_t port_max, struct sg_error *error);
+// Ports port_min to port_max (host order, 1 or more) of `n` addresses, 1 or more, of both families
+// in any mix. `home` must outlive the pool. With more than one worker every class must have a port,
+// or a worker might own none: -EINVAL's sentence says so. NULL with a sentence on failure.
+struct sg_snat_pool *sg_snat_pool_create(const struct sg_home *home,
+	const struct sg_addr *addresses, unsigned n, uint16_t port_min, uint16_t port_max,
+	struct sg_error *error);
 void sg_snat_pool_destroy(struct sg_snat_pool *pool); // NULL is fine
 
+// Whether it has an address of the family. The functions below want one of the reply's.
+bool sg_snat_pool_has(const struct sg_snat_pool *pool, enum sg_family family);
+
 // One of the addresses, by any number of the caller's: the same for the same number.
-uint32_t sg_snat_pool_address(const struct sg_snat_pool *pool, uint32_t number);
+uint32_t sg_snat_pool_address4(const struct sg_snat_pool *pool, uint32_t number);
+const uint8_t *sg_snat_pool_address6(const struct sg_snat_pool *pool, uint32_t number);
 
 // Where a worker stands, for up to SG_SNAT_TURNS backends; more of them share.
 #define SG_SNAT_TURNS 1024
@@ -58,7 +68,9 @@ void sg_snat_turns_init(struct sg_snat_turns *turns, uint64_t *random);
 
 // Finding a free reply tuple takes two steps, so that the cache misses of a burst of new flows
 // overlap. On entry a reply has the backend as source, the protocol and the domain; its home will
-// be `worker`. `random` is the worker's generator (base/random.h).
+// be `worker`. `random` is the worker's generator (base/random.h). Of an IPv6 reply the tuple's
+// domain says that it is one, and the pair beside it has the backend as source and gets the
+// destination; for IPv4 the pair is not looked at.
 //
 // `propose` gives each of `replies` (its hop is set to 0) a destination that is free, if a few
 // turns find one, and `ret_hashes` its hash in the table. `settle` then goes on with one at a time,
@@ -68,8 +80,8 @@ void sg_snat_turns_init(struct sg_snat_turns *turns, uint64_t *random);
 // `ret_old` names it, and the caller removes it before it inserts; otherwise 0. Returns false when
 // none was found: `reply`'s destination is then of no meaning.
 void sg_snat_propose(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
-	unsigned worker, struct sg_snat_turns *turns, struct sg_tuple *replies, unsigned n,
-	uint64_t *ret_hashes);
+	unsigned worker, struct sg_snat_turns *turns, struct sg_tuple *replies,
+	struct sg_pair6 *pairs, unsigned n, uint64_t *ret_hashes);
 bool sg_snat_settle(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
-	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple *reply, uint64_t *hash,
-	sg_flow_ref *ret_old);
+	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple *reply,
+	struct sg_pair6 *pair, uint64_t *hash, sg_flow_ref *ret_old);

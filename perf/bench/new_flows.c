@@ -28,6 +28,7 @@ struct gateway {
 struct burst {
 	struct sg_tuple clients[SG_BENCH_BURST];
 	struct sg_tuple replies[SG_BENCH_BURST];
+	struct sg_pair6 pairs[SG_BENCH_BURST]; // of IPv6 replies: none
 	uint64_t client_hashes[SG_BENCH_BURST];
 	uint64_t server_hashes[SG_BENCH_BURST];
 	sg_flow_ref refs[SG_BENCH_BURST];
@@ -35,16 +36,16 @@ struct burst {
 
 static void open_gateway(struct sg_bench *bench, struct gateway *gateway, uint32_t max_flows)
 {
-	uint32_t addresses_be[4];
+	struct sg_addr addresses[4];
 	struct sg_hash_key key;
 
 	for (unsigned i = 0; i < 4; i++)
-		addresses_be[i] = 0x6400000a + (i << 24);
+		addresses[i] = sg_addr_from_ipv4(0x6400000a + (i << 24));
 	sg_random_bytes(&key, sizeof(key));
 	sg_home_init(&gateway->home, sg_toeplitz_default_key, 1);
 	gateway->table = sg_flow_table_init(
 		sg_bench_memory(bench, sg_flow_table_bytes(max_flows)), max_flows, &key);
-	gateway->snat = sg_snat_pool_create(&gateway->home, addresses_be, 4, 1024, 65535, NULL);
+	gateway->snat = sg_snat_pool_create(&gateway->home, addresses, 4, 1024, 65535, NULL);
 	if (!gateway->snat)
 		sg_bench_die("no memory");
 	gateway->random = 1;
@@ -97,8 +98,8 @@ static void start_flows(struct gateway *gateway, struct burst *burst, bool estab
 	sg_flow_table_hash(table, burst->clients, SG_BENCH_BURST, burst->client_hashes);
 	sg_flow_table_find_bulk(
 		table, burst->clients, burst->client_hashes, SG_BENCH_BURST, burst->refs);
-	sg_snat_propose(gateway->snat, table, 0, &gateway->turns, burst->replies, SG_BENCH_BURST,
-		burst->server_hashes);
+	sg_snat_propose(gateway->snat, table, 0, &gateway->turns, burst->replies, burst->pairs,
+		SG_BENCH_BURST, burst->server_hashes);
 	make_room(gateway);
 	sg_flow_table_prefetch_room(table, burst->client_hashes, SG_BENCH_BURST);
 	sg_flow_table_prefetch_room(table, burst->server_hashes, SG_BENCH_BURST);
@@ -107,7 +108,8 @@ static void start_flows(struct gateway *gateway, struct burst *burst, bool estab
 		sg_flow_ref old;
 
 		if (burst->refs[i] || !sg_snat_settle(gateway->snat, table, 0, &gateway->random, 1,
-					      &burst->replies[i], &burst->server_hashes[i], &old))
+					      &burst->replies[i], &burst->pairs[i],
+					      &burst->server_hashes[i], &old))
 			sg_bench_die("a new flow finds no port");
 		sg_flow_tcp_open(&flow, 1);
 		if (established)

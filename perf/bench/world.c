@@ -94,14 +94,14 @@ static void open_pipeline(struct sg_world *world)
 {
 	const struct sg_world_options *options = &world->options;
 	struct sg_pipeline_port ports[2] = {{.mtu = 1500}, {.mtu = 1500}};
-	uint32_t addresses_be[SG_MAX_SNAT_ADDRESSES];
+	struct sg_addr addresses[SG_MAX_SNAT_ADDRESSES];
 	size_t bytes = sg_pipeline_bytes(options->max_flows);
 
 	for (unsigned i = 0; i < options->snat_addresses; i++)
-		addresses_be[i] = __builtin_bswap32(0x0aff0001 + i);
+		addresses[i] = sg_addr_from_ipv4(__builtin_bswap32(0x0aff0001 + i));
 	sg_home_init(&world->home, sg_toeplitz_default_key, 1);
 	world->snat = sg_snat_pool_create(
-		&world->home, addresses_be, options->snat_addresses, 1024, 65535, NULL);
+		&world->home, addresses, options->snat_addresses, 1024, 65535, NULL);
 	memcpy(ports[0].mac, port_macs[0], 6);
 	memcpy(ports[1].mac, port_macs[1], 6);
 	world->counters = (struct sg_worker_counters){.totals = &world->totals,

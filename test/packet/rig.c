@@ -105,13 +105,12 @@ static void open_worker(struct rig *rig, unsigned worker, uint32_t max_flows)
 
 void rig_open(struct rig *rig, const struct rig_options *options)
 {
-	uint32_t snat_be = addr_be(SNAT);
 	struct sg_error error;
 
 	memset(rig, 0, sizeof(*rig));
 	sg_settings_init(&rig->settings);
 	rig->settings.unserved = options->unserved;
-	rig->settings.snat_addresses[0] = sg_addr_from_ipv4(snat_be);
+	rig->settings.snat_addresses[0] = sg_addr_from_ipv4(addr_be(SNAT));
 	rig->settings.n_snat_addresses = 1;
 	if (options->snat_ports) {
 		rig->settings.snat_port_min = 1024;
@@ -124,7 +123,8 @@ void rig_open(struct rig *rig, const struct rig_options *options)
 	assert_non_null(rig->compiler);
 	sg_state_init(&rig->state);
 	sg_home_init(&rig->home, sg_toeplitz_default_key, rig->n_workers);
-	rig->snat = sg_snat_pool_create(&rig->home, &snat_be, 1, rig->settings.snat_port_min,
+	rig->snat = sg_snat_pool_create(&rig->home, rig->settings.snat_addresses,
+		rig->settings.n_snat_addresses, rig->settings.snat_port_min,
 		rig->settings.snat_port_max, &error);
 	assert_non_null(rig->snat);
 	for (unsigned i = 0; i < rig->n_workers; i++)

@@ -8,33 +8,95 @@
 #include "flow/snat.h"
 #include "flow/tcp.h"
 
+// Each test runs for both; IPv6's addresses are IPv4's within a prefix.
+static enum sg_family family;
 static struct sg_home home;
 static uint64_t random_state;
 static struct sg_snat_turns turns;
 
+struct reply {
+	struct sg_tuple tuple;
+	struct sg_pair6 pair;
+};
+
+static struct sg_addr address_of(uint32_t number)
+{
+	struct sg_addr addr = {.family = SG_FAMILY_IPV6, .bytes = {0xfd}};
+	uint32_t number_be = htonl(number);
+
+	if (family == SG_FAMILY_IPV4)
+		return sg_addr_from_ipv4(number_be);
+	memcpy(addr.bytes + 12, &number_be, 4);
+	return addr;
+}
+
+static uint32_t number_of(const char *text)
+{
+	return ntohl(inet_addr(text));
+}
+
 static struct sg_snat_pool *make_pool(
 	unsigned n_workers, const char *first, unsigned n, uint16_t port_min, uint16_t port_max)
 {
-	uint32_t addresses_be[8];
+	struct sg_addr addresses[8];
 	struct sg_snat_pool *pool;
 
 	for (unsigned i = 0; i < n; i++)
-		addresses_be[i] = htonl(ntohl(inet_addr(first)) + i);
+		addresses[i] = address_of(number_of(first) + i);
 	random_state = 42;
 	sg_snat_turns_init(&turns, &random_state);
 	sg_home_init(&home, sg_toeplitz_default_key, n_workers);
-	pool = sg_snat_pool_create(&home, addresses_be, n, port_min, port_max, NULL);
+	pool = sg_snat_pool_create(&home, addresses, n, port_min, port_max, NULL);
 	assert_non_null(pool);
+	assert_int_equal(sg_snat_pool_has(pool, SG_FAMILY_IPV4), family == SG_FAMILY_IPV4);
+	assert_int_equal(sg_snat_pool_has(pool, SG_FAMILY_IPV6), family == SG_FAMILY_IPV6);
 	return pool;
 }
 
-static struct sg_tuple reply_of(const char *backend, uint16_t port)
+static struct reply reply_of(const char *backend, uint16_t port)
 {
-	return (struct sg_tuple){.src_be = inet_addr(backend),
-		.sport_be = htons(port),
-		.proto = SG_PROTO_TCP,
-		.domain = 3,
-		.hop = 77};
+	struct reply reply = {
+		.tuple = {.sport_be = htons(port), .proto = SG_PROTO_TCP, .domain = 3, .hop = 77}};
+	struct sg_addr addr = address_of(number_of(backend));
+
+	if (family == SG_FAMILY_IPV4)
+		reply.tuple.src_be = sg_addr_ipv4_be(&addr);
+	else
+		reply.tuple.domain |= SG_DOMAIN_IPV6;
+	memcpy(reply.pair.src, addr.bytes, 16);
+	return reply;
+}
+
+// How far a reply's destination lies behind an address.
+static uint32_t offset_of(const struct sg_flow_table *table, sg_flow_ref ref, const char *first)
+{
+	uint32_t number_be = sg_flow_table_get(table, ref)->server.dst_be;
+
+	if (family == SG_FAMILY_IPV6)
+		memcpy(&number_be, sg_flow_table_addresses(table, ref)->server.dst + 12, 4);
+	return ntohl(number_be) - number_of(first);
+}
+
+static void assert_home(const struct reply *reply, unsigned worker)
+{
+	if (family == SG_FAMILY_IPV4)
+		assert_int_equal(sg_home_of_tuple4(&home, &reply->tuple), worker);
+	else
+		assert_int_equal(sg_home_of_tuple6(&home, &reply->pair, &reply->tuple), worker);
+}
+
+static sg_flow_ref insert(
+	struct sg_flow_table *table, struct sg_flow *flow, const struct reply *reply)
+{
+	struct sg_flow_addresses addresses = fixture_addresses(flow);
+
+	flow->server = reply->tuple;
+	if (family == SG_FAMILY_IPV4)
+		return fixture_insert(table, flow);
+	addresses.server = reply->pair;
+	sg_flow_table_key6(table, &addresses.client, &flow->client);
+	return sg_flow_table_insert6(table, flow, &addresses, fixture_hash(table, &flow->client),
+		fixture_hash(table, &flow->server));
 }
 
 // Picks a port and inserts an embryo with it, as the pipeline does. 0: none was found.
@@ -42,21 +104,21 @@ static sg_flow_ref open_embryo(const struct sg_snat_pool *pool, struct sg_flow_t
 	unsigned worker, uint32_t number, uint32_t isn, const char *backend)
 {
 	struct sg_flow flow = fixture_flow(number, SG_FLOW_TCP_SYN);
-	struct sg_tuple reply = reply_of(backend, 80);
+	struct reply reply = reply_of(backend, 80);
 	sg_flow_ref old = 0;
 	uint64_t hash;
 
-	sg_snat_propose(pool, table, worker, &turns, &reply, 1, &hash);
-	if (!sg_snat_settle(pool, table, worker, &random_state, isn, &reply, &hash, &old))
+	sg_snat_propose(pool, table, worker, &turns, &reply.tuple, &reply.pair, 1, &hash);
+	if (!sg_snat_settle(pool, table, worker, &random_state, isn, &reply.tuple, &reply.pair,
+		    &hash, &old))
 		return 0;
-	assert_int_equal(hash, fixture_hash(table, &reply));
-	assert_int_equal(sg_flow_table_find(table, &reply, hash), old);
-	assert_int_equal(sg_home_of_tuple4(&home, &reply), worker);
+	assert_int_equal(hash, fixture_hash(table, &reply.tuple));
+	assert_int_equal(sg_flow_table_find(table, &reply.tuple, hash), old);
+	assert_home(&reply, worker);
 	if (old)
 		sg_flow_table_remove(table, old);
 	sg_flow_tcp_open(&flow, isn);
-	flow.server = reply;
-	return fixture_insert(table, &flow);
+	return insert(table, &flow, &reply);
 }
 
 // The same for a flow that is no embryo any more.
@@ -104,11 +166,11 @@ static void uses_all_addresses_and_stays_in_the_range(void **unused)
 	for (uint32_t number = 0; number < 8000; number++) {
 		sg_flow_ref ref = open_flow(pool, table, 1, number, 1, "10.1.2.3");
 		const struct sg_tuple *reply = &sg_flow_table_get(table, ref)->server;
-		uint32_t address = ntohl(reply->dst_be) - ntohl(inet_addr("10.0.0.100"));
+		uint32_t address = offset_of(table, ref, "10.0.0.100");
 
 		assert_true(ref != 0 && address < 4);
 		assert_in_range(ntohs(reply->dport_be), 20000, 39999);
-		assert_int_equal(reply->domain, 3);
+		assert_int_equal(reply->domain & ~SG_DOMAIN_IPV6, 3);
 		used[address]++;
 	}
 	for (unsigned i = 0; i < 4; i++)
@@ -218,8 +280,7 @@ static void a_port_rests_before_its_backend_sees_it_again(void **unused)
 			sg_flow_ref ref = open_flow(pool, table, 0, number, 1, "10.1.2.3");
 			const struct sg_tuple *reply = &sg_flow_table_get(table, ref)->server;
 			uint32_t *last =
-				&seen[ntohl(reply->dst_be) - ntohl(inet_addr("10.0.0.100"))]
-				     [ntohs(reply->dport_be)];
+				&seen[offset_of(table, ref, "10.0.0.100")][ntohs(reply->dport_be)];
 
 			if (*last && number - *last < least)
 				least = number - *last;
@@ -242,28 +303,34 @@ static void a_burst_of_proposals_never_shares_a_port(void **unused)
 	};
 	struct sg_snat_pool *pool = make_pool(1, "10.0.0.100", 2, 50001, 50020);
 	struct sg_flow_table *table = fixture_table(1000, SG_FLOW_HASH_SIPHASH);
-	struct sg_tuple replies[N];
+	struct sg_tuple tuples[N];
+	struct sg_pair6 pairs[N];
 	uint64_t hashes[N];
 	unsigned n_moved = 0;
 
 	(void)unused;
-	for (unsigned i = 0; i < N; i++)
-		replies[i] = reply_of("10.1.2.3", 80);
-	sg_snat_propose(pool, table, 0, &turns, replies, N, hashes);
+	for (unsigned i = 0; i < N; i++) {
+		struct reply reply = reply_of("10.1.2.3", 80);
+
+		tuples[i] = reply.tuple;
+		pairs[i] = reply.pair;
+	}
+	sg_snat_propose(pool, table, 0, &turns, tuples, pairs, N, hashes);
 	for (uint32_t i = 0; i < N; i++) {
 		struct sg_flow flow = fixture_flow(i, SG_FLOW_TCP_ESTABLISHED);
-		uint16_t proposed = replies[i].dport_be;
+		uint16_t proposed = tuples[i].dport_be;
+		struct reply reply;
 		sg_flow_ref old = 1;
 
-		assert_int_equal(hashes[i], fixture_hash(table, &replies[i]));
+		assert_int_equal(hashes[i], fixture_hash(table, &tuples[i]));
 		assert_in_range(ntohs(proposed), 50001, 50020);
 		assert_true(sg_snat_settle(
-			pool, table, 0, &random_state, 1, &replies[i], &hashes[i], &old));
+			pool, table, 0, &random_state, 1, &tuples[i], &pairs[i], &hashes[i], &old));
 		assert_int_equal(old, 0);
-		n_moved += replies[i].dport_be != proposed;
-		flow.server = replies[i];
-		assert_int_equal(fixture_find(table, &flow, SG_FLOW_TO_CLIENT), 0);
-		assert_int_not_equal(fixture_insert(table, &flow), 0);
+		n_moved += tuples[i].dport_be != proposed;
+		assert_int_equal(sg_flow_table_find(table, &tuples[i], hashes[i]), 0);
+		reply = (struct reply){.tuple = tuples[i], .pair = pairs[i]};
+		assert_int_not_equal(insert(table, &flow, &reply), 0);
 	}
 	assert_true(n_moved > 0);
 	fixture_assert_consistent(table);
@@ -273,32 +340,50 @@ static void a_burst_of_proposals_never_shares_a_port(void **unused)
 
 static void refuses_ranges_that_leave_a_worker_without_ports(void **unused)
 {
-	uint32_t address_be = inet_addr("10.0.0.100");
+	struct sg_addr address = address_of(number_of("10.0.0.100"));
 	struct sg_error error;
 
 	(void)unused;
 	sg_home_init(&home, sg_toeplitz_default_key, 2);
 	error.text[0] = '\0';
-	assert_null(sg_snat_pool_create(&home, &address_be, 1, 50000, 50063, &error));
+	assert_null(sg_snat_pool_create(&home, &address, 1, 50000, 50063, &error));
 	assert_non_null(strstr(error.text, "50000 to 50063"));
-	assert_null(sg_snat_pool_create(&home, &address_be, 0, 1024, 65535, &error));
-	assert_null(sg_snat_pool_create(&home, &address_be, 1, 0, 65535, &error));
-	assert_null(sg_snat_pool_create(&home, &address_be, 1, 3, 2, &error));
+	assert_null(sg_snat_pool_create(&home, &address, 0, 1024, 65535, &error));
+	assert_null(sg_snat_pool_create(&home, &address, 1, 0, 65535, &error));
+	assert_null(sg_snat_pool_create(&home, &address, 1, 3, 2, &error));
 	sg_snat_pool_destroy(NULL);
 }
+
+static int use_ipv4(void **unused)
+{
+	(void)unused;
+	family = SG_FAMILY_IPV4;
+	return 0;
+}
+
+static int use_ipv6(void **unused)
+{
+	(void)unused;
+	family = SG_FAMILY_IPV6;
+	return 0;
+}
+
+// clang-format off
+#define FOR_BOTH(test) {#test, test, use_ipv4, NULL, NULL}, {#test " over IPv6", test, use_ipv6, NULL, NULL}
+// clang-format on
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_reply_comes_home),
-		cmocka_unit_test(uses_all_addresses_and_stays_in_the_range),
-		cmocka_unit_test(says_no_when_all_ports_are_taken),
-		cmocka_unit_test(fills_nine_tenths_of_all_ports),
-		cmocka_unit_test(a_closed_flows_port_is_reused_only_above_its_last_number),
-		cmocka_unit_test(a_flood_takes_ports_from_itself_alone),
-		cmocka_unit_test(a_port_rests_before_its_backend_sees_it_again),
-		cmocka_unit_test(a_burst_of_proposals_never_shares_a_port),
-		cmocka_unit_test(refuses_ranges_that_leave_a_worker_without_ports),
+		FOR_BOTH(every_reply_comes_home),
+		FOR_BOTH(uses_all_addresses_and_stays_in_the_range),
+		FOR_BOTH(says_no_when_all_ports_are_taken),
+		FOR_BOTH(fills_nine_tenths_of_all_ports),
+		FOR_BOTH(a_closed_flows_port_is_reused_only_above_its_last_number),
+		FOR_BOTH(a_flood_takes_ports_from_itself_alone),
+		FOR_BOTH(a_port_rests_before_its_backend_sees_it_again),
+		FOR_BOTH(a_burst_of_proposals_never_shares_a_port),
+		FOR_BOTH(refuses_ranges_that_leave_a_worker_without_ports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
