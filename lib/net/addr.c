@@ -138,16 +138,39 @@ bool sg_prefix_contains(const struct sg_prefix *prefix, const struct sg_addr *ad
 	return sg_addr_equal(&network, &prefix->addr);
 }
 
-bool sg_addr_is_unicast(const struct sg_addr *addr)
+bool sg_addr_is_link_local6(const struct sg_addr *addr)
 {
-	static const uint8_t zeros[15];
+	return addr->family == SG_FAMILY_IPV6 && addr->bytes[0] == 0xfe &&
+	       (addr->bytes[1] & 0xc0) == 0x80;
+}
+
+static bool is_mapped_ipv4(const struct sg_addr *addr)
+{
+	static const uint8_t head[12] = {[10] = 0xff, [11] = 0xff};
+
+	return addr->family == SG_FAMILY_IPV6 && memcmp(addr->bytes, head, sizeof(head)) == 0;
+}
+
+bool sg_prefix_is_mapped_ipv4(const struct sg_prefix *prefix)
+{
+	return prefix->length >= 96 && is_mapped_ipv4(&prefix->addr);
+}
+
+const char *sg_addr_fault(const struct sg_addr *addr)
+{
+	static const uint8_t zeros[12]; // before ::, ::1 and what was once "IPv4-compatible"
 
 	if (addr->family == SG_FAMILY_IPV4)
-		return addr->bytes[0] != 0 && addr->bytes[0] != 127 && addr->bytes[0] < 224;
+		return addr->bytes[0] != 0 && addr->bytes[0] != 127 && addr->bytes[0] < 224
+			       ? NULL
+			       : "can be no host's address";
 	if (addr->bytes[0] == 0xff)
-		return false;
-	// :: and ::1
-	return memcmp(addr->bytes, zeros, sizeof(zeros)) != 0 || addr->bytes[15] > 1;
+		return "is a multicast address";
+	if (sg_addr_is_link_local6(addr))
+		return "is a link-local address, which means nothing beyond one link";
+	if (is_mapped_ipv4(addr))
+		return "is an IPv4 address written as IPv6: write it as IPv4";
+	return memcmp(addr->bytes, zeros, sizeof(zeros)) == 0 ? "can be no host's address" : NULL;
 }
 
 struct sg_addr sg_addr_from_ipv4(uint32_t addr_be)

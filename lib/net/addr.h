@@ -46,9 +46,12 @@ bool sg_addr_equal(const struct sg_addr *a, const struct sg_addr *b);
 int sg_addr_compare(const struct sg_addr *a, const struct sg_addr *b); // as memcmp: family first
 bool sg_prefix_contains(const struct sg_prefix *prefix, const struct sg_addr *addr);
 
-// Whether a unicast packet may carry it as a host's address: not 0.0.0.0/8, loopback, multicast,
-// broadcast, ::.
-bool sg_addr_is_unicast(const struct sg_addr *addr);
+// What speaks against the address of a VIP, a backend or a port, as words to put behind it ("is a
+// multicast address"); NULL: nothing. Refused are 0.0.0.0/8, loopback, multicast, broadcast, ::,
+// link-local IPv6 (it means nothing without an interface) and IPv4 written as IPv6.
+const char *sg_addr_fault(const struct sg_addr *addr);
+bool sg_addr_is_link_local6(const struct sg_addr *addr);       // fe80::/10
+bool sg_prefix_is_mapped_ipv4(const struct sg_prefix *prefix); // inside ::ffff:0:0/96
 
 unsigned sg_family_bits(uint8_t family); // 32 or 128
 

@@ -128,6 +128,21 @@ bool sg_shared_policy_equal(const struct sg_shared_policy *a, const struct sg_sh
 	return a == b || sg_policy_spec_equal(a ? &a->spec : &open, b ? &b->spec : &open);
 }
 
+static const struct sg_prefix *find_mapped(const struct sg_prefix *prefixes, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (sg_prefix_is_mapped_ipv4(&prefixes[i]))
+			return &prefixes[i];
+	return NULL;
+}
+
+const struct sg_prefix *sg_policy_spec_find_mapped(const struct sg_policy_spec *spec)
+{
+	const struct sg_prefix *found = find_mapped(spec->allow, spec->n_allow);
+
+	return found ? found : find_mapped(spec->deny, spec->n_deny);
+}
+
 // By address, a shorter prefix before a longer one: so whoever contains another comes before it.
 static int compare_prefixes(const void *a, const void *b)
 {

@@ -44,6 +44,8 @@ bool sg_policy_spec_same_prefixes(const struct sg_policy_spec *a, const struct s
 // Return 0 or -ENOMEM.
 int sg_policy_spec_add_allow(struct sg_policy_spec *spec, const struct sg_prefix *prefix);
 int sg_policy_spec_add_deny(struct sg_policy_spec *spec, const struct sg_prefix *prefix);
+// A prefix that no packet's source is in: IPv4 written as IPv6. NULL: there is none.
+const struct sg_prefix *sg_policy_spec_find_mapped(const struct sg_policy_spec *spec);
 // Whether nobody is refused.
 static inline bool sg_policy_spec_is_open(const struct sg_policy_spec *spec)
 {

@@ -105,10 +105,11 @@ static int check_vip(struct sg_service_check *check, const struct sg_service_spe
 {
 	const struct sg_endpoint endpoint = {.addr = *vip};
 	const struct sg_port_settings *port = sg_endpoints_find(&check->port_addresses, &endpoint);
+	const char *fault = sg_addr_fault(vip);
 	char what[SG_MAX_NAME_BYTES + 32];
 
-	if (!sg_addr_is_unicast(vip))
-		return refuse_vip(check, spec, vip, "can be no host's address");
+	if (fault)
+		return refuse_vip(check, spec, vip, fault);
 	if (sg_endpoints_find(&check->snat_addresses, &endpoint))
 		return refuse_vip(check, spec, vip, "is a SNAT address");
 	if (!port)
@@ -200,16 +201,29 @@ static bool has_vip_of_family(const struct sg_service_spec *spec, uint8_t family
 	return false;
 }
 
+static int check_policy(struct sg_service_check *check, const struct sg_service_spec *spec)
+{
+	const struct sg_prefix *mapped = sg_policy_spec_find_mapped(&spec->policy);
+	char text[SG_PREFIX_TEXT_BYTES];
+
+	if (!mapped)
+		return 0;
+	return sg_error_set_at(check->error, -EINVAL, spec->line,
+		"service '%s': %s in allow or deny is IPv4 written as IPv6: write it as IPv4",
+		spec->name, sg_prefix_format(mapped, text));
+}
+
 static int check_backend(struct sg_service_check *check, const struct sg_service_spec *spec,
 	const struct sg_backend_spec *backend)
 {
 	bool ipv6 = backend->address.family == SG_FAMILY_IPV6;
+	const char *fault = sg_addr_fault(&backend->address);
 
 	if (backend->port == 0)
 		return sg_refuse_backend(
 			check->error, spec, backend, "needs a port from 1 to 65535");
-	if (!sg_addr_is_unicast(&backend->address))
-		return sg_refuse_backend(check->error, spec, backend, "can be no host's address");
+	if (fault)
+		return sg_refuse_backend(check->error, spec, backend, fault);
 	if (is_snat_endpoint(check, backend))
 		return sg_refuse_backend(
 			check->error, spec, backend, "is a SNAT address of this gateway");
@@ -246,6 +260,8 @@ int sg_service_check_run(struct sg_service_check *check, const struct sg_service
 		err = check_is_served(spec, check->error);
 	if (err == 0)
 		err = check_vips(check, spec);
+	if (err == 0)
+		err = check_policy(check, spec);
 	for (unsigned i = 0; i < spec->n_backends && err == 0; i++)
 		err = check_backend(check, spec, &spec->backends[i]);
 	return err;

@@ -8,7 +8,8 @@
 
 #include "service/validate_names.h"
 
-#define MIN_MTU           576 // every IPv4 host takes a packet of this size (RFC 791)
+#define MIN_MTU           576  // every IPv4 host takes a packet of this size (RFC 791)
+#define MIN_MTU_IPV6      1280 // every IPv6 link carries one of this size (RFC 8200)
 #define MIN_FLOWS         1024
 #define MAX_FLOWS         (1u << 28)
 #define MAX_TIMEOUT_S     (365 * 24 * 3600)
@@ -106,9 +107,13 @@ static int check_port_addresses(const struct sg_settings *settings,
 		const struct sg_port_settings *other = find_port_address(settings, number, addr);
 
 		sg_addr_format(addr, text);
-		if (!sg_addr_is_unicast(addr))
+		if (sg_addr_fault(addr))
+			return sg_error_set_at(error, -EINVAL, port->line, "port '%s': %s %s",
+				port->name, text, sg_addr_fault(addr));
+		if (addr->family == SG_FAMILY_IPV6 && port->mtu < MIN_MTU_IPV6)
 			return sg_error_set_at(error, -EINVAL, port->line,
-				"port '%s': %s can be no host's address", port->name, text);
+				"port '%s': mtu is %u, but a port with an IPv6 address (%s) needs %d",
+				port->name, port->mtu, text, MIN_MTU_IPV6);
 		if (port->addresses[i].length == 0 ||
 			port->addresses[i].length > sg_family_bits(addr->family))
 			return sg_error_set_at(error, -EINVAL, port->line,
@@ -220,9 +225,9 @@ static int check_snat_address(
 	char text[SG_ADDR_TEXT_BYTES];
 
 	sg_addr_format(addr, text);
-	if (!sg_addr_is_unicast(addr))
-		return sg_error_set_at(error, -EINVAL, settings->snat_line,
-			"SNAT address %s can be no host's address", text);
+	if (sg_addr_fault(addr))
+		return sg_error_set_at(error, -EINVAL, settings->snat_line, "SNAT address %s %s",
+			text, sg_addr_fault(addr));
 	// Not served yet.
 	if (addr->family == SG_FAMILY_IPV6)
 		return sg_error_set_at(error, -EINVAL, settings->snat_line,
@@ -252,6 +257,18 @@ static int check_snat(const struct sg_settings *settings, struct sg_error *error
 		if (err < 0)
 			return err;
 	}
+	return 0;
+}
+
+static int check_backend_cidrs(const struct sg_settings *settings, struct sg_error *error)
+{
+	char text[SG_PREFIX_TEXT_BYTES];
+
+	for (unsigned i = 0; i < settings->n_backend_cidrs; i++)
+		if (sg_prefix_is_mapped_ipv4(&settings->backend_cidrs[i]))
+			return sg_error_set(error, -EINVAL,
+				"backend_cidrs: %s is IPv4 written as IPv6: write it as IPv4",
+				sg_prefix_format(&settings->backend_cidrs[i], text));
 	return 0;
 }
 
@@ -298,6 +315,8 @@ int sg_validate_settings(const struct sg_settings *settings, struct sg_error *er
 		err = check_ports(settings, error);
 	if (err == 0)
 		err = check_snat(settings, error);
+	if (err == 0)
+		err = check_backend_cidrs(settings, error);
 	if (err == 0)
 		err = check_timeouts(settings, error);
 	if (err == 0)

@@ -94,20 +94,30 @@ static void addresses_with_ports_parse(void **unused)
 		assert_int_equal(sg_addr_port_parse(bad[i], &addr, &port), -EINVAL);
 }
 
-static void unicast_is_told_from_the_rest(void **unused)
+static void hosts_addresses_are_told_from_the_rest(void **unused)
 {
+	static const char no_host[] = "can be no host's address";
+	static const char link_local[] =
+		"is a link-local address, which means nothing beyond one link";
 	static const struct {
 		const char *text;
-		bool unicast;
-	} rows[] = {{"10.0.0.1", true}, {"0.1.2.3", false}, {"127.0.0.1", false},
-		{"224.0.0.18", false}, {"255.255.255.255", false}, {"fd00::1", true}, {"::", false},
-		{"::1", false}, {"ff02::1", false}};
+		const char *fault;
+	} rows[] = {{"10.0.0.1", NULL}, {"0.1.2.3", no_host}, {"127.0.0.1", no_host},
+		{"224.0.0.18", no_host}, {"255.255.255.255", no_host}, {"fd00::1", NULL},
+		{"2001:db8::ffff:192.0.2.1", NULL}, {"64:ff9b::192.0.2.1", NULL}, {"::", no_host},
+		{"::1", no_host}, {"::192.0.2.1", no_host}, {"ff02::1", "is a multicast address"},
+		{"ff0e::1", "is a multicast address"}, {"fe80::1", link_local},
+		{"febf:ffff::1", link_local}, {"fec0::1", NULL}, {"fe7f::1", NULL},
+		{"::ffff:192.0.2.1", "is an IPv4 address written as IPv6: write it as IPv4"}};
 	struct sg_addr addr;
 
 	(void)unused;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		assert_int_equal(sg_addr_parse(rows[i].text, &addr), 0);
-		assert_int_equal(sg_addr_is_unicast(&addr), rows[i].unicast);
+		if (rows[i].fault)
+			assert_string_equal(sg_addr_fault(&addr), rows[i].fault);
+		else
+			assert_null(sg_addr_fault(&addr));
 	}
 }
 
@@ -119,7 +129,7 @@ int main(void)
 		cmocka_unit_test(prefixes_parse),
 		cmocka_unit_test(a_host_inside_its_prefix_is_kept),
 		cmocka_unit_test(addresses_with_ports_parse),
-		cmocka_unit_test(unicast_is_told_from_the_rest),
+		cmocka_unit_test(hosts_addresses_are_told_from_the_rest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
