@@ -227,7 +227,8 @@ static int request(struct sg_mirror *mirror, struct nlmsghdr *message, mnl_cb_t 
 	return result == MNL_CB_ERROR ? -errno : 0;
 }
 
-static int dump(struct sg_mirror *mirror, uint16_t type, size_t head_bytes, mnl_cb_t take)
+static int dump(
+	struct sg_mirror *mirror, uint16_t type, uint8_t family, size_t head_bytes, mnl_cb_t take)
 {
 	_Alignas(struct nlmsghdr) char space[MNL_NLMSG_HDRLEN + 64];
 	struct nlmsghdr *message = mnl_nlmsg_put_header(space);
@@ -237,7 +238,7 @@ static int dump(struct sg_mirror *mirror, uint16_t type, size_t head_bytes, mnl_
 	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	head = mnl_nlmsg_put_extra_header(message, head_bytes);
 	// The first byte of each of these heads is the address family.
-	head[0] = type == RTM_GETROUTE ? AF_INET : AF_UNSPEC;
+	head[0] = family;
 	if (type == RTM_GETROUTE)
 		((struct rtmsg *)head)->rtm_table = RT_TABLE_MAIN;
 	return request(mirror, message, take);
@@ -249,9 +250,14 @@ static int dump_routes(struct sg_mirror *mirror)
 
 	for (unsigned tries = 0; err == -EINTR && tries < MAX_DUMP_TRIES; tries++) {
 		sg_mirror_model_begin_routes(&mirror->model);
-		err = dump(mirror, RTM_GETADDR, sizeof(struct ifaddrmsg), take_address);
+		err = dump(mirror, RTM_GETADDR, AF_UNSPEC, sizeof(struct ifaddrmsg), take_address);
 		if (!err)
-			err = dump(mirror, RTM_GETROUTE, sizeof(struct rtmsg), take_route);
+			err = dump(mirror, RTM_GETROUTE, AF_INET, sizeof(struct rtmsg), take_route);
+		// A kernel without IPv6 answers with what it has: the same once more, which changes
+		// nothing.
+		if (!err)
+			err = dump(
+				mirror, RTM_GETROUTE, AF_INET6, sizeof(struct rtmsg), take_route);
 	}
 	if (!err)
 		err = sg_mirror_model_commit_routes(&mirror->model, sg_clock_ms());
@@ -263,7 +269,7 @@ static int dump_neighbours(struct sg_mirror *mirror)
 	int err;
 
 	sg_mirror_model_begin_neighbours(&mirror->model);
-	err = dump(mirror, RTM_GETNEIGH, sizeof(struct ndmsg), take_neighbour);
+	err = dump(mirror, RTM_GETNEIGH, AF_UNSPEC, sizeof(struct ndmsg), take_neighbour);
 	sg_mirror_model_commit_neighbours(&mirror->model, sg_clock_ms());
 	return err;
 }
@@ -346,7 +352,8 @@ static void ask(void *context, const struct sg_mirror_hop *hop, bool keep)
 	if (err == -ENOBUFS && !mirror->told_overflow) {
 		sg_log_warning(
 			"the kernel's neighbour table is full, so next hops cannot be resolved: raise "
-			"net.ipv4.neigh.default.gc_thresh3");
+			"net.%s.neigh.default.gc_thresh3",
+			head->ndm_family == AF_INET ? "ipv4" : "ipv6");
 		mirror->told_overflow = true;
 	}
 }

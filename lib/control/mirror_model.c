@@ -26,9 +26,9 @@ int sg_mirror_model_init(
 	memcpy(model->ports, ports, n_ports * sizeof(ports[0]));
 	if (sg_mirror_hops_init(&model->hops, n_ports))
 		return -ENOMEM;
-	model->trie = sg_trie_create(NULL, 0, SG_FAMILY_IPV4);
+	model->trie4 = sg_trie_create(NULL, 0, SG_FAMILY_IPV4);
 	model->trie6 = sg_trie_create(NULL, 0, SG_FAMILY_IPV6);
-	if (model->trie && model->trie6)
+	if (model->trie4 && model->trie6)
 		return 0;
 	sg_mirror_model_fini(model);
 	return -ENOMEM;
@@ -37,7 +37,7 @@ int sg_mirror_model_init(
 void sg_mirror_model_fini(struct sg_mirror_model *model)
 {
 	sg_mirror_hops_fini(&model->hops);
-	sg_trie_unref(model->trie);
+	sg_trie_unref(model->trie4);
 	sg_trie_unref(model->trie6);
 	free(model->candidates);
 	free(model->entries);
@@ -56,7 +56,7 @@ static void renew_generation(struct sg_mirror_model *model)
 void sg_mirror_model_begin_routes(struct sg_mirror_model *model)
 {
 	model->n_candidates = 0;
-	memset(model->next_port_addr4_be, 0, sizeof(model->next_port_addr4_be));
+	model->next_speakers = (struct sg_mirror_speakers){0};
 }
 
 static int add_candidate(
@@ -77,6 +77,22 @@ static int add_candidate(
 	return 0;
 }
 
+// The first address of a port that is fit to speak with becomes its speaker.
+static void take_speaker(
+	struct sg_mirror_speakers *speakers, const struct sg_mirror_address *address)
+{
+	static const uint8_t none[16];
+	uint32_t *speaker4 = &speakers->addr4_be[address->port];
+	uint8_t *speaker6 = speakers->addr6[address->port];
+
+	if (address->secondary)
+		return;
+	if (address->addr.family == SG_FAMILY_IPV4 && *speaker4 == 0)
+		*speaker4 = sg_addr_ipv4_be(&address->addr);
+	if (address->addr.family == SG_FAMILY_IPV6 && memcmp(speaker6, none, sizeof(none)) == 0)
+		memcpy(speaker6, address->addr.bytes, sizeof(none));
+}
+
 int sg_mirror_model_add_address(
 	struct sg_mirror_model *model, const struct sg_mirror_address *address)
 {
@@ -85,13 +101,10 @@ int sg_mirror_model_add_address(
 			.length = (uint8_t)sg_family_bits(address->addr.family)},
 		.port = address->port,
 	};
-	uint32_t *speaker;
 
 	if (address->port == SG_MIRROR_ELSEWHERE)
 		return add_candidate(model, &route, RANK_ELSEWHERE);
-	speaker = &model->next_port_addr4_be[address->port];
-	if (address->addr.family == SG_FAMILY_IPV4 && !address->secondary && !*speaker)
-		*speaker = sg_addr_ipv4_be(&address->addr);
+	take_speaker(&model->next_speakers, address);
 	route.kind = SG_ROUTE_LOCAL;
 	return add_candidate(model, &route, RANK_OWN);
 }
@@ -118,6 +131,8 @@ static int compare_candidates(const void *left, const void *right)
 	// The device below a twin may carry the same subnet as the twin.
 	if ((a->route.kind == SG_ROUTE_NONE) != (b->route.kind == SG_ROUTE_NONE))
 		return a->route.kind == SG_ROUTE_NONE ? 1 : -1;
+	if (a->route.rank != b->route.rank)
+		return a->route.rank < b->route.rank ? -1 : 1;
 	return a->order < b->order ? -1 : 1;
 }
 
@@ -238,16 +253,20 @@ static void apply_marks(struct sg_mirror_model *model, enum wish wish, uint64_t 
 	}
 }
 
+// What the trie of its family says of an address.
+static uint32_t trie_find(const struct sg_mirror_model *model, const struct sg_addr *addr)
+{
+	return sg_trie_find(
+		addr->family == SG_FAMILY_IPV4 ? model->trie4 : model->trie6, addr->bytes);
+}
+
 // Follows each kept address through the routes as they are now.
 static void resolve_kept(struct sg_mirror_model *model, uint64_t now_ms)
 {
 	for (unsigned i = 0; i < model->n_kept; i++) {
 		const struct sg_addr *addr = &model->kept[i];
-		uint32_t value;
+		uint32_t value = trie_find(model, addr);
 
-		if (addr->family != SG_FAMILY_IPV4)
-			continue;
-		value = sg_trie_find(model->trie, addr->bytes);
 		// Gateways are kept in any case, and our own addresses need nobody.
 		if (value != SG_TRIE_NONE && value >> 24 == SG_ROUTE_ON_LINK)
 			mark_hop(model, (uint8_t)(value >> 16), addr);
@@ -257,17 +276,17 @@ static void resolve_kept(struct sg_mirror_model *model, uint64_t now_ms)
 
 static int replace_entries(struct sg_mirror_model *model, struct sg_trie_entry *entries, unsigned n)
 {
-	struct sg_trie *trie = sg_trie_create(entries, n, SG_FAMILY_IPV4);
+	struct sg_trie *trie4 = sg_trie_create(entries, n, SG_FAMILY_IPV4);
 	struct sg_trie *trie6 = sg_trie_create(entries, n, SG_FAMILY_IPV6);
 
-	if (!trie || !trie6) {
-		sg_trie_unref(trie);
+	if (!trie4 || !trie6) {
+		sg_trie_unref(trie4);
 		sg_trie_unref(trie6);
 		return -ENOMEM;
 	}
-	sg_trie_unref(model->trie);
+	sg_trie_unref(model->trie4);
 	sg_trie_unref(model->trie6);
-	model->trie = trie;
+	model->trie4 = trie4;
 	model->trie6 = trie6;
 	free(model->entries);
 	model->entries = entries;
@@ -292,10 +311,8 @@ int sg_mirror_model_commit_routes(struct sg_mirror_model *model, uint64_t now_ms
 	}
 	apply_marks(model, WISH_GATEWAY, now_ms);
 	resolve_kept(model, now_ms);
-	if (memcmp(model->port_addr4_be, model->next_port_addr4_be, sizeof(model->port_addr4_be)) !=
-		0) {
-		memcpy(model->port_addr4_be, model->next_port_addr4_be,
-			sizeof(model->port_addr4_be));
+	if (memcmp(&model->speakers, &model->next_speakers, sizeof(model->speakers)) != 0) {
+		model->speakers = model->next_speakers;
 		model->changed = true;
 	}
 	return 0;
@@ -393,10 +410,8 @@ int sg_mirror_model_keep(
 struct sg_addr sg_mirror_model_next_hop(
 	const struct sg_mirror_model *model, unsigned port, const struct sg_addr *addr)
 {
-	uint32_t value = SG_TRIE_NONE;
+	uint32_t value = trie_find(model, addr);
 
-	if (addr->family == SG_FAMILY_IPV4)
-		value = sg_trie_find(model->trie, addr->bytes);
 	if (value == SG_TRIE_NONE || value >> 24 != SG_ROUTE_HOP || (uint8_t)(value >> 16) != port)
 		return *addr;
 	return model->hops.hops[(uint16_t)value].addr;
@@ -434,9 +449,10 @@ void sg_mirror_model_ask(struct sg_mirror_model *model, uint64_t now_ms,
 
 // Building what workers read.
 
-static bool in_index(const struct sg_mirror_hop *hop)
+// Whether an on-link address of the family may lead to this hop.
+static bool in_index(const struct sg_mirror_hop *hop, enum sg_family family)
 {
-	return hop->addr.family == SG_FAMILY_IPV4 &&
+	return hop->addr.family == family &&
 	       (hop->reachability != SG_MIRROR_UNKNOWN || sg_mirror_hop_wanted(hop));
 }
 
@@ -457,22 +473,38 @@ static void fill_hops(const struct sg_mirror_model *model, struct sg_hop *ret_ho
 	}
 }
 
-static struct sg_index *index_neighbours(const struct sg_mirror_hops *hops)
+static uint32_t count_neighbours(const struct sg_mirror_hops *hops, enum sg_family family)
 {
-	struct sg_index *index;
 	uint32_t n = 0;
 
 	for (uint32_t i = hops->first; i < hops->n_hops; i++)
-		n += in_index(&hops->hops[i]);
-	index = sg_index_create(n);
-	if (!index)
-		return NULL;
-	for (uint32_t i = hops->first; i < hops->n_hops; i++) {
+		n += in_index(&hops->hops[i], family);
+	return n;
+}
+
+static struct sg_index *index_neighbours4(const struct sg_mirror_hops *hops)
+{
+	struct sg_index *index = sg_index_create(count_neighbours(hops, SG_FAMILY_IPV4));
+
+	for (uint32_t i = hops->first; index && i < hops->n_hops; i++) {
 		const struct sg_mirror_hop *hop = &hops->hops[i];
 
-		if (in_index(hop))
+		if (in_index(hop, SG_FAMILY_IPV4))
 			sg_index_put(
 				index, SG_NEIGHBOUR_KEY(hop->port, sg_addr_ipv4_be(&hop->addr)), i);
+	}
+	return index;
+}
+
+static struct sg_index6 *index_neighbours6(const struct sg_mirror_hops *hops)
+{
+	struct sg_index6 *index = sg_index6_create(count_neighbours(hops, SG_FAMILY_IPV6));
+
+	for (uint32_t i = hops->first; index && i < hops->n_hops; i++) {
+		const struct sg_mirror_hop *hop = &hops->hops[i];
+
+		if (in_index(hop, SG_FAMILY_IPV6))
+			sg_index6_put(index, hop->addr.bytes, hop->port, i);
 	}
 	return index;
 }
@@ -481,11 +513,13 @@ struct sg_routes *sg_mirror_model_build(struct sg_mirror_model *model)
 {
 	struct sg_routes *routes = sg_routes_create_empty();
 	struct sg_hop *hops = calloc(model->hops.n_hops, sizeof(hops[0]));
-	struct sg_index *neighbours = index_neighbours(&model->hops);
+	struct sg_index *neighbours4 = index_neighbours4(&model->hops);
+	struct sg_index6 *neighbours6 = index_neighbours6(&model->hops);
 
-	if (!routes || !hops || !neighbours) {
+	if (!routes || !hops || !neighbours4 || !neighbours6) {
 		sg_routes_unref(routes);
-		sg_index_unref(neighbours);
+		sg_index_unref(neighbours4);
+		sg_index6_unref(neighbours6);
 		free(hops);
 		return NULL;
 	}
@@ -494,13 +528,16 @@ struct sg_routes *sg_mirror_model_build(struct sg_mirror_model *model)
 	routes->hops = hops;
 	routes->n_hops = (uint16_t)model->hops.n_hops;
 	sg_index_unref(routes->neighbours4);
-	routes->neighbours4 = neighbours;
+	routes->neighbours4 = neighbours4;
+	sg_index6_unref(routes->neighbours6);
+	routes->neighbours6 = neighbours6;
 	sg_trie_unref(routes->ipv4);
-	routes->ipv4 = sg_trie_ref(model->trie);
+	routes->ipv4 = sg_trie_ref(model->trie4);
 	sg_trie_unref(routes->ipv6);
 	routes->ipv6 = sg_trie_ref(model->trie6);
 	routes->generation = model->generation;
-	memcpy(routes->port_addr4_be, model->port_addr4_be, sizeof(routes->port_addr4_be));
+	memcpy(routes->port_addr4_be, model->speakers.addr4_be, sizeof(routes->port_addr4_be));
+	memcpy(routes->port_addr6, model->speakers.addr6, sizeof(routes->port_addr6));
 	model->changed = false;
 	return routes;
 }

@@ -7,9 +7,10 @@
 // Control thread only; times are sg_clock_ms().
 //
 // Which route wins: the longest prefix, as everywhere; for one prefix an address of our own before
-// any route, then the lowest metric, then a route through a twin, then the kernel's order. A route
-// that leads through no twin, or nowhere, is entered too: it hides shorter prefixes. Only the main
-// table is followed, not policy routing.
+// any route, then the lowest metric, then a route through a twin, then the router that advertised
+// itself with the higher preference, then the kernel's order. A route that leads through no twin,
+// or nowhere, is entered too: it hides shorter prefixes. Only the main table is followed, not
+// policy routing.
 #pragma once
 
 #include <stdbool.h>
@@ -24,6 +25,12 @@
 
 struct sg_mirror_candidate;
 
+// The address that each port speaks with in its own name; 0 and ::, none.
+struct sg_mirror_speakers {
+	uint32_t addr4_be[SG_MAX_PORTS];
+	uint8_t addr6[SG_MAX_PORTS][16];
+};
+
 struct sg_mirror_model {
 	struct sg_mirror_port ports[SG_MAX_PORTS];
 	unsigned n_ports;
@@ -32,14 +39,13 @@ struct sg_mirror_model {
 	// The set that is being taken in.
 	struct sg_mirror_candidate *candidates;
 	unsigned n_candidates, max_candidates;
-	uint32_t next_port_addr4_be[SG_MAX_PORTS];
+	struct sg_mirror_speakers next_speakers;
 
 	// What followed from the last set.
 	struct sg_trie_entry *entries; // one for each prefix, sorted
 	unsigned n_entries;
-	struct sg_trie *trie;  // IPv4
-	struct sg_trie *trie6; // IPv6: the kernel's own addresses
-	uint32_t port_addr4_be[SG_MAX_PORTS];
+	struct sg_trie *trie4, *trie6;
+	struct sg_mirror_speakers speakers;
 	uint16_t generation; // never 0
 
 	struct sg_addr *kept;

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <libmnl/libmnl.h>
+#include <linux/icmpv6.h>
 #include <linux/if_addr.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
@@ -24,6 +25,13 @@ static uint8_t family_of(uint8_t kernel_family)
 	if (kernel_family == AF_INET)
 		return SG_FAMILY_IPV4;
 	return kernel_family == AF_INET6 ? SG_FAMILY_IPV6 : SG_FAMILY_NONE;
+}
+
+// The same on every link: no route leads there, and a packet's port says which is meant.
+static bool is_of_a_link(const struct sg_addr *addr)
+{
+	return sg_addr_is_link_local6(addr) ||
+	       (addr->family == SG_FAMILY_IPV6 && addr->bytes[0] == 0xff);
 }
 
 // An attribute's payload as an address of the family.
@@ -79,9 +87,12 @@ int sg_mirror_parse_address(const struct nlmsghdr *message, const struct sg_mirr
 	}
 	if (address.addr.family == SG_FAMILY_NONE)
 		return -EINVAL;
+	// Somebody else on the link has it: the kernel does not use it.
+	if (is_of_a_link(&address.addr) || flags & IFA_F_DADFAILED)
+		return -ENOENT;
 	address.length = head->ifa_prefixlen;
 	address.port = port_of_ifindex(ports, n_ports, (int)head->ifa_index);
-	address.secondary = flags & IFA_F_SECONDARY;
+	address.secondary = flags & (IFA_F_SECONDARY | IFA_F_DEPRECATED | IFA_F_TENTATIVE);
 	*ret_address = address;
 	return 0;
 }
@@ -185,6 +196,21 @@ struct route_attrs {
 	uint32_t table;
 };
 
+// RFC 4191 2.1: two bits, of which 2 is to be taken for medium.
+static uint8_t rank_of(const struct nlattr *preference)
+{
+	if (mnl_attr_get_payload_len(preference) != 1)
+		return 1;
+	switch (mnl_attr_get_u8(preference)) {
+	case ICMPV6_ROUTER_PREF_HIGH:
+		return 0;
+	case ICMPV6_ROUTER_PREF_LOW:
+		return 2;
+	default:
+		return 1;
+	}
+}
+
 static int read_route_attrs(const struct nlmsghdr *message, uint8_t family,
 	struct sg_mirror_route *route, struct route_attrs *attrs)
 {
@@ -209,6 +235,9 @@ static int read_route_attrs(const struct nlmsghdr *message, uint8_t family,
 			if (!err)
 				attrs->hop.ifindex = (int)ifindex;
 			break;
+		case RTA_PREF:
+			route->rank = rank_of(attr);
+			break;
 		case RTA_MULTIPATH:
 			attrs->multipath = attr;
 			break;
@@ -225,7 +254,7 @@ int sg_mirror_parse_route(const struct nlmsghdr *message, const struct sg_mirror
 	unsigned n_ports, struct sg_mirror_route *ret_route)
 {
 	const struct rtmsg *head = mnl_nlmsg_get_payload(message);
-	struct sg_mirror_route route = {.kind = SG_ROUTE_NONE};
+	struct sg_mirror_route route = {.kind = SG_ROUTE_NONE, .rank = 1};
 	struct route_attrs attrs = {0};
 	uint8_t family;
 	int err;
@@ -243,7 +272,7 @@ int sg_mirror_parse_route(const struct nlmsghdr *message, const struct sg_mirror
 	err = read_route_attrs(message, family, &route, &attrs);
 	if (err)
 		return err;
-	if (attrs.table != RT_TABLE_MAIN)
+	if (attrs.table != RT_TABLE_MAIN || is_of_a_link(&route.prefix.addr))
 		return -ENOENT;
 	// Blackhole, unreachable, prohibit and throw stay SG_ROUTE_NONE: they hide shorter
 	// prefixes.
@@ -319,6 +348,9 @@ int sg_mirror_parse_neighbour(const struct nlmsghdr *message, const struct sg_mi
 		return err;
 	if (neighbour.addr.family == SG_FAMILY_NONE)
 		return -EINVAL;
+	// Nobody is behind a multicast address. Link-local ones stay: gateways have them.
+	if (neighbour.addr.family == SG_FAMILY_IPV6 && neighbour.addr.bytes[0] == 0xff)
+		return -ENOENT;
 	neighbour.reachability = message->nlmsg_type == RTM_DELNEIGH
 					 ? SG_MIRROR_UNKNOWN
 					 : reachability_of(head->ndm_state);

@@ -4,8 +4,8 @@
 // Pure functions from a message to a fact, for the control thread and for tests that build messages
 // by hand. A message is taken as hostile: every length is checked, and one that makes no sense is
 // answered with -EINVAL. Each function returns 0, or -ENOENT when the message is well formed but
-// none of the mirror's business (another table, another interface, a cached route). Outputs are
-// untouched unless 0 is returned.
+// none of the mirror's business (another table, another interface, a cached route; link-local and
+// multicast IPv6 destinations, which every link has). Outputs are untouched unless 0 is returned.
 #pragma once
 
 #include <stdbool.h>
@@ -23,7 +23,8 @@ struct sg_mirror_address {
 	struct sg_addr addr;
 	uint8_t length;
 	uint8_t port;
-	bool secondary; // not the one to speak with
+	bool secondary; // not the one to speak with: another is first, or it is not valid yet, or
+			// not for long
 };
 
 // A route of the main table. `kind` is SG_ROUTE_ON_LINK, SG_ROUTE_HOP (through `gateway`, which may
@@ -32,6 +33,7 @@ struct sg_mirror_address {
 struct sg_mirror_route {
 	struct sg_prefix prefix;
 	uint32_t metric; // the lowest wins
+	uint8_t rank;    // among routers that advertised themselves: 0 high, 1 medium, 2 low
 	uint8_t kind;    // enum sg_route_kind
 	uint8_t port;
 	struct sg_addr gateway;

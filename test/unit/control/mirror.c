@@ -1,6 +1,6 @@
 // The mirror against the real kernel, in a network namespace of its own. A TAP plays the twin, and
-// the test plays the wire behind it: it reads the kernel's ARP questions and answers them as it
-// likes.
+// the test plays the wire behind it: it reads the kernel's ARP and NDP questions and answers them
+// as it likes.
 //
 // Needs root (a network namespace, a TAP); without it the program fails, since nothing would be
 // tested.
@@ -9,7 +9,10 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/ethernet.h>
 #include <net/if.h>
+#include <netinet/icmp6.h>
+#include <netinet/ip6.h>
 #include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -33,9 +36,10 @@
 struct lab {
 	int tap;
 	struct sg_mirror *mirror;
-	struct sg_routes *routes; // built last
-	uint8_t answer_mac[6];    // who has it? this one
-	uint32_t answered_be;     // ARP is answered for this address only
+	struct sg_routes *routes;  // built last
+	uint8_t answer_mac[6];     // who has it? this one
+	uint32_t answered_be;      // ARP is answered for this address only
+	struct in6_addr answered6; // and NDP for this one
 };
 
 static void run(const char *command)
@@ -65,8 +69,9 @@ static int begin(void **ret_lab)
 
 	assert_int_equal(unshare(CLONE_NEWNET), 0);
 	lab->tap = open_tap("twin");
+	run("sysctl -qw net.ipv6.conf.twin.disable_ipv6=0 net.ipv6.conf.twin.accept_dad=0");
 	run("ip link set twin address 02:00:00:00:00:01 && ip link set twin up && ip link set lo up");
-	run("ip address add 10.0.0.1/24 dev twin");
+	run("ip address add 10.0.0.1/24 dev twin && ip address add fd00::1/64 dev twin nodad");
 	port.ifindex = (int)if_nametoindex("twin");
 	assert_true(port.ifindex > 0);
 	assert_int_equal(sg_mirror_open(&lab->mirror, &port, 1, &error), 0);
@@ -86,40 +91,96 @@ static int end(void **at_lab)
 	return 0;
 }
 
-// Answers the ARP questions that the kernel has sent.
-static void answer_arp(struct lab *lab)
+static void answer_arp(struct lab *lab, uint8_t *frame, size_t length)
 {
-	uint8_t frame[2048];
 	struct sg_eth_hdr *eth = (struct sg_eth_hdr *)frame;
 	struct sg_arp_hdr *arp = (struct sg_arp_hdr *)(frame + sizeof(*eth));
+	uint32_t asked_be;
 
-	for (;;) {
-		ssize_t length = read(lab->tap, frame, sizeof(frame));
-		uint32_t asked_be;
+	if (length < sizeof(*eth) + sizeof(*arp) || eth->ethertype_be != htons(SG_ETHERTYPE_ARP) ||
+		arp->target_be != lab->answered_be || arp->operation_be != htons(SG_ARP_REQUEST))
+		return;
+	memcpy(eth->dst, eth->src, 6);
+	memcpy(eth->src, lab->answer_mac, 6);
+	asked_be = arp->target_be;
+	memcpy(arp->target_mac, arp->sender_mac, 6);
+	arp->target_be = arp->sender_be;
+	memcpy(arp->sender_mac, lab->answer_mac, 6);
+	arp->sender_be = asked_be;
+	arp->operation_be = htons(SG_ARP_REPLY);
+	assert_int_equal(
+		write(lab->tap, frame, sizeof(*eth) + sizeof(*arp)), sizeof(*eth) + sizeof(*arp));
+}
 
-		if (length < 0)
-			return;
-		if (length < (ssize_t)(sizeof(*eth) + sizeof(*arp)) ||
-			eth->ethertype_be != htons(SG_ETHERTYPE_ARP) ||
-			arp->target_be != lab->answered_be ||
-			arp->operation_be != htons(SG_ARP_REQUEST))
-			continue;
-		memcpy(eth->dst, eth->src, 6);
-		memcpy(eth->src, lab->answer_mac, 6);
-		asked_be = arp->target_be;
-		memcpy(arp->target_mac, arp->sender_mac, 6);
-		arp->target_be = arp->sender_be;
-		memcpy(arp->sender_mac, lab->answer_mac, 6);
-		arp->sender_be = asked_be;
-		arp->operation_be = htons(SG_ARP_REPLY);
-		assert_int_equal(write(lab->tap, frame, sizeof(*eth) + sizeof(*arp)),
-			sizeof(*eth) + sizeof(*arp));
+// Neighbour discovery as this test meets it: the message and one option, a link-layer address.
+struct discovery {
+	struct ether_header eth;
+	struct ip6_hdr ip;
+	struct nd_neighbor_advert message; // a solicitation has the same fields
+	struct nd_opt_hdr option;
+	uint8_t mac[6];
+} __attribute__((packed));
+
+static uint16_t icmp6_checksum(const struct discovery *packet)
+{
+	const uint8_t *addresses = (const uint8_t *)&packet->ip.ip6_src;
+	const uint8_t *payload = (const uint8_t *)&packet->message;
+	size_t length = sizeof(*packet) - offsetof(struct discovery, message);
+	uint32_t sum = (uint32_t)length + IPPROTO_ICMPV6;
+
+	for (size_t i = 0; i < 32; i += 2)
+		sum += (uint32_t)addresses[i] << 8 | addresses[i + 1];
+	for (size_t i = 0; i < length; i += 2)
+		sum += (uint32_t)payload[i] << 8 | payload[i + 1];
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return htons((uint16_t)~sum);
+}
+
+static void answer_ndp(struct lab *lab, const uint8_t *frame, size_t length)
+{
+	struct discovery packet;
+
+	if (length < sizeof(packet))
+		return;
+	memcpy(&packet, frame, sizeof(packet));
+	if (packet.eth.ether_type != htons(SG_ETHERTYPE_IPV6) ||
+		packet.message.nd_na_type != ND_NEIGHBOR_SOLICIT ||
+		memcmp(&packet.message.nd_na_target, &lab->answered6, 16) != 0)
+		return;
+	memcpy(packet.eth.ether_dhost, packet.eth.ether_shost, 6);
+	memcpy(packet.eth.ether_shost, lab->answer_mac, 6);
+	packet.ip.ip6_dst = packet.ip.ip6_src;
+	packet.ip.ip6_src = lab->answered6;
+	packet.message.nd_na_type = ND_NEIGHBOR_ADVERT;
+	packet.message.nd_na_flags_reserved = ND_NA_FLAG_SOLICITED | ND_NA_FLAG_OVERRIDE;
+	packet.option = (struct nd_opt_hdr){ND_OPT_TARGET_LINKADDR, 1};
+	memcpy(packet.mac, lab->answer_mac, 6);
+	packet.message.nd_na_cksum = 0;
+	packet.message.nd_na_cksum = icmp6_checksum(&packet);
+	assert_int_equal(write(lab->tap, &packet, sizeof(packet)), sizeof(packet));
+}
+
+// Answers what the kernel has asked.
+static void answer(struct lab *lab)
+{
+	uint8_t frame[2048];
+	ssize_t length;
+
+	while ((length = read(lab->tap, frame, sizeof(frame))) >= 0) {
+		answer_arp(lab, frame, (size_t)length);
+		answer_ndp(lab, frame, (size_t)length);
 	}
 }
 
 static struct sg_route_answer find(const struct lab *lab, const char *addr)
 {
-	return sg_routes_find4(lab->routes, inet_addr(addr));
+	struct sg_addr parsed;
+
+	assert_int_equal(sg_addr_parse(addr, &parsed), 0);
+	if (parsed.family == SG_FAMILY_IPV6)
+		return sg_routes_find6(lab->routes, parsed.bytes);
+	return sg_routes_find4(lab->routes, sg_addr_ipv4_be(&parsed));
 }
 
 static const struct sg_hop *hop_to(const struct lab *lab, const char *addr)
@@ -143,7 +204,7 @@ static void wait_until(struct lab *lab, condition *holds, const void *argument)
 		if (sg_clock_ms() > deadline_ms)
 			fail_msg("the routes did not become as expected");
 		poll(fds, 2, 100);
-		answer_arp(lab);
+		answer(lab);
 		assert_int_equal(sg_mirror_receive(lab->mirror, &changed, &error), 0);
 		if (!changed)
 			continue;
@@ -196,6 +257,52 @@ static void what_was_there_is_mirrored_at_once(void **at_lab)
 	assert_int_equal(find(lab, "10.0.0.9").kind, SG_ROUTE_ON_LINK);
 	assert_int_equal(find(lab, "127.0.0.1").kind, SG_ROUTE_NONE);
 	assert_int_equal(lab->routes->port_addr4_be[0], inet_addr("10.0.0.1"));
+}
+
+static void ipv6_that_was_there_is_mirrored_at_once(void **at_lab)
+{
+	struct lab *lab = *at_lab;
+	struct in6_addr own;
+
+	inet_pton(AF_INET6, "fd00::1", &own);
+	assert_int_equal(find(lab, "fd00::1").kind, SG_ROUTE_LOCAL);
+	assert_int_equal(find(lab, "fd00::9").kind, SG_ROUTE_ON_LINK);
+	assert_int_equal(find(lab, "::1").kind, SG_ROUTE_NONE);
+	assert_int_equal(find(lab, "fe80::1").kind, SG_ROUTE_NONE);
+	assert_memory_equal(lab->routes->port_addr6[0], &own, 16);
+}
+
+static void ipv6_addresses_and_routes_come_and_go(void **at_lab)
+{
+	struct lab *lab = *at_lab;
+	uint16_t generation = lab->routes->generation;
+
+	run("ip address add 2001:db8:1::1/64 dev twin nodad");
+	wait_kind(lab, "2001:db8:1::1", SG_ROUTE_LOCAL);
+	wait_kind(lab, "2001:db8:1::7", SG_ROUTE_ON_LINK);
+	assert_int_not_equal(lab->routes->generation, generation);
+	run("ip -6 route add default via fe80::1 dev twin");
+	wait_kind(lab, "2001:db8:2::1", SG_ROUTE_HOP);
+	run("ip -6 route add unreachable 2001:db8:2::/48");
+	wait_kind(lab, "2001:db8:2::1", SG_ROUTE_NONE);
+	run("ip -6 route del unreachable 2001:db8:2::/48");
+	wait_kind(lab, "2001:db8:2::1", SG_ROUTE_HOP);
+	run("ip address del 2001:db8:1::1/64 dev twin");
+	wait_kind(lab, "2001:db8:1::1", SG_ROUTE_HOP);
+	run("ip -6 route del default");
+	wait_kind(lab, "2001:db8:1::1", SG_ROUTE_NONE);
+	run("ip -6 route add 2001:db8:3::/48 nexthop via fd00::fe nexthop via fd00::fd");
+	wait_kind(lab, "2001:db8:3::1", SG_ROUTE_HOP);
+}
+
+static void an_ipv6_address_elsewhere_is_not_routed_to(void **at_lab)
+{
+	struct lab *lab = *at_lab;
+
+	run("ip address add 2001:db8:7::1/128 dev lo");
+	run("ip -6 route add default via fe80::1 dev twin");
+	wait_kind(lab, "2001:db8:8::1", SG_ROUTE_HOP);
+	wait_kind(lab, "2001:db8:7::1", SG_ROUTE_NONE);
 }
 
 static void addresses_and_routes_come_and_go(void **at_lab)
@@ -276,6 +383,55 @@ static void a_backend_is_resolved_and_kept_so(void **at_lab)
 	run("! ip -d neigh show 10.0.0.7 dev twin | grep -q managed");
 }
 
+static void an_ipv6_backend_is_resolved_and_kept_so(void **at_lab)
+{
+	struct lab *lab = *at_lab;
+	struct expected_mac expected = {"fd00::7", {2, 0xaa, 0, 0, 0, 1}};
+	struct sg_addr backend;
+	uint16_t hop;
+
+	sg_addr_parse("fd00::7", &backend);
+	memcpy(lab->answer_mac, expected.mac, 6);
+	assert_true(sg_mirror_keep(lab->mirror, &backend, 1));
+	wait_until(lab, is_unresolved, "fd00::7");
+	inet_pton(AF_INET6, "fd00::7", &lab->answered6);
+	wait_until(lab, has_mac, &expected);
+	run("ip -d neigh show fd00::7 dev twin | grep -q managed");
+	hop = find(lab, "fd00::7").hop;
+
+	run("ip -6 neigh flush dev twin nud all");
+	wait_until(lab, is_unresolved, "fd00::7");
+	wait_until(lab, has_mac, &expected);
+	assert_int_equal(find(lab, "fd00::7").hop, hop);
+	sg_mirror_keep(lab->mirror, NULL, 0);
+	run("! ip -d neigh show fd00::7 dev twin | grep -q managed");
+}
+
+static void an_ipv6_gateway_is_resolved_without_being_asked_for(void **at_lab)
+{
+	struct lab *lab = *at_lab;
+	struct expected_mac expected = {"2001:db8:2::1", {2, 0xcc, 0, 0, 0, 1}};
+
+	memcpy(lab->answer_mac, expected.mac, 6);
+	inet_pton(AF_INET6, "fe80::fe", &lab->answered6);
+	run("ip -6 route add default via fe80::fe dev twin");
+	wait_until(lab, has_mac, &expected);
+}
+
+static void an_ipv6_client_is_resolved_when_used(void **at_lab)
+{
+	struct lab *lab = *at_lab;
+	struct expected_mac expected = {"fd00::50", {2, 0xdd, 0, 0, 0, 1}};
+	struct sg_addr addr;
+
+	sg_addr_parse("fd00::50", &addr);
+	memcpy(lab->answer_mac, expected.mac, 6);
+	inet_pton(AF_INET6, "fd00::50", &lab->answered6);
+	assert_int_equal(find(lab, "fd00::50").kind, SG_ROUTE_ON_LINK);
+	sg_mirror_use(lab->mirror, 0, &addr);
+	wait_until(lab, has_mac, &expected);
+}
+
 static void a_gateway_is_resolved_without_being_asked_for(void **at_lab)
 {
 	struct lab *lab = *at_lab;
@@ -340,6 +496,16 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_gateway_is_resolved_without_being_asked_for, begin, end),
 		cmocka_unit_test_setup_teardown(a_client_is_resolved_when_used, begin, end),
+		cmocka_unit_test_setup_teardown(
+			ipv6_that_was_there_is_mirrored_at_once, begin, end),
+		cmocka_unit_test_setup_teardown(ipv6_addresses_and_routes_come_and_go, begin, end),
+		cmocka_unit_test_setup_teardown(
+			an_ipv6_address_elsewhere_is_not_routed_to, begin, end),
+		cmocka_unit_test_setup_teardown(
+			an_ipv6_backend_is_resolved_and_kept_so, begin, end),
+		cmocka_unit_test_setup_teardown(
+			an_ipv6_gateway_is_resolved_without_being_asked_for, begin, end),
+		cmocka_unit_test_setup_teardown(an_ipv6_client_is_resolved_when_used, begin, end),
 		cmocka_unit_test_setup_teardown(an_overrun_is_made_good, begin, end),
 	};
 

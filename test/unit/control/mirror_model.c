@@ -43,8 +43,10 @@ static void take_routes(struct sg_mirror_model *model, const struct address_row 
 		assert_int_equal(sg_mirror_model_add_address(model, &address), 0);
 	}
 	for (unsigned i = 0; i < n_routes; i++) {
-		struct sg_mirror_route route = {
-			.metric = routes[i].metric, .kind = routes[i].kind, .port = routes[i].port};
+		struct sg_mirror_route route = {.metric = routes[i].metric,
+			.kind = routes[i].kind,
+			.port = routes[i].port,
+			.rank = 1};
 
 		assert_int_equal(sg_prefix_parse(routes[i].prefix, &route.prefix, NULL), 0);
 		if (routes[i].gateway)
@@ -54,10 +56,11 @@ static void take_routes(struct sg_mirror_model *model, const struct address_row 
 	assert_int_equal(sg_mirror_model_commit_routes(model, 0), 0);
 }
 
-static void set_neighbour(struct sg_mirror_model *model, const char *addr,
+static void set_neighbour_on(struct sg_mirror_model *model, uint8_t port, const char *addr,
 	enum sg_mirror_reachability reachability, uint8_t mac_end, uint64_t now_ms)
 {
 	struct sg_mirror_neighbour neighbour = {.addr = addr_of(addr),
+		.port = port,
 		.reachability = reachability,
 		.managed = true,
 		.mac = {2, 9, 9, 9, 9, mac_end}};
@@ -65,10 +68,18 @@ static void set_neighbour(struct sg_mirror_model *model, const char *addr,
 	sg_mirror_model_set_neighbour(model, &neighbour, now_ms);
 }
 
+static void set_neighbour(struct sg_mirror_model *model, const char *addr,
+	enum sg_mirror_reachability reachability, uint8_t mac_end, uint64_t now_ms)
+{
+	set_neighbour_on(model, 0, addr, reachability, mac_end, now_ms);
+}
+
 static struct sg_route_answer find(const struct sg_routes *routes, const char *addr)
 {
 	struct sg_addr parsed = addr_of(addr);
 
+	if (parsed.family == SG_FAMILY_IPV6)
+		return sg_routes_find6(routes, parsed.bytes);
 	return sg_routes_find4(routes, sg_addr_ipv4_be(&parsed));
 }
 
@@ -339,6 +350,110 @@ static void an_operators_entry_is_left_alone(void **unused)
 	sg_mirror_model_fini(&model);
 }
 
+// Two ports with a subnet each, and routers that are known by link-local addresses, as RAs make
+// them: the same address on two ports is two neighbours.
+static const struct address_row two_addresses6[] = {
+	{"2001:db8:1::1", 0}, {"fd00::1", 1}, {"fd00:9::1", SG_MIRROR_ELSEWHERE}};
+static const struct route_row routes6[] = {{"2001:db8:1::/64", 256, SG_ROUTE_ON_LINK, 0, NULL},
+	{"fd00::/64", 256, SG_ROUTE_ON_LINK, 1, NULL}, {"::/0", 1024, SG_ROUTE_HOP, 0, "fe80::1"},
+	{"fd00:1::/48", 1024, SG_ROUTE_HOP, 1, "fe80::1"},
+	{"2001:db8:bad::/48", 1024, SG_ROUTE_NONE, 0, NULL}};
+
+static void ipv6_has_its_ways(void **unused)
+{
+	static const uint8_t none[16];
+	struct sg_mirror_model model;
+	struct sg_routes *routes;
+	struct sg_route_answer world, pods;
+
+	(void)unused;
+	assert_int_equal(sg_mirror_model_init(&model, ports, 2), 0);
+	take_routes(&model, two_addresses6, 2, routes6, 5);
+	set_neighbour_on(&model, 1, "fe80::1", SG_MIRROR_USABLE, 1, 0);
+	set_neighbour_on(&model, 1, "fd00::7", SG_MIRROR_USABLE, 7, 0);
+	// The address of a neighbour behind another port is another neighbour.
+	set_neighbour_on(&model, 0, "fd00::8", SG_MIRROR_USABLE, 8, 0);
+	routes = sg_mirror_model_build(&model);
+	assert_non_null(routes);
+	assert_memory_equal(routes->port_addr6[0], addr_of("2001:db8:1::1").bytes, 16);
+	assert_memory_equal(routes->port_addr6[1], addr_of("fd00::1").bytes, 16);
+	assert_memory_equal(routes->port_addr6[2], none, 16);
+	assert_int_equal(routes->port_addr4_be[0], 0);
+
+	assert_int_equal(find(routes, "2001:db8:1::1").kind, SG_ROUTE_LOCAL);
+	assert_int_equal(find(routes, "2001:db8:1::2").kind, SG_ROUTE_ON_LINK);
+	assert_int_equal(find(routes, "2001:db8:bad::1").kind, SG_ROUTE_NONE);
+	assert_int_equal(find(routes, "10.0.0.1").kind, SG_ROUTE_NONE);
+	assert_int_equal(find(routes, "fd00::7").kind, SG_ROUTE_HOP);
+	assert_int_equal(routes->hops[find(routes, "fd00::7").hop].dst_mac[5], 7);
+	assert_int_equal(find(routes, "fd00::8").kind, SG_ROUTE_ON_LINK);
+
+	world = find(routes, "2606:4700::1111");
+	assert_int_equal(world.kind, SG_ROUTE_HOP);
+	assert_int_equal(world.port, 0);
+	assert_int_equal(routes->hops[world.hop].kind, SG_HOP_UNRESOLVED);
+	pods = find(routes, "fd00:1:0:2::3");
+	assert_int_equal(pods.kind, SG_ROUTE_HOP);
+	assert_int_equal(pods.port, 1);
+	assert_int_not_equal(pods.hop, world.hop);
+	assert_int_equal(routes->hops[pods.hop].kind, SG_HOP_PORT);
+	assert_int_equal(routes->hops[pods.hop].dst_mac[5], 1);
+	sg_routes_unref(routes);
+	sg_mirror_model_fini(&model);
+}
+
+static void ipv6_backends_and_gateways_are_asked_for(void **unused)
+{
+	struct sg_addr backends[] = {
+		addr_of("fd00::7"), addr_of("fd00:1:0:2::3"), addr_of("fd00::1")};
+	struct sg_mirror_model model;
+	struct sg_addr next_hop, gateway = addr_of("fe80::1");
+	struct questions questions;
+
+	(void)unused;
+	assert_int_equal(sg_mirror_model_init(&model, ports, 2), 0);
+	take_routes(&model, two_addresses6, 3, routes6, 5);
+	assert_int_equal(sg_mirror_model_keep(&model, backends, 3, 0), 0);
+	questions = ask_at(&model, 0);
+	assert_int_equal(questions.n, 3); // the gateways of both ports, and the backend on the link
+	assert_string_equal(questions.text[0], "fe80::1");
+	assert_string_equal(questions.text[1], "fe80::1");
+	assert_string_equal(questions.text[2], "fd00::7");
+	next_hop = sg_mirror_model_next_hop(&model, 1, &backends[1]);
+	assert_true(sg_addr_equal(&next_hop, &gateway));
+	next_hop = sg_mirror_model_next_hop(&model, 1, &backends[0]);
+	assert_true(sg_addr_equal(&next_hop, &backends[0]));
+	sg_mirror_model_fini(&model);
+}
+
+static void the_router_with_the_higher_preference_wins(void **unused)
+{
+	struct sg_mirror_route route = {.prefix.addr.family = SG_FAMILY_IPV6,
+		.metric = 1024,
+		.rank = 1,
+		.kind = SG_ROUTE_HOP,
+		.port = 0,
+		.gateway = addr_of("fe80::1")};
+	struct sg_mirror_model model;
+	struct sg_routes *routes;
+
+	(void)unused;
+	assert_int_equal(sg_mirror_model_init(&model, ports, 2), 0);
+	sg_mirror_model_begin_routes(&model);
+	assert_int_equal(sg_mirror_model_add_route(&model, &route), 0);
+	route.rank = 0;
+	route.port = 1;
+	assert_int_equal(sg_mirror_model_add_route(&model, &route), 0);
+	route.metric = 2048;
+	route.port = 0;
+	assert_int_equal(sg_mirror_model_add_route(&model, &route), 0);
+	assert_int_equal(sg_mirror_model_commit_routes(&model, 0), 0);
+	routes = sg_mirror_model_build(&model);
+	assert_int_equal(find(routes, "2001:db8::1").port, 1);
+	sg_routes_unref(routes);
+	sg_mirror_model_fini(&model);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -350,6 +465,9 @@ int main(void)
 		cmocka_unit_test(backends_and_gateways_are_asked_for_until_they_answer),
 		cmocka_unit_test(kept_addresses_follow_the_routes),
 		cmocka_unit_test(an_operators_entry_is_left_alone),
+		cmocka_unit_test(ipv6_has_its_ways),
+		cmocka_unit_test(ipv6_backends_and_gateways_are_asked_for),
+		cmocka_unit_test(the_router_with_the_higher_preference_wins),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include <libmnl/libmnl.h>
+#include <linux/if_addr.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 
@@ -56,7 +57,7 @@ static void assert_addr(const struct sg_addr *addr, const char *expected)
 
 static struct nlmsghdr *begin_route(uint8_t type, const char *prefix, uint8_t length)
 {
-	struct rtmsg head = {.rtm_family = AF_INET,
+	struct rtmsg head = {.rtm_family = prefix && strchr(prefix, ':') ? AF_INET6 : AF_INET,
 		.rtm_dst_len = length,
 		.rtm_table = RT_TABLE_MAIN,
 		.rtm_type = type};
@@ -163,6 +164,48 @@ static void other_tables_are_not_followed(void **unused)
 	assert_int_equal(parse_route(message, &route), -ENOENT);
 }
 
+static void an_ipv6_route_may_have_a_link_local_gateway(void **unused)
+{
+	static const struct {
+		int preference; // RFC 4191; -1: none said
+		uint8_t rank;
+	} rows[] = {{-1, 1}, {0, 1}, {1, 0}, {2, 1}, {3, 2}, {77, 1}};
+	struct sg_mirror_route route;
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct nlmsghdr *message = begin_route(RTN_UNICAST, "2001:db8::", 32);
+
+		put_addr(message, RTA_GATEWAY, "fe80::1");
+		mnl_attr_put_u32(message, RTA_OIF, TWIN1);
+		mnl_attr_put_u32(message, RTA_PRIORITY, 1024);
+		if (rows[i].preference >= 0)
+			mnl_attr_put_u8(message, RTA_PREF, (uint8_t)rows[i].preference);
+		assert_int_equal(parse_route(message, &route), 0);
+		assert_int_equal(route.kind, SG_ROUTE_HOP);
+		assert_int_equal(route.port, 1);
+		assert_int_equal(route.metric, 1024);
+		assert_int_equal(route.rank, rows[i].rank);
+		assert_int_equal(route.prefix.length, 32);
+		assert_addr(&route.prefix.addr, "2001:db8::");
+		assert_addr(&route.gateway, "fe80::1");
+	}
+}
+
+// Every link has these: where they lead, only a packet's port says.
+static void what_every_link_has_is_no_route(void **unused)
+{
+	struct nlmsghdr *message = begin_route(RTN_UNICAST, "fe80::", 64);
+	struct sg_mirror_route route;
+
+	(void)unused;
+	mnl_attr_put_u32(message, RTA_OIF, TWIN0);
+	assert_int_equal(parse_route(message, &route), -ENOENT);
+	message = begin_route(RTN_UNICAST, "ff00::", 8);
+	mnl_attr_put_u32(message, RTA_OIF, TWIN0);
+	assert_int_equal(parse_route(message, &route), -ENOENT);
+}
+
 struct hop_row {
 	int ifindex;
 	uint8_t flags;
@@ -251,6 +294,42 @@ static void addresses_are_told_by_interface_and_rank(void **unused)
 	assert_true(address.secondary);
 }
 
+static void ipv6_addresses_are_told_by_their_state(void **unused)
+{
+	static const struct {
+		const char *addr;
+		uint32_t flags;
+		int result;
+		bool secondary;
+	} rows[] = {
+		{"2001:db8::1", IFA_F_PERMANENT, 0, false},
+		{"2001:db8::1", 0, 0, false},
+		{"2001:db8::1", IFA_F_TEMPORARY, 0, true},
+		{"2001:db8::1", IFA_F_TENTATIVE, 0, true},
+		{"2001:db8::1", IFA_F_DEPRECATED, 0, true},
+		{"2001:db8::1", IFA_F_DADFAILED | IFA_F_TENTATIVE, -ENOENT, false},
+		{"fe80::1", IFA_F_PERMANENT, -ENOENT, false},
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct ifaddrmsg head = {
+			.ifa_family = AF_INET6, .ifa_prefixlen = 64, .ifa_index = TWIN1};
+		struct nlmsghdr *message = begin(RTM_NEWADDR, &head, sizeof(head));
+		struct sg_mirror_address address;
+
+		put_addr(message, IFA_ADDRESS, rows[i].addr);
+		mnl_attr_put_u32(message, IFA_FLAGS, rows[i].flags);
+		assert_int_equal(
+			sg_mirror_parse_address(message, ports, 2, &address), rows[i].result);
+		if (rows[i].result < 0)
+			continue;
+		assert_addr(&address.addr, rows[i].addr);
+		assert_int_equal(address.port, 1);
+		assert_int_equal(address.secondary, rows[i].secondary);
+	}
+}
+
 static struct nlmsghdr *begin_neighbour(
 	uint16_t type, uint16_t state, int ifindex, const uint8_t *mac)
 {
@@ -312,6 +391,28 @@ static void neighbours_tell_who_manages_them(void **unused)
 	assert_int_equal(sg_mirror_parse_neighbour(message, ports, 2, &neighbour), -ENOENT);
 }
 
+static void nobody_is_behind_a_multicast_address(void **unused)
+{
+	static const uint8_t router[6] = {2, 1, 1, 1, 1, 1}, group[6] = {0x33, 0x33, [5] = 1};
+	struct ndmsg head = {.ndm_family = AF_INET6, .ndm_ifindex = TWIN0, .ndm_state = NUD_NOARP};
+	struct nlmsghdr *message = begin(RTM_NEWNEIGH, &head, sizeof(head));
+	struct sg_mirror_neighbour neighbour;
+
+	(void)unused;
+	put_addr(message, NDA_DST, "ff02::1");
+	mnl_attr_put(message, NDA_LLADDR, sizeof(group), group);
+	assert_int_equal(sg_mirror_parse_neighbour(message, ports, 2, &neighbour), -ENOENT);
+
+	head.ndm_state = NUD_REACHABLE;
+	head.ndm_flags = NTF_ROUTER;
+	message = begin(RTM_NEWNEIGH, &head, sizeof(head));
+	put_addr(message, NDA_DST, "fe80::1");
+	mnl_attr_put(message, NDA_LLADDR, sizeof(router), router);
+	assert_int_equal(sg_mirror_parse_neighbour(message, ports, 2, &neighbour), 0);
+	assert_addr(&neighbour.addr, "fe80::1");
+	assert_int_equal(neighbour.reachability, SG_MIRROR_USABLE);
+}
+
 // Whatever the bytes are, a parser answers and reads nothing behind them (the sanitizers watch: a
 // copy of exactly the message's length is what it gets).
 static void bent_messages_do_no_harm(void **unused)
@@ -321,7 +422,8 @@ static void bent_messages_do_no_harm(void **unused)
 	(void)unused;
 	for (unsigned turn = 0; turn < 200000; turn++) {
 		static const struct hop_row rows[] = {{TWIN0, 0, "10.0.0.1"}, {TWIN1, 0, NULL}};
-		struct nlmsghdr *message = begin_route(RTN_UNICAST, "10.5.0.0", 16);
+		struct nlmsghdr *message = turn % 2 ? begin_route(RTN_UNICAST, "10.5.0.0", 16)
+						    : begin_route(RTN_UNICAST, "2001:db8::", 32);
 		struct sg_mirror_neighbour neighbour;
 		struct sg_mirror_address address;
 		struct sg_mirror_route route;
@@ -362,11 +464,15 @@ int main(void)
 		cmocka_unit_test(routes_to_nowhere_lead_nowhere),
 		cmocka_unit_test(a_route_through_another_interface_is_none_of_ours),
 		cmocka_unit_test(other_tables_are_not_followed),
+		cmocka_unit_test(an_ipv6_route_may_have_a_link_local_gateway),
+		cmocka_unit_test(what_every_link_has_is_no_route),
 		cmocka_unit_test(the_first_usable_of_several_next_hops_counts),
 		cmocka_unit_test(next_hops_that_overlap_are_refused),
 		cmocka_unit_test(addresses_are_told_by_interface_and_rank),
+		cmocka_unit_test(ipv6_addresses_are_told_by_their_state),
 		cmocka_unit_test(neighbours_are_as_good_as_their_state),
 		cmocka_unit_test(neighbours_tell_who_manages_them),
+		cmocka_unit_test(nobody_is_behind_a_multicast_address),
 		cmocka_unit_test(bent_messages_do_no_harm),
 	};
 
