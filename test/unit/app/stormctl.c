@@ -323,6 +323,116 @@ static void json_is_for_programs(void **state)
 	json_decref(object);
 }
 
+// The manual page as text; the caller's.
+static char *read_page(void)
+{
+	char *path, *text = calloc(1, OUTPUT_BYTES);
+	FILE *file;
+
+	assert_true(asprintf(&path, "%s/app/stormctl/stormctl.1", getenv("SG_SOURCE_ROOT")) > 0);
+	file = fopen(path, "re");
+	assert_non_null(file);
+	assert_true(fread(text, 1, OUTPUT_BYTES - 1, file) > 0);
+	fclose(file);
+	free(path);
+	return text;
+}
+
+// Whether `word` stands there, and not only as a part of a longer one.
+static bool has_word(const char *text, const char *word)
+{
+	size_t length = strlen(word);
+
+	for (const char *at = text; (at = strstr(at, word)); at += length) {
+		char before = at == text ? ' ' : at[-1];
+
+		if (strchr(" \n.", before) && strchr(" \n,.", at[length]))
+			return true;
+	}
+	return false;
+}
+
+static void expect_in_page(const char *page, const char *verb, const char *what)
+{
+	if (!has_word(page, what))
+		fail_msg("app/stormctl/stormctl.1 lacks \"%s\" (of stormctl %s)", what, verb);
+}
+
+static void expect_options_in_page(struct rig *rig, const char *page, const char *verb)
+{
+	char command[80], macro[80];
+	char *at;
+
+	snprintf(command, sizeof(command), "help %s", verb);
+	expect(rig, command, 0, "", "");
+	for (at = strstr(rig->out, "\n\n  "); at && (at = strstr(at, " --")); at++) {
+		snprintf(macro, sizeof(macro), "Fl -%.*s",
+			(int)strspn(at + 3, "abcdefghijklmnopqrstuvwxyz-"), at + 3);
+		expect_in_page(page, verb, macro);
+	}
+}
+
+static void the_manual_page_has_all_verbs_and_options(void **state)
+{
+	struct rig *rig = *state;
+	char *page = read_page(), *all, *rest, *verb;
+	unsigned n = 0, n_items = 0;
+
+	expect(rig, "help", 0, "", "");
+	all = rest = strdup(rig->out);
+	while ((verb = next_verb(&rest))) {
+		char item[80];
+
+		snprintf(item, sizeof(item), ".It Cm %s", verb);
+		expect_in_page(page, verb, item);
+		expect_options_in_page(rig, page, verb);
+		n++;
+	}
+	for (const char *at = page; (at = strstr(at, "\n.It Cm ")); at++)
+		n_items++;
+	// None stands there that the program lacks.
+	assert_int_equal(n_items, n);
+	free(all);
+	free(page);
+}
+
+static void expect_members_in_page(const char *page, const char *command, const json_t *value)
+{
+	const char *name;
+	json_t *member;
+	size_t i;
+
+	json_array_foreach(value, i, member) expect_members_in_page(page, command, member);
+	json_object_foreach((json_t *)value, name, member)
+	{
+		expect_in_page(page, command, name);
+		// Its members are called as the drops are, which `stormctl drops` explains.
+		if (strcmp(name, "dropped") != 0)
+			expect_members_in_page(page, command, member);
+	}
+}
+
+static void the_manual_page_has_all_members_of_answers(void **state)
+{
+	static const char *const lines[] = {"status -o json", "service list -o json",
+		"service show web -o json", "stats -o json", "drops -o json", "flows -o json",
+		"export", "service set web --allow 10.0.0.0/8 -o json", "service show web -o json",
+		"apply -f exported --dry-run -o json", "policy show -o json",
+		"policy set --deny 203.0.113.0/24 -o json",
+		"backend drain web 10.0.0.2:8080 --wait -o json", "service show web -o json"};
+	struct rig *rig = *state;
+	char *page = read_page();
+
+	expect(rig, "export > exported", 0, "", "");
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		json_t *object = run_json(rig, lines[i]);
+
+		expect_members_in_page(page, lines[i], object);
+		json_decref(object);
+	}
+	free(page);
+}
+
 static void an_export_is_what_apply_takes(void **state)
 {
 	struct rig *rig = *state;
@@ -460,6 +570,8 @@ int main(void)
 		WITH_RIG(each_verb_has_help_with_its_usage_and_an_example),
 		WITH_RIG(an_answer_that_cannot_be_written_is_noticed),
 		WITH_RIG(json_is_for_programs),
+		WITH_RIG(the_manual_page_has_all_verbs_and_options),
+		WITH_RIG(the_manual_page_has_all_members_of_answers),
 		WITH_RIG(an_export_is_what_apply_takes),
 		WITH_RIG(rules_of_ipvs_are_imported),
 		WITH_RIG(bash_completes_the_command_line),
