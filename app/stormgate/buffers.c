@@ -8,9 +8,11 @@
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
 
+#include "dataplane/fragments.h"
+
 #define CACHE_BUFFERS 256 // of each thread; DPDK lets a cache grow to half as much again
 #define HELD_BUFFERS \
-	512 // by one worker: its bursts, what it is about to send, what waits for a next hop
+	(512 + SG_FRAGMENTS_HELD) // by one worker: its bursts, what it is about to send, what waits
 #define ROUND_BYTES 1024
 #define FRAME_EXTRA_BYTES \
 	88 // Ethernet and two VLAN tags; and what AF_PACKET puts in front of a frame

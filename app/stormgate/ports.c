@@ -16,7 +16,9 @@
 #include "device.h"
 #include "dpdk_log.h"
 
-#define RSS_TYPES (RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV4_UDP)
+#define RSS_TYPES                                                                  \
+	(RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_FRAG_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_TCP | \
+		RTE_ETH_RSS_NONFRAG_IPV4_UDP)
 #define RX_CHECKSUMS                                                    \
 	(RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM | \
 		RTE_ETH_RX_OFFLOAD_UDP_CKSUM)
@@ -66,6 +68,14 @@ static uint16_t mtu_for_dpdk(const struct sg_port *port)
 	return port->below ? least(port->mtu, RTE_ETHER_MTU) : port->mtu;
 }
 
+// Of a chain that the device sends. One that knows no chains gets each frame in one piece.
+static uint16_t max_pieces(const struct rte_eth_dev_info *info)
+{
+	if (!(info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS))
+		return 1;
+	return info->tx_desc_lim.nb_mtu_seg_max ? info->tx_desc_lim.nb_mtu_seg_max : UINT16_MAX;
+}
+
 static void make_plan(
 	struct plan *plan, struct sg_port *port, unsigned n_workers, const struct sg_home *home)
 {
@@ -75,6 +85,8 @@ static void make_plan(
 	port->n_tx_queues = least(n_workers, info->max_tx_queues);
 	plan->conf.rxmode.mtu = mtu_for_dpdk(port);
 	plan->conf.rxmode.offloads = RX_CHECKSUMS & info->rx_offload_capa;
+	plan->conf.txmode.offloads = RTE_ETH_TX_OFFLOAD_MULTI_SEGS & info->tx_offload_capa;
+	port->max_pieces = max_pieces(info);
 	port->rx_checksums = (plan->conf.rxmode.offloads & RX_CHECKSUMS) == RX_CHECKSUMS;
 	plan->rss = wants_rss(plan, port);
 	if (plan->rss)

@@ -26,7 +26,7 @@
 #define NAP_IDLE_NS     1000000 // when there was nothing for IDLE_ROUNDS
 #define IDLE_ROUNDS     20
 #define WATCH_PERIOD_NS 100000000
-#define MAX_SEGMENTS    16
+#define MAX_SEGMENTS    256 // of a datagram that was put together from fragments
 
 struct twin {
 	struct sg_port *port;

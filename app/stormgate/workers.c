@@ -123,6 +123,10 @@ static int open_worker(struct sg_workers *workers, unsigned number,
 	worker->counters = workers->dataplane->counters[number].totals;
 	workers->dataplane->workers[number] = worker;
 	sg_worker_assign_queues(worker, workers->dataplane);
+	worker->reassembly = malloc(sizeof(*worker->reassembly));
+	if (!worker->reassembly)
+		return sg_error_set(error, -ENOMEM, "no memory for waiting fragments");
+	sg_reassembly_init(worker->reassembly, worker);
 	return 0;
 }
 
@@ -170,8 +174,10 @@ void sg_workers_close(struct sg_workers *workers)
 {
 	if (!workers)
 		return;
-	for (unsigned i = 0; i < workers->n; i++)
+	for (unsigned i = 0; i < workers->n; i++) {
 		sg_region_close(&workers->memories[i]);
+		free(workers->workers[i].reassembly);
+	}
 	sg_region_close(&workers->load_view);
 	sg_region_close(&workers->counters);
 	sg_snat_pool_destroy(workers->snat);

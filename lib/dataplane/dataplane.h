@@ -25,6 +25,7 @@ struct sg_mbuf_meta {
 	bool from_kernel; // read from the twin rather than received on the wire
 	bool handed_off;  // from another worker, to be judged here: it is not handed over again
 	bool transmit;    // judged already: this worker only owns the transmit queue
+	bool merged;      // was put together from fragments
 	uint8_t affinity; // SG_PKT_ASKS or SG_PKT_TOLD, and then
 	uint16_t told_generation;
 	uint32_t told_slot;
@@ -43,6 +44,7 @@ struct sg_port {
 	uint16_t mtu; // bytes of IP packet
 	uint16_t n_rx_queues;
 	uint16_t n_tx_queues;
+	uint16_t max_pieces; // of a chain that the device can send
 	// What the device does for us; everything else is done in software.
 	bool rx_checksums; // tells good and bad IP and L4 checksums of received packets
 	bool rss;          // our key and table are programmed

@@ -28,6 +28,11 @@ bool sg_dnat_find(const struct sg_snapshot *snapshot, const struct sg_tuple *ans
 	return true;
 }
 
+bool sg_dnat_may_send(const struct sg_snapshot *snapshot, uint32_t addr_be)
+{
+	return sg_index_find(snapshot->dnat4, SG_VIP_KEY(addr_be, 0, 0)) != SG_INDEX_NONE;
+}
+
 static void refuse(struct sg_pipeline *pipeline, struct sg_pkt *pkt, uint8_t protocol)
 {
 	if (protocol == SG_PROTO_TCP)

@@ -15,6 +15,10 @@
 bool sg_dnat_find(const struct sg_snapshot *snapshot, const struct sg_tuple *answer,
 	struct sg_tuple *ret_client, uint32_t *ret_backend_slot);
 
+// Whether the address is a backend's of a dnat service, so that a fragment of it may be part of an
+// answer.
+bool sg_dnat_may_send(const struct sg_snapshot *snapshot, uint32_t addr_be);
+
 // Settles an answer at its home, where no flow is known for it: carried across all the same where
 // the scheduler needs no flows, else refused.
 void sg_dnat_answer_without_flow(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,

@@ -32,6 +32,10 @@ bool sg_encapsulate_fits(struct sg_pipeline *pipeline, const struct sg_snapshot 
 
 	if (pkt->length - sizeof(struct sg_eth_hdr) <= mtu)
 		return true;
+	// The outer packet is sent in fragments, unless there can be no packet of that length.
+	if (sg_pkt_may_be_fragmented(pkt) &&
+		pkt->length - sizeof(struct sg_eth_hdr) + OUTER_BYTES <= UINT16_MAX)
+		return true;
 	sg_answer_too_big(pipeline, snapshot, pkt, mtu);
 	return false;
 }

@@ -51,7 +51,6 @@ void sg_hold_turn(struct sg_worker *worker, const struct sg_snapshot *snapshot)
 			hold->entries[kept++] = hold->entries[i];
 	}
 	hold->n = kept;
-	__atomic_store_n(&worker->counters->held, kept, __ATOMIC_RELAXED);
 }
 
 void sg_hold_clear(struct sg_worker *worker)
@@ -59,5 +58,4 @@ void sg_hold_clear(struct sg_worker *worker)
 	for (unsigned i = 0; i < worker->hold.n; i++)
 		sg_tx_drop(worker, worker->hold.entries[i].mbuf, SG_DROP_NEXTHOP_UNRESOLVED);
 	worker->hold.n = 0;
-	__atomic_store_n(&worker->counters->held, 0, __ATOMIC_RELAXED);
 }

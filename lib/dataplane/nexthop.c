@@ -44,9 +44,11 @@ static void wish(struct sg_pipeline *pipeline, struct sg_learned_client *client,
 		(struct sg_wish){.addr = sg_addr_from_ipv4(addr_be), .port = port});
 }
 
+// On the way out, tx makes fragments of what is too long and may be fragmented.
 static bool fits(const struct sg_pipeline *pipeline, uint8_t port, const struct sg_pkt *pkt)
 {
-	return pkt->length <= pipeline->ports[port].mtu + sizeof(struct sg_eth_hdr);
+	return pkt->length <= pipeline->ports[port].mtu + sizeof(struct sg_eth_hdr) ||
+	       sg_pkt_may_be_fragmented(pkt);
 }
 
 static void send_to(

@@ -23,6 +23,16 @@ void sg_nexthop_apply(struct sg_pipeline *pipeline, const struct sg_snapshot *sn
 uint16_t sg_nexthop_mtu(const struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	const struct sg_flow *flow, enum sg_flow_direction direction);
 
+// Whether a router on the way may send it in fragments: any IPv4 packet without DF (RFC 791), and
+// what has come in fragments.
+static inline bool sg_pkt_may_be_fragmented(const struct sg_pkt *pkt)
+{
+	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+
+	return pkt->flags & SG_PKT_MERGED ||
+	       (ip->version_ihl >> 4 == 4 && !(ip->fragment_be & __builtin_bswap16(SG_IPV4_DF)));
+}
+
 // fast path: the same where routes stand, the hop is resolved and the packet fits, which is nearly
 // always. False: nothing is done yet.
 static inline bool sg_nexthop_apply_known(const struct sg_pipeline *pipeline,

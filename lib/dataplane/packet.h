@@ -29,6 +29,7 @@ enum sg_verdict {
 	SG_VERDICT_PUNT,        // to the kernel, through the twin of the port it came in on
 	SG_VERDICT_PUNT_URGENT, // the same, before all others: ARP, routing protocols
 	SG_VERDICT_HANDOFF,     // to the home worker, `target`
+	SG_VERDICT_REASSEMBLE,  // a fragment of what is for us: it waits for the rest
 	SG_VERDICT_DROP,        // lost, and `drop` says why
 };
 
@@ -36,6 +37,7 @@ enum sg_pkt_class {
 	SG_CLASS_FLOW, // IPv4 TCP or UDP: has a tuple
 	SG_CLASS_ICMP, // IPv4
 	SG_CLASS_IPV4, // any other IPv4, and what has a flaw
+	SG_CLASS_FRAGMENT,
 	SG_CLASS_ARP,
 	SG_CLASS_IPV6,
 };
@@ -48,6 +50,7 @@ enum sg_pkt_class {
 #define SG_PKT_TAGGED      0x10u // the device has taken a VLAN tag off
 #define SG_PKT_ASKS        0x20u // handed over to be told its client's backend, see affinity.h
 #define SG_PKT_TOLD        0x40u // has come back, with `told_slot`
+#define SG_PKT_MERGED      0x80u // was put together from fragments, and may be sent as such
 
 struct sg_pkt {
 	uint8_t *bytes;                   // the Ethernet frame

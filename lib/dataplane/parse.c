@@ -9,8 +9,10 @@
 #include "net/checksum.h"
 #include "net/headers.h"
 
-#define PLAIN_BYTES 54         // Ethernet, IPv4 and TCP without options
-#define PLAIN_TYPE  0x00450008 // IPv4, header of 20 bytes: as 12 to 14 lie in memory
+#define MAX_DATAGRAM 65535
+#define TCP_SPLIT    16 // RFC 1858: a first fragment has at least so much of it, with the flags
+#define PLAIN_BYTES  54 // Ethernet, IPv4 and TCP without options
+#define PLAIN_TYPE   0x00450008 // IPv4, header of 20 bytes: as 12 to 14 lie in memory
 
 // The kernel answers for what it sends: a frame of its own that we cannot read goes out as it is.
 static void refuse(struct sg_pkt *pkt, enum sg_drop drop)
@@ -93,6 +95,25 @@ static enum sg_drop check_icmp(
 	return SG_DROP_NONE;
 }
 
+static inline bool is_fragment(const struct sg_ipv4_hdr *ip)
+{
+	return ip->fragment_be & __builtin_bswap16(SG_IPV4_FRAG_MASK);
+}
+
+static enum sg_drop check_fragment(const struct sg_ipv4_hdr *ip, uint16_t length)
+{
+	uint16_t word = __builtin_bswap16(ip->fragment_be);
+	unsigned offset = (word & SG_IPV4_OFFSET_MASK) * 8u;
+	unsigned header = (ip->version_ihl & 15) * 4u;
+
+	if (length == 0 || (word & SG_IPV4_MORE && length % 8 != 0) ||
+		header + offset + length > MAX_DATAGRAM)
+		return SG_DROP_FRAGMENT_BAD;
+	if (ip->proto == SG_PROTO_TCP && (offset == 8 || (offset == 0 && length < TCP_SPLIT)))
+		return SG_DROP_FRAGMENT_TINY;
+	return SG_DROP_NONE;
+}
+
 // What is wrong with it as a packet for one of our addresses.
 static enum sg_drop find_flaw(const struct sg_pipeline *pipeline, const struct sg_pkt *pkt,
 	const struct sg_ipv4_hdr *ip, uint16_t l4_length)
@@ -101,8 +122,8 @@ static enum sg_drop find_flaw(const struct sg_pipeline *pipeline, const struct s
 		return SG_DROP_BAD_ADDRESS;
 	if (is_group_mac(pkt->bytes) && is_host(ip->dst_be))
 		return SG_DROP_BAD_ADDRESS; // RFC 1122 3.3.6: unicast to a link-layer broadcast
-	if (ip->fragment_be & __builtin_bswap16(SG_IPV4_FRAG_MASK))
-		return SG_DROP_FRAGMENT;
+	if (is_fragment(ip))
+		return check_fragment(ip, l4_length);
 	switch (ip->proto) {
 	case SG_PROTO_TCP:
 		return check_tcp(pipeline, pkt, ip, l4_length);
@@ -154,7 +175,9 @@ static void parse_ipv4(
 	pkt->class = SG_CLASS_IPV4;
 	if (pkt->flaw)
 		return;
-	if (ip->proto == SG_PROTO_TCP || ip->proto == SG_PROTO_UDP) {
+	if (is_fragment(ip)) {
+		pkt->class = SG_CLASS_FRAGMENT;
+	} else if (ip->proto == SG_PROTO_TCP || ip->proto == SG_PROTO_UDP) {
 		pkt->class = SG_CLASS_FLOW;
 		read_tuple(pkt, ip, ret_tuple);
 	} else if (ip->proto == SG_PROTO_ICMP) {

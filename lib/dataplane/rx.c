@@ -91,6 +91,27 @@ unsigned sg_rx_queue_burst(
 	return n;
 }
 
+unsigned sg_rx_whole_burst(struct sg_worker *worker, struct sg_burst *burst)
+{
+	struct sg_reassembly *reassembly = worker->reassembly;
+
+	burst->n = 0;
+	for (unsigned i = 0; i < reassembly->n_whole; i++) {
+		struct rte_mbuf *mbuf = reassembly->whole[i];
+		const struct sg_mbuf_meta *meta = sg_mbuf_meta(mbuf);
+		uint16_t flags = SG_PKT_MERGED | (meta->from_kernel ? SG_PKT_FROM_KERNEL : 0);
+
+		// The first fragment may end within the headers.
+		if (!gather_headers(mbuf)) {
+			sg_tx_drop(worker, mbuf, SG_DROP_NO_BUFFER);
+			continue;
+		}
+		describe(&burst->pkts[burst->n++], mbuf, meta->port, flags);
+	}
+	reassembly->n_whole = 0;
+	return burst->n;
+}
+
 unsigned sg_rx_inbox_burst(struct sg_worker *worker, struct sg_burst *burst)
 {
 	struct rte_mbuf *mbufs[SG_BURST];
@@ -110,6 +131,8 @@ unsigned sg_rx_inbox_burst(struct sg_worker *worker, struct sg_burst *burst)
 			flags |= SG_PKT_FROM_KERNEL;
 		if (meta->handed_off)
 			flags |= SG_PKT_HANDED_OFF | meta->affinity;
+		if (meta->merged)
+			flags |= SG_PKT_MERGED;
 		describe(&burst->pkts[burst->n], mbufs[i], meta->port, flags);
 		burst->pkts[burst->n].told_slot = meta->told_slot;
 		burst->pkts[burst->n++].told_generation = meta->told_generation;

@@ -116,7 +116,9 @@ static bool is_the_kernels_share(const struct sg_pipeline *pipeline,
 {
 	uint16_t port = __builtin_bswap16(tuple->dport_be);
 
-	if (sg_routes_find4(snapshot->routes, ip->dst_be).kind != SG_ROUTE_LOCAL)
+	// A fragment's ports are not known before it is whole.
+	if (pkt->class == SG_CLASS_FRAGMENT ||
+		sg_routes_find4(snapshot->routes, ip->dst_be).kind != SG_ROUTE_LOCAL)
 		return false;
 	return pkt->class != SG_CLASS_FLOW || port < pipeline->snat_port_min ||
 	       port > pipeline->snat_port_max;
@@ -131,6 +133,20 @@ static void steer_home(
 		return;
 	home = sg_home_of_tuple4(pipeline->home, tuple);
 	if (home == pipeline->worker)
+		return;
+	pkt->verdict = SG_VERDICT_HANDOFF;
+	pkt->target = (uint8_t)home;
+}
+
+// A fragment of what is for us: it has no ports, so all of a datagram meet where their addresses
+// are at home. What they become goes home from there.
+static void steer_fragment(
+	struct sg_pipeline *pipeline, struct sg_pkt *pkt, const struct sg_ipv4_hdr *ip)
+{
+	unsigned home = sg_home_of_pair4(pipeline->home, &ip->src_be);
+
+	pkt->verdict = SG_VERDICT_REASSEMBLE;
+	if (home == pipeline->worker || (pkt->flags & SG_PKT_HANDED_OFF))
 		return;
 	pkt->verdict = SG_VERDICT_HANDOFF;
 	pkt->target = (uint8_t)home;
@@ -165,6 +181,7 @@ static bool steer_icmp_error(struct sg_pipeline *pipeline, const struct sg_snaps
 static bool steer_dnat(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	struct sg_pkt *pkt, const struct sg_tuple *tuple)
 {
+	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 	struct sg_tuple client;
 	uint32_t backend_slot;
 
@@ -172,6 +189,8 @@ static bool steer_dnat(struct sg_pipeline *pipeline, const struct sg_snapshot *s
 		return false;
 	if (pkt->class == SG_CLASS_ICMP)
 		return steer_icmp_error(pipeline, snapshot, pkt, false);
+	if (pkt->class == SG_CLASS_FRAGMENT && sg_dnat_may_send(snapshot, ip->src_be))
+		return steer_fragment(pipeline, pkt, ip), true;
 	if (pkt->class != SG_CLASS_FLOW || !sg_dnat_find(snapshot, tuple, &client, &backend_slot))
 		return false;
 	steer_home(pipeline, pkt, &client);
@@ -201,6 +220,8 @@ static void steer_ipv4(struct sg_pipeline *pipeline, const struct sg_snapshot *s
 
 	if (pkt->class == SG_CLASS_FLOW)
 		steer_home(pipeline, pkt, tuple);
+	else if (pkt->class == SG_CLASS_FRAGMENT)
+		steer_fragment(pipeline, pkt, ip);
 	else if (pkt->class != SG_CLASS_ICMP)
 		sg_pkt_drop(pkt, SG_DROP_UNSERVED_PROTOCOL);
 	else if (icmp->type == SG_ICMP_ECHO && icmp->code == 0)

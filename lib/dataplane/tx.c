@@ -4,6 +4,9 @@
 
 #include <rte_ethdev.h>
 
+#include "dataplane/refragment.h"
+#include "net/headers.h"
+
 #define TX_TRIES 8
 
 void sg_tx_drop(struct sg_worker *worker, struct rte_mbuf *mbuf, enum sg_drop drop)
@@ -42,6 +45,11 @@ void sg_tx_port(struct sg_worker *worker, uint8_t number, struct rte_mbuf *mbuf)
 
 	if (!__atomic_load_n(&port->up, __ATOMIC_RELAXED))
 		return sg_tx_drop(worker, mbuf, SG_DROP_PORT_DOWN);
+	if (__builtin_expect(mbuf->pkt_len > port->mtu + sizeof(struct sg_eth_hdr), 0))
+		return sg_refragment(worker, number, mbuf);
+	// A device that cannot send so many pieces gets one: a buffer holds a frame of any port.
+	if (__builtin_expect(mbuf->nb_segs > port->max_pieces, 0) && rte_pktmbuf_linearize(mbuf))
+		return sg_tx_drop(worker, mbuf, SG_DROP_NO_BUFFER);
 	if (queue->owner != worker->number) {
 		*sg_mbuf_meta(mbuf) = (struct sg_mbuf_meta){.port = number, .transmit = true};
 		return hand_over(worker, worker->dataplane->inboxes[queue->owner], mbuf,
@@ -87,6 +95,7 @@ static void hand_off(struct sg_worker *worker, const struct sg_pkt *pkt)
 	*sg_mbuf_meta(pkt->buffer) = (struct sg_mbuf_meta){.port = pkt->port,
 		.from_kernel = pkt->flags & SG_PKT_FROM_KERNEL,
 		.handed_off = true,
+		.merged = pkt->flags & SG_PKT_MERGED,
 		.affinity = pkt->flags & (SG_PKT_ASKS | SG_PKT_TOLD),
 		.told_generation = pkt->told_generation,
 		.told_slot = pkt->told_slot};
@@ -144,6 +153,9 @@ void sg_tx_burst(
 		case SG_VERDICT_PUNT_URGENT:
 			to_kernel(worker, pkt->port, pkt->buffer,
 				pkt->verdict == SG_VERDICT_PUNT_URGENT);
+			break;
+		case SG_VERDICT_REASSEMBLE:
+			sg_reassemble(worker, pkt);
 			break;
 		case SG_VERDICT_HANDOFF:
 			hand_off(worker, pkt);

@@ -64,6 +64,17 @@ static void carry(struct sg_worker *worker, const struct sg_snapshot *snapshot)
 		return;
 	sg_pipeline_run(worker->pipeline, snapshot, &worker->burst);
 	sg_tx_burst(worker, snapshot, &worker->burst);
+	// What has become whole of fragments goes the whole way. It ends: this takes in nothing.
+	while (sg_rx_whole_burst(worker, &worker->burst) > 0) {
+		sg_pipeline_run(worker->pipeline, snapshot, &worker->burst);
+		sg_tx_burst(worker, snapshot, &worker->burst);
+	}
+}
+
+static void note_held(struct sg_worker *worker)
+{
+	__atomic_store_n(&worker->counters->held,
+		worker->hold.n + worker->reassembly->fragments.n_held, __ATOMIC_RELAXED);
 }
 
 static void note_gauges(struct sg_worker *worker, const struct sg_snapshot *snapshot)
@@ -75,6 +86,7 @@ static void note_gauges(struct sg_worker *worker, const struct sg_snapshot *snap
 		&counters->flows, sg_flow_table_count(worker->pipeline->flows), __ATOMIC_RELAXED);
 	__atomic_store_n(&counters->embryos, sg_flow_table_embryos(worker->pipeline->flows),
 		__ATOMIC_RELAXED);
+	note_held(worker);
 	sg_counter_add(&counters->turns, 1);
 }
 
@@ -115,6 +127,7 @@ static unsigned turn(struct sg_worker *worker)
 	carry(worker, snapshot);
 	if (worker->hold.n > 0)
 		sg_hold_turn(worker, snapshot);
+	sg_fragments_age(&worker->reassembly->fragments, worker->pipeline->now_ms);
 	if (worker->number == 0)
 		announce(worker, snapshot);
 	sg_tx_flush(worker);
@@ -154,6 +167,8 @@ int sg_worker_run(void *argument)
 		}
 	}
 	sg_hold_clear(worker);
+	sg_fragments_clear(&worker->reassembly->fragments);
+	note_held(worker);
 	sg_publish_offline(worker->dataplane->publish, worker->number);
 	return 0;
 }

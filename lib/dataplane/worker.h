@@ -9,6 +9,7 @@
 #include "dataplane/hold.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/publish.h"
+#include "dataplane/reassemble.h"
 
 #define SG_TX_BATCH 64
 
@@ -34,6 +35,7 @@ struct sg_worker {
 	struct sg_rx_queue rx_queues[SG_MAX_PORTS * 4];
 	struct sg_tx_queue tx_queues[SG_MAX_PORTS]; // by our port number
 	struct sg_hold hold;
+	struct sg_reassembly *reassembly;
 	struct sg_announcer announcer; // worker 0 only
 	uint64_t clock_tsc;            // when the clock was last read
 	uint64_t turn_tsc;             // when the last turn began
@@ -57,13 +59,15 @@ void sg_worker_stop(struct sg_worker *worker); // control thread
 unsigned sg_rx_queue_burst(
 	struct sg_worker *worker, const struct sg_rx_queue *queue, struct sg_burst *burst);
 unsigned sg_rx_inbox_burst(struct sg_worker *worker, struct sg_burst *burst);
+// Datagrams that the last burst has completed.
+unsigned sg_rx_whole_burst(struct sg_worker *worker, struct sg_burst *burst);
 // What the stages ask about a chain, see pipeline.h.
 sg_sum_chain_fn sg_rx_sum_chain;
 
 // tx.c: carries the verdicts of a burst out; afterwards no packet of it is ours.
 void sg_tx_burst(
 	struct sg_worker *worker, const struct sg_snapshot *snapshot, struct sg_burst *burst);
-// A packet that is whole: out of a port, through the queue's owner.
+// A packet that is done: out of a port, through the queue's owner; in fragments if it is too long.
 void sg_tx_port(struct sg_worker *worker, uint8_t port, struct rte_mbuf *mbuf);
 // Counts and frees.
 void sg_tx_drop(struct sg_worker *worker, struct rte_mbuf *mbuf, enum sg_drop drop);

@@ -73,6 +73,7 @@
 #define SG_TCP_ACK 0x10
 
 #define SG_IPV4_DF          0x4000
+#define SG_IPV4_MORE        0x2000 // fragments follow
 #define SG_IPV4_FRAG_MASK   0x3fff // more fragments, or an offset
 #define SG_IPV4_OFFSET_MASK 0x1fff
 

@@ -118,6 +118,7 @@ static const struct sg_service *dnat_service(
 	return service && service->forward == SG_FORWARD_DNAT ? service : NULL;
 }
 
+// Each backend enters twice: with its port, and, for fragments, which have none, without.
 static struct counts count_dnat(const struct sg_snapshot *snapshot)
 {
 	struct counts counts = {0};
@@ -130,8 +131,8 @@ static struct counts count_dnat(const struct sg_snapshot *snapshot)
 		backend = sg_snapshot_backend(snapshot, slot);
 		if (!dnat_service(snapshot, backend))
 			continue;
-		counts.ipv4 += backend->addr.family == SG_FAMILY_IPV4;
-		counts.ipv6 += backend->addr.family == SG_FAMILY_IPV6;
+		counts.ipv4 += 2 * (backend->addr.family == SG_FAMILY_IPV4);
+		counts.ipv6 += 2 * (backend->addr.family == SG_FAMILY_IPV6);
 	}
 	return counts;
 }
@@ -148,13 +149,16 @@ static void enter_dnat(struct sg_snapshot *snapshot, bool leaving)
 		service = dnat_service(snapshot, backend);
 		if (!service || (backend->life == SG_BACKEND_REMOVED) != leaving)
 			continue;
-		if (backend->addr.family == SG_FAMILY_IPV4)
+		if (backend->addr.family == SG_FAMILY_IPV4) {
 			sg_index_put(snapshot->dnat4,
 				SG_VIP_KEY(backend->addr4_be, backend->port_be, service->protocol),
 				slot);
-		else
+			sg_index_put(snapshot->dnat4, SG_VIP_KEY(backend->addr4_be, 0, 0), slot);
+		} else {
 			sg_index6_put(snapshot->dnat6, backend->addr.bytes,
 				SG_VIP6_REST(backend->port_be, service->protocol), slot);
+			sg_index6_put(snapshot->dnat6, backend->addr.bytes, 0, slot);
+		}
 	}
 }
 

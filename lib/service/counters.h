@@ -47,7 +47,7 @@ struct sg_counters {
 	sg_counter consumed;   // answered, or merged by reassembly
 	sg_counter handed_out; // given to another thread
 	sg_counter handed_in;  // taken from another thread
-	uint64_t held;         // a gauge: waiting for a next hop right now
+	uint64_t held;         // a gauge: waiting for a next hop, or for other fragments, right now
 	sg_counter dropped[SG_DROP_COUNT];
 
 	sg_counter turns; // of the worker's loop

@@ -21,7 +21,16 @@
 	X(OTHER_MAC, "other_mac", "unicast to another station's MAC (the link floods, or the port is promiscuous)") \
 	X(UNKNOWN_ETHERTYPE, "unknown_ethertype", "neither IPv4, IPv6 nor ARP")                    \
 	X(VLAN_TAG, "vlan_tag", "VLAN-tagged, and the port serves no VLAN")                        \
-	X(FRAGMENT, "fragment", "an IP fragment, and fragments are not reassembled")               \
+	X(FRAGMENT_BAD, "fragment_bad",                                                            \
+		"a fragment that can be part of no datagram: empty, ending beyond 65,535 bytes, or not at a multiple of 8") \
+	X(FRAGMENT_TINY, "fragment_tiny", "a fragment that splits the TCP header (RFC 1858)")      \
+	/* fragments: wait for the rest of the datagram */                                         \
+	X(FRAGMENT_OVERLAP, "fragment_overlap",                                                    \
+		"fragments of one datagram that overlap or contradict each other, and all that came of it") \
+	X(FRAGMENT_DUPLICATE, "fragment_duplicate", "a fragment that was there already")           \
+	X(FRAGMENT_TIMEOUT, "fragment_timeout", "the rest of its datagram did not come within two seconds") \
+	X(FRAGMENT_LIMIT, "fragment_limit",                                                        \
+		"a fragment that made room for others: too many datagrams, of one source or in all, were incomplete") \
 	/* steer: whose it is */                                                                   \
 	X(NOT_LOCAL, "not_local", "for no address of this node: neither VIP, SNAT address nor the kernel's") \
 	X(IPV6_UNSERVED, "ipv6_unserved", "IPv6 for no address of the kernel, and no IPv6 service is served")           \

@@ -112,7 +112,8 @@ struct sg_snapshot {
 	uint64_t generation;
 	struct sg_index *vips4;       // SG_VIP_KEY -> service slot
 	struct sg_index *addresses4;  // address -> SG_ADDRESS_ bits
-	struct sg_index *dnat4;       // SG_VIP_KEY of a dnat service's backend -> backend slot
+	struct sg_index *dnat4;       // SG_VIP_KEY of a dnat service's backend -> backend slot;
+				      // also with port and protocol 0, for fragments
 	struct sg_index6 *vips6;      // (VIP, SG_VIP6_REST) -> service slot
 	struct sg_index6 *addresses6; // (address, 0) -> SG_ADDRESS_ bits
 	struct sg_index6 *dnat6;      // (backend, SG_VIP6_REST) -> backend slot

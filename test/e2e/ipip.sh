@@ -22,16 +22,7 @@ on pod1 ip route add 198.51.100.0/24 via 10.2.0.7 advmss 1440
 on pod1 sh -c 'for all in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 >$all; done'
 on client sh -c 'for all in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 >$all; done'
 
-cat >"$lab_dir/decapsulate.py" <<'END'
-import fcntl, os, socket, struct
-tun = os.open("/dev/net/tun", os.O_RDWR)
-fcntl.ioctl(tun, 0x400454CA, struct.pack("16sH22x", b"decap", 0x1001))  # IFF_TUN | IFF_NO_PI
-outer = socket.socket(socket.AF_INET, socket.SOCK_RAW, 4)
-while True:
-    packet = outer.recv(65535)
-    os.write(tun, packet[(packet[0] & 15) * 4:])
-END
-start pod1 python3 "$lab_dir/decapsulate.py"
+start pod1 python3 "$here/lib/decapsulate.py"
 wait_for 10 on pod1 ip link show decap
 on pod1 ip link set decap up
 on pod1 ip address add $vip/32 dev decap

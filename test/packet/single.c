@@ -37,6 +37,12 @@ static void udp_length_99(struct frame *f) { ((struct sg_udp_hdr *)frame_l4(f))-
 static void no_l4(struct frame *f) { frame_ip(f)->total_length_be = htons(22); f->length = 36; frame_ip(f)->checksum = 0; frame_fix_checksums(f); }
 static void first_fragment(struct frame *f) { frame_ip(f)->fragment_be = htons(0x2000); frame_fix_checksums(f); }
 static void last_fragment(struct frame *f) { frame_ip(f)->fragment_be = htons(0x0010); frame_fix_checksums(f); }
+static void gre_fragment(struct frame *f) { frame_ip(f)->proto = 47; last_fragment(f); }
+static void empty_fragment(struct frame *f) { frame_ip(f)->total_length_be = htons(20); last_fragment(f); }
+static void beyond_fragment(struct frame *f) { frame_ip(f)->fragment_be = htons(0x1fff); frame_fix_checksums(f); }
+static void furthest_fragment(struct frame *f) { frame_ip(f)->total_length_be = htons(27); frame_ip(f)->fragment_be = htons(0x1ffc); frame_fix_checksums(f); }
+static void tiny_fragment(struct frame *f) { frame_ip(f)->total_length_be = htons(28); first_fragment(f); }
+static void second_fragment(struct frame *f) { frame_ip(f)->fragment_be = htons(0x0001); frame_fix_checksums(f); }
 static void dont_fragment(struct frame *f) { frame_ip(f)->fragment_be = htons(SG_IPV4_DF); frame_fix_checksums(f); }
 static void other_mac(struct frame *f) { f->bytes[5] ^= 0x77; }
 static void broadcast_mac(struct frame *f) { memset(f->bytes, 0xff, 6); }
@@ -111,8 +117,21 @@ static const struct row rows[] = {
 	{"TCP checksum wrong", 0, TCP(CLIENT, 4000, VIP, 80, SYN, .payload = 9), break_l4_checksum, DROP(BAD_L4_CHECKSUM)},
 	{"UDP checksum wrong", 0, UDP(CLIENT, 4000, VIP, 53, .payload = 9), break_l4_checksum, DROP(BAD_L4_CHECKSUM)},
 	{"the device vouches for it", 0, TCP(CLIENT, 4000, VIP, 80, SYN, .payload = 9), break_l4_checksum, SG_VERDICT_FORWARD, 0, SG_PKT_L4_GOOD},
-	{"first fragment", 0, TCP(CLIENT, 4000, VIP, 80, SYN), first_fragment, DROP(FRAGMENT)},
-	{"last fragment", 0, UDP(CLIENT, 4000, VIP, 53), last_fragment, DROP(FRAGMENT)},
+	{"first fragment", 0, UDP(CLIENT, 4000, VIP, 53, .payload = 64), first_fragment, SG_VERDICT_REASSEMBLE, 0},
+	{"last fragment", 0, UDP(CLIENT, 4000, VIP, 53), last_fragment, SG_VERDICT_REASSEMBLE, 0},
+	{"a fragment of TCP", 0, TCP(CLIENT, 4000, VIP, 80, SYN, .payload = 44), first_fragment, SG_VERDICT_REASSEMBLE, 0},
+	{"a fragment for a SNAT address", 1, UDP(POD, 8080, SNAT, 2000), last_fragment, SG_VERDICT_REASSEMBLE, 0},
+	{"a fragment of a dnat backend", 1, UDP(POD2, 8080, CLIENT, 2000), last_fragment, SG_VERDICT_REASSEMBLE, 0},
+	{"a fragment of another pod", 1, UDP(POD, 8080, CLIENT, 2000), last_fragment, DROP(NOT_LOCAL)},
+	{"a fragment of an undeclared protocol", 0, UDP(CLIENT, 4000, VIP, 53), gre_fragment, SG_VERDICT_REASSEMBLE, 0},
+	{"a first fragment that ends at no multiple of 8", 0, UDP(CLIENT, 4000, VIP, 53, .payload = 63), first_fragment, DROP(FRAGMENT_BAD)},
+	{"an empty fragment", 0, UDP(CLIENT, 4000, VIP, 53), empty_fragment, DROP(FRAGMENT_BAD)},
+	{"a fragment that ends beyond 65,535", 0, UDP(CLIENT, 4000, VIP, 53, .payload = 16), beyond_fragment, DROP(FRAGMENT_BAD)},
+	{"the last that there can be", 0, UDP(CLIENT, 4000, VIP, 53, .payload = 8), furthest_fragment, SG_VERDICT_REASSEMBLE, 0},
+	{"a first fragment of 8 bytes of TCP", 0, TCP(CLIENT, 4000, VIP, 80, SYN), tiny_fragment, DROP(FRAGMENT_TINY)},
+	{"a fragment at byte 8 of TCP", 0, TCP(CLIENT, 4000, VIP, 80, SYN), second_fragment, DROP(FRAGMENT_TINY)},
+	{"a fragment from a broadcast address", 0, UDP("255.255.255.255", 4000, VIP, 53), last_fragment, DROP(BAD_ADDRESS)},
+	{"a broken fragment for the kernel", 0, UDP(CLIENT, 4000, "198.51.100.11", 53, .payload = 16), beyond_fragment, SG_VERDICT_PUNT, 0},
 	{"land attack", 0, TCP(VIP, 80, VIP, 80, SYN), NULL, DROP(BAD_ADDRESS)},
 	{"source 0.0.0.0", 0, TCP("0.0.0.0", 80, VIP, 80, SYN), NULL, DROP(BAD_ADDRESS)},
 	{"source broadcast", 0, TCP("255.255.255.255", 80, VIP, 80, SYN), NULL, DROP(BAD_ADDRESS)},
@@ -164,7 +183,8 @@ static const struct row rows[] = {
 	{"a backend not resolved yet is held", 0, TCP(CLIENT, 4000, VIP, 92, SYN), NULL, SG_VERDICT_FORWARD, 0},
 	{"a backend nobody has asked for yet", 0, TCP(CLIENT, 4000, VIP, 93, SYN), NULL, DROP(NEXTHOP_UNRESOLVED)},
 	{"a backend on this node", 0, TCP(CLIENT, 4000, VIP, 94, SYN), NULL, SG_VERDICT_FORWARD, 0},
-	{"longer than the way out", 0, UDP(CLIENT, 4000, VIP, 53, .payload = 1500), NULL, DROP(TOO_BIG)},
+	{"longer than the way out", 0, UDP(CLIENT, 4000, VIP, 53, .payload = 1500), NULL, SG_VERDICT_FORWARD, 0},
+	{"longer than the way out, with DF", 0, UDP(CLIENT, 4000, VIP, 53, .payload = 1500), dont_fragment, SG_VERDICT_ANSWER, 0},
 
 	{"TTL 1 is answered", 0, TCP(CLIENT, 4000, VIP, 80, SYN, .ttl = 1), NULL, SG_VERDICT_ANSWER, 0},
 	{"echo to a VIP", 0, ICMP(CLIENT, VIP, SG_ICMP_ECHO, .payload = 56), NULL, SG_VERDICT_ANSWER, 0},
@@ -207,6 +227,9 @@ static void declare_services(struct rig *rig)
 	assert_int_equal(sg_addr_parse("10.0.0.77", &spec->backends[0].address), 0);
 	spec = rig_service(rig, "host", SG_PROTO_TCP, 94);
 	assert_int_equal(sg_addr_parse("10.0.0.11", &spec->backends[0].address), 0);
+	spec = rig_service(rig, "kept", SG_PROTO_UDP, 95);
+	spec->forward = SG_FORWARD_DNAT;
+	assert_int_equal(sg_addr_parse(POD2, &spec->backends[0].address), 0);
 	rig_commit(rig);
 }
 
@@ -309,7 +332,13 @@ void answers_have_a_budget(void **unused)
 		.flags = SG_TCP_SYN,
 		.ttl = 1};
 	struct rig rig;
-	struct frame ack, ttl, empty;
+	static const struct ipv4_text long_one = {.src = CLIENT,
+		.dst = VIP,
+		.sport = 1,
+		.dport = 53,
+		.proto = SG_PROTO_UDP,
+		.payload = 1500};
+	struct frame ack, ttl, empty, too_big;
 	unsigned answered = 0;
 	const struct sg_pkt *pkt;
 
@@ -319,12 +348,15 @@ void answers_have_a_budget(void **unused)
 	frame_ipv4(&ack, port_macs[0], client_mac, &stray);
 	frame_ipv4(&ttl, port_macs[0], client_mac, &last_hop);
 	frame_ipv4(&empty, port_macs[0], client_mac, &to_empty);
+	frame_ipv4(&too_big, port_macs[0], client_mac, &long_one);
+	dont_fragment(&too_big);
 	while ((pkt = rig_run(&rig, 0, 0, 0, &ack))->verdict == SG_VERDICT_ANSWER)
 		answered++;
 	assert_in_range(answered, 100, 10000);
 	assert_int_equal(pkt->drop, SG_DROP_ANSWER_LIMIT);
 	assert_int_equal(rig_run(&rig, 0, 0, 0, &ttl)->drop, SG_DROP_TTL_EXCEEDED);
 	assert_int_equal(rig_run(&rig, 0, 0, 0, &empty)->drop, SG_DROP_NO_BACKEND);
+	assert_int_equal(rig_run(&rig, 0, 0, 0, &too_big)->drop, SG_DROP_TOO_BIG);
 	rig_pass_ms(&rig, 1000);
 	assert_int_equal(rig_run(&rig, 0, 0, 0, &ack)->verdict, SG_VERDICT_ANSWER);
 	rig_close(&rig);

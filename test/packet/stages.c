@@ -11,11 +11,15 @@
 
 #include "rig.h"
 
-// What only a device, a ring or the kernel's side can lose: rows in transmit.c and in the
-// end-to-end stories.
+// What only a device, a ring, the kernel's side or waiting fragments can lose: rows in the unit
+// tests of fragments and chains, and in the end-to-end stories.
 static bool is_behind_the_stages(enum sg_drop drop)
 {
 	switch (drop) {
+	case SG_DROP_FRAGMENT_OVERLAP:
+	case SG_DROP_FRAGMENT_DUPLICATE:
+	case SG_DROP_FRAGMENT_TIMEOUT:
+	case SG_DROP_FRAGMENT_LIMIT:
 	case SG_DROP_HANDOFF_FULL:
 	case SG_DROP_TX_FULL:
 	case SG_DROP_PORT_DOWN:

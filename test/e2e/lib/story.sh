@@ -8,6 +8,7 @@ shopt -s lastpipe # `... | serve` runs in this shell, and what it starts is this
 
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../../../app/demo/lab.sh"
 
+here=$(dirname "$(readlink -f "$0")") # the stories' folder
 vip=192.0.2.10
 gateway_pid=
 # A jq filter: the stats without what is zero.
