@@ -2,6 +2,7 @@
 #include "control/command.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,6 +41,8 @@ static const struct command commands[] = {
 	{.method = "policy show", .query = sg_query_policy_show},
 	{.method = "policy set", .edit = sg_edit_policy_set, .in_batch = true},
 	{.method = "apply", .edit = sg_edit_apply},
+	{.method = "rollback", .edit = sg_edit_rollback},
+	{.method = "history", .list = sg_query_history},
 	{.method = "change", .edit = edit_change},
 	{.method = "export", .list = sg_query_export},
 	{.method = "flows", .list = sg_query_flows},
@@ -175,6 +178,8 @@ static void answer_commit(void *context, const struct sg_rollout_result *result)
 	struct sg_call *call = committed->call;
 	json_t *answer = committed->answer;
 
+	if (result->err)
+		sg_history_forget(call->control->history, result->generation);
 	add_generation(answer, result->generation);
 	json_object_set_new(answer, "active", json_boolean(result->active));
 	if (!result->active)
@@ -187,6 +192,59 @@ static void answer_commit(void *context, const struct sg_rollout_result *result)
 		sg_call_return(call, json_incref(answer));
 	json_decref(answer);
 	free(committed);
+}
+
+// Flows that end with a change, beside what it changes of the state.
+static void describe_ends(struct sg_history_entry *entry, const struct sg_edit *edit)
+{
+	const struct sg_rollout_end *end = edit->ends;
+	char address[SG_ADDR_TEXT_BYTES];
+	size_t used = strlen(entry->summary);
+
+	if (edit->n_ends == 0)
+		return;
+	snprintf(entry->summary + used, sizeof(entry->summary) - used,
+		"%s%s: connections of %s port %u ended%s", used ? ", " : "", end->service,
+		sg_addr_format(&end->address, address), end->port,
+		edit->n_ends > 1 ? " and more" : "");
+	if (!entry->owner[0]) {
+		const struct sg_service_spec *spec = sg_state_find(&edit->state, end->service);
+
+		snprintf(entry->owner, sizeof(entry->owner), "%s", spec ? spec->owner : "");
+	}
+}
+
+static int describe_entry(struct sg_history_entry *entry, const struct sg_control *control,
+	const struct sg_call *call, const struct sg_edit *edit)
+{
+	*entry = (struct sg_history_entry){.uid = call->peer.uid, .pid = call->peer.pid};
+	snprintf(
+		entry->verb, sizeof(entry->verb), "%s", find_command(call->request.method)->method);
+	if (sg_history_describe(entry, sg_rollout_state(control->rollout), &edit->state) < 0)
+		return -ENOMEM;
+	describe_ends(entry, edit);
+	return 0;
+}
+
+// Commits, and notes it in the history if it makes a generation.
+static int commit_noted(struct sg_control *control, struct sg_call *call, struct sg_edit *edit,
+	struct committed *committed, struct sg_error *error)
+{
+	struct sg_history_entry entry;
+	bool changes;
+	int err = describe_entry(&entry, control, call, edit);
+
+	if (err)
+		return sg_error_set(error, err, "no memory is left for the history");
+	changes = entry.n_changes > 0 || entry.policy_changed || edit->n_ends > 0;
+	err = sg_rollout_commit(control->rollout, &edit->state, edit->ends, edit->n_ends,
+		answer_commit, committed, sg_clock_ms(), error);
+	entry.generation = sg_rollout_generation(control->rollout);
+	if (err || !changes)
+		sg_history_drop(&entry);
+	else
+		sg_history_add(control->history, &entry);
+	return err;
 }
 
 // Takes over `answer` and, on success, the call.
@@ -202,13 +260,35 @@ static int commit(struct sg_control *control, struct sg_call *call, struct sg_ed
 	}
 	*committed = (struct committed){
 		.call = call, .answer = answer, .wait = edit->wait, .waited = edit->waited};
-	err = sg_rollout_commit(control->rollout, &edit->state, edit->ends, edit->n_ends,
-		answer_commit, committed, sg_clock_ms(), error);
+	err = commit_noted(control, call, edit, committed, error);
 	if (err) {
 		json_decref(answer);
 		free(committed);
 	}
 	return err;
+}
+
+// Validates, and says in what the candidate differs. Takes over `answer` and, on success, the call.
+static int answer_dry_run(struct sg_control *control, struct sg_call *call, struct sg_edit *edit,
+	json_t *answer, struct sg_error *error)
+{
+	struct sg_listing *listing;
+	int err = sg_rollout_check(control->rollout, &edit->state, error);
+
+	if (!err)
+		err = sg_listing_start(control, call, sg_difference_step, &listing, error);
+	if (err) {
+		json_decref(answer);
+		return err;
+	}
+	json_object_set_new(answer, "dry_run", json_true());
+	add_generation(answer, sg_rollout_generation(control->rollout));
+	listing->head = answer;
+	listing->text.failed =
+		sg_state_clone(&listing->before, sg_rollout_state(control->rollout)) < 0;
+	listing->after = edit->state;
+	sg_state_init(&edit->state);
+	return 0;
 }
 
 // Answers a dry run, or commits and lets the rollout answer. On failure the call is still the
@@ -218,36 +298,48 @@ static int conclude(struct sg_control *control, struct sg_call *call, struct sg_
 {
 	struct sg_rollout *rollout = control->rollout;
 	json_t *answer;
-	int err;
 
 	sg_edit_settle(edit, sg_rollout_state(rollout));
 	answer = describe(sg_rollout_state(rollout), &edit->state);
 	if (!answer)
 		return sg_error_set(error, -ENOMEM, "no memory is left for the answer");
-	if (!edit->dry_run)
-		return commit(control, call, edit, answer, error);
-	err = sg_rollout_check(rollout, &edit->state, error);
-	if (err) {
-		json_decref(answer);
-		return err;
-	}
-	json_object_set_new(answer, "dry_run", json_true());
-	add_generation(answer, sg_rollout_snapshot(rollout)->generation);
-	sg_call_return(call, answer);
+	return edit->dry_run ? answer_dry_run(control, call, edit, answer, error)
+			     : commit(control, call, edit, answer, error);
+}
+
+// Any verb may be tried: takes "dry_run" out of its params, which are the request's own.
+static int take_dry_run(
+	const struct command *command, json_t *params, bool *ret_dry_run, struct sg_error *error)
+{
+	const json_t *value = command->in_batch ? json_object_get(params, "dry_run") : NULL;
+
+	*ret_dry_run = json_is_true(value);
+	if (value && !json_is_boolean(value))
+		return sg_json_refuse(command->method, "dry_run", error,
+			"must be true or false, not %s", sg_json_kind(value));
+	if (value)
+		json_object_del(params, "dry_run");
 	return 0;
 }
 
-static void run_edit(struct sg_control *control, struct sg_call *call, sg_edit_fn *function)
+static void run_edit(
+	struct sg_control *control, struct sg_call *call, const struct command *command)
 {
+	json_t *params = (json_t *)call->request.params;
 	struct sg_edit edit;
 	struct sg_error error;
-	int err = sg_edit_init(
-		&edit, sg_rollout_state(control->rollout), sg_rollout_compiler(control->rollout));
+	bool dry_run = false;
+	int err = sg_edit_init(&edit, sg_rollout_state(control->rollout));
 
+	edit.compiler = sg_rollout_compiler(control->rollout);
+	edit.history = control->history;
 	if (err)
 		sg_error_set(&error, err, "no memory is left for the change");
 	else
-		err = function(&edit, call->request.params, &error);
+		err = take_dry_run(command, params, &dry_run, &error);
+	if (!err)
+		err = command->edit(&edit, params, &error);
+	edit.dry_run = edit.dry_run || dry_run;
 	if (!err)
 		err = conclude(control, call, &edit, &error);
 	if (err)
@@ -288,7 +380,7 @@ static void run(struct sg_control *control, struct sg_call *call)
 	else if (command->list)
 		run_list(control, call, command->list);
 	else
-		run_edit(control, call, command->edit);
+		run_edit(control, call, command);
 }
 
 void sg_command_handle(struct sg_control *control, uint64_t connection, const struct sg_peer *peer,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -84,7 +85,10 @@ int sg_control_create(struct sg_control **ret_control, const struct sg_settings 
 	control->answer_context = control;
 	sg_state_init(&control->first_state);
 	control->statistics = sg_statistics_create(publisher);
-	err = control->statistics ? 0 : sg_error_set(error, -ENOMEM, "no memory is left to count");
+	control->history = sg_history_create();
+	err = control->statistics && control->history
+		      ? 0
+		      : sg_error_set(error, -ENOMEM, "no memory is left for the control thread");
 	if (!err)
 		err = find_group(settings->socket_group, &control->socket_gid, error);
 	if (!err)
@@ -113,14 +117,27 @@ void sg_control_destroy(struct sg_control *control)
 	sg_server_close(control->server);
 	sg_state_fini(&control->first_state);
 	sg_statistics_destroy(control->statistics);
+	sg_history_destroy(control->history);
 	sg_loop_destroy(control->loop);
 	free(control);
 }
 
 int sg_control_first_publish(struct sg_control *control, struct sg_error *error)
 {
-	return sg_rollout_create(&control->rollout, control->settings, &control->first_state,
+	struct sg_history_entry start = {.uid = getuid(), .pid = getpid(), .verb = "start"};
+	int err = sg_rollout_create(&control->rollout, control->settings, &control->first_state,
 		control->publisher, control->mirror, control->statistics, error);
+
+	if (err)
+		return err;
+	// Where every way back ends.
+	err = sg_history_describe(
+		&start, sg_rollout_state(control->rollout), sg_rollout_state(control->rollout));
+	snprintf(start.summary, sizeof(start.summary), "started with %u services",
+		sg_rollout_state(control->rollout)->n_services);
+	start.generation = sg_rollout_generation(control->rollout);
+	sg_history_add(control->history, &start);
+	return err;
 }
 
 static void handle_line(void *context, uint64_t connection, const struct sg_peer *peer,

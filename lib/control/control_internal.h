@@ -4,6 +4,7 @@
 #include "control/command.h"
 #include "control/control.h"
 #include "control/drain_wait.h"
+#include "control/history.h"
 #include "control/listing.h"
 #include "control/rollout.h"
 #include "control/server.h"
@@ -17,6 +18,7 @@ struct sg_control {
 	struct sg_statistics *statistics;
 	struct sg_state first_state; // until the first snapshot
 	struct sg_rollout *rollout;  // NULL until then
+	struct sg_history *history;
 	struct sg_server *server;    // NULL until the socket is open
 	gid_t socket_gid;
 	uint64_t started_ms;

@@ -4,10 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-int sg_edit_init(
-	struct sg_edit *edit, const struct sg_state *from, const struct sg_compiler *compiler)
+int sg_edit_init(struct sg_edit *edit, const struct sg_state *from)
 {
-	*edit = (struct sg_edit){.compiler = compiler};
+	*edit = (struct sg_edit){0};
 	return sg_state_clone(&edit->state, from);
 }
 

@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "base/error.h"
+#include "control/history.h"
 #include "control/rollout.h"
 #include "service/state.h"
 
@@ -26,6 +27,7 @@ struct sg_edit {
 	struct sg_state state; // the candidate
 	// Knows the backends that are not in the state any more, but finish. NULL: there are none.
 	const struct sg_compiler *compiler;
+	const struct sg_history *history; // the way back
 	struct sg_rollout_end *ends;
 	unsigned n_ends;
 	bool dry_run;
@@ -33,9 +35,8 @@ struct sg_edit {
 	struct sg_backend_name waited;
 };
 
-// Starts from a state. `compiler` may be NULL. Returns 0 or -ENOMEM.
-int sg_edit_init(
-	struct sg_edit *edit, const struct sg_state *from, const struct sg_compiler *compiler);
+// Starts from a state; the rest is zero. Returns 0 or -ENOMEM.
+int sg_edit_init(struct sg_edit *edit, const struct sg_state *from);
 void sg_edit_fini(struct sg_edit *edit);
 
 // Takes the specs of `from` for those that came out equal: what changes nothing is no change.
@@ -46,6 +47,7 @@ void sg_edit_settle(struct sg_edit *edit, const struct sg_state *from);
 typedef int sg_edit_fn(struct sg_edit *edit, const json_t *params, struct sg_error *error);
 
 sg_edit_fn sg_edit_apply;          // {"owner", "services", "dry_run"}
+sg_edit_fn sg_edit_rollback;       // {"generation", "dry_run"}
 sg_edit_fn sg_edit_service_add;    // a whole service
 sg_edit_fn sg_edit_service_set;    // "name" and the members to change
 sg_edit_fn sg_edit_service_delete; // {"name"}

@@ -45,6 +45,7 @@ struct sg_listing {
 	uint32_t at_record;
 	uint32_t left;
 	uint32_t slot;
+	uint64_t serial;
 	unsigned n_written; // elements of the list, for its commas
 	bool more;
 	char name[SG_MAX_NAME_BYTES];

@@ -28,6 +28,7 @@ sg_list_fn sg_query_service_list; // {"services": [...]}, each as in `export` an
 sg_list_fn sg_query_service_show; // one of these
 sg_list_fn sg_query_export;       // the params of an `apply`, and "other_owners"
 sg_list_fn sg_query_stats;        // all counters
+sg_list_fn sg_query_history;      // {"history": [...]}, or one generation with its "difference"
 sg_list_fn sg_query_flows;        // {"flows": [...], "more"}
 
 // The parts of `stats`.

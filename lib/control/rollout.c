@@ -228,11 +228,6 @@ void sg_rollout_destroy(struct sg_rollout *rollout)
 	free(rollout);
 }
 
-static uint64_t newest_generation(const struct sg_rollout *rollout)
-{
-	return rollout->snapshot->generation + rollout->has_pending;
-}
-
 static bool same_state(const struct sg_state *a, const struct sg_state *b)
 {
 	return a->n_services == b->n_services && sg_shared_policy_equal(a->policy, b->policy) &&
@@ -305,7 +300,7 @@ int sg_rollout_commit(struct sg_rollout *rollout, struct sg_state *candidate,
 	*waiter = (struct waiter){.next = rollout->waiters,
 		.done = done,
 		.context = context,
-		.generation = newest_generation(rollout),
+		.generation = sg_rollout_generation(rollout),
 		.deadline_ms = now_ms + SG_ROLLOUT_ANSWER_MS};
 	rollout->waiters = waiter;
 	return 0;
@@ -371,7 +366,7 @@ static void answer_waiters(
 static void roll_out_pending(struct sg_rollout *rollout, uint64_t now_ms)
 {
 	struct sg_rollout_result result = {0};
-	uint64_t generation = newest_generation(rollout);
+	uint64_t generation = sg_rollout_generation(rollout);
 
 	result.err = roll_out(rollout, &rollout->pending, rollout->pending_ends,
 		rollout->n_pending_ends, now_ms, &result.error);
@@ -440,6 +435,11 @@ uint64_t sg_rollout_turn(struct sg_rollout *rollout, uint64_t now_ms)
 const struct sg_state *sg_rollout_state(const struct sg_rollout *rollout)
 {
 	return rollout->has_pending ? &rollout->pending : &rollout->state;
+}
+
+uint64_t sg_rollout_generation(const struct sg_rollout *rollout)
+{
+	return rollout->snapshot->generation + rollout->has_pending;
 }
 
 const struct sg_snapshot *sg_rollout_snapshot(const struct sg_rollout *rollout)

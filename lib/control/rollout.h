@@ -76,6 +76,8 @@ uint64_t sg_rollout_turn(struct sg_rollout *rollout, uint64_t now_ms);
 
 // What the next candidate starts from: everything that was committed.
 const struct sg_state *sg_rollout_state(const struct sg_rollout *rollout);
+// The generation that this state is, or will be.
+uint64_t sg_rollout_generation(const struct sg_rollout *rollout);
 // What workers were given last. It lives until the next call that may publish.
 const struct sg_snapshot *sg_rollout_snapshot(const struct sg_rollout *rollout);
 const struct sg_compiler *sg_rollout_compiler(const struct sg_rollout *rollout);
