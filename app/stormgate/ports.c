@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <linux/if_packet.h>
 #include <rte_ethdev.h>
 
 #include "base/log.h"
@@ -16,9 +17,10 @@
 #include "device.h"
 #include "dpdk_log.h"
 
-#define RSS_TYPES                                                                  \
-	(RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_FRAG_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_TCP | \
-		RTE_ETH_RSS_NONFRAG_IPV4_UDP)
+#define RSS_TYPES                                                                         \
+	(RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_FRAG_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_TCP |        \
+		RTE_ETH_RSS_NONFRAG_IPV4_UDP | RTE_ETH_RSS_IPV6 | RTE_ETH_RSS_FRAG_IPV6 | \
+		RTE_ETH_RSS_NONFRAG_IPV6_TCP | RTE_ETH_RSS_NONFRAG_IPV6_UDP)
 #define RX_CHECKSUMS                                                    \
 	(RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM | \
 		RTE_ETH_RX_OFFLOAD_UDP_CKSUM)
@@ -178,6 +180,27 @@ static int set_mtu(const struct sg_port *port, struct sg_error *error)
 	return err == 0 || err == -ENOTSUP ? 0 : fail(port, "this MTU", err, error);
 }
 
+// Neighbours ask for our IPv6 addresses, and routing protocols speak, to multicast MACs. A kernel
+// interface below the device may filter them in its hardware: a packet socket has it stop, for as
+// long as we live.
+static void take_all_multicast(struct sg_port *port)
+{
+	struct packet_mreq request = {
+		.mr_ifindex = (int)port->below, .mr_type = PACKET_MR_ALLMULTI};
+	int fd;
+
+	rte_eth_allmulticast_enable(port->dpdk_id);
+	if (!port->below)
+		return;
+	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0); // protocol 0: it receives nothing
+	if (fd < 0)
+		return;
+	if (setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof(request)))
+		close(fd);
+	else
+		port->group_socket = fd;
+}
+
 static void read_mac(struct sg_port *port)
 {
 	struct rte_ether_addr mac;
@@ -219,9 +242,7 @@ static int start(struct sg_dataplane *dataplane, struct sg_port *port, struct pl
 	if (err)
 		return fail(port, "to start", err, error);
 	port->rss = plan->rss && program_table(port, plan, home);
-	// For the routing protocols on the twin. What a kernel interface receives is not filtered
-	// by DPDK anyway.
-	rte_eth_allmulticast_enable(port->dpdk_id);
+	take_all_multicast(port);
 	read_mac(port);
 	return 0;
 }
@@ -298,6 +319,9 @@ void sg_ports_close(struct sg_dataplane *dataplane)
 			port->dpdk_id, RTE_ETH_EVENT_INTR_RMV, on_removal, port);
 		rte_eth_dev_stop(port->dpdk_id);
 		rte_eth_dev_close(port->dpdk_id);
+		if (port->group_socket > 0)
+			close(port->group_socket);
+		port->group_socket = 0;
 		port->opened = false;
 	}
 }

@@ -55,8 +55,9 @@ struct sg_port {
 	struct rte_ring *punt_urgent;
 	struct rte_ring *punt;
 	bool opened;
-	unsigned below; // index of the kernel interface that the device sits on (af_packet,
-			// af_xdp); 0: none
+	unsigned below;   // index of the kernel interface that the device sits on (af_packet,
+			  // af_xdp); 0: none
+	int group_socket; // makes that interface take all multicast while it is open; 0: none
 	// Written by the thread that watches the ports, read by workers (relaxed).
 	_Alignas(64) bool up;
 	bool gone;
