@@ -26,8 +26,9 @@
 struct sg_twins;
 
 // Creates and configures one twin for each port, which must be open. Sets forwarding=0,
-// rp_filter=2, arp_ignore=1 and arp_announce=2 on it, and warns where the "all" setting overrules.
-// Main thread. Errors: a sentence that names the twin.
+// rp_filter=2, arp_ignore=1 and arp_announce=2 on it, and warns where the "all" setting overrules;
+// for IPv6 accept_ra=0, and nobody is asked for duplicates. Main thread. Errors: a sentence that
+// names the twin.
 int sg_twins_open(struct sg_twins **ret_twins, struct sg_dataplane *dataplane,
 	const struct sg_settings *settings, struct sg_error *error);
 // The kernel's index of a port's twin, for the mirror.

@@ -91,9 +91,8 @@ static void hurry_neighbours(const char *directory, const char *twin)
 	write_sysctl(directory, twin, "retrans_time_ms", "250");
 }
 
-// What the design asks of a twin. For these three the kernel takes the larger of this value and
-// that of "all".
-static void set_sysctls(const char *twin)
+// For these three the kernel takes the larger of this value and that of "all".
+static void set_ipv4_sysctls(const char *twin)
 {
 	static const struct {
 		const char *key;
@@ -113,14 +112,35 @@ static void set_sysctls(const char *twin)
 			sg_log_warning("twin %s: net.ipv4.conf.all.%s = %d overrules the twin's %d",
 				twin, rows[i].key, all, rows[i].value);
 	}
-	// IPv6 may be switched off in this kernel. The port's addresses are ours alone: nothing to
-	// detect, nothing to learn from advertisements.
-	write_sysctl("ipv6/conf", twin, "accept_dad", "0");
-	write_sysctl("ipv6/conf", twin, "accept_ra", "0");
-	write_sysctl("ipv6/conf", twin, "autoconf", "0");
-	write_sysctl("ipv6/conf", twin, "forwarding", "0");
 	hurry_neighbours("ipv4/neigh", twin);
-	hurry_neighbours("ipv6/neigh", twin);
+}
+
+static bool has_ipv6(const struct sg_port_settings *settings)
+{
+	for (unsigned i = 0; i < settings->n_addresses; i++)
+		if (settings->addresses[i].addr.family == SG_FAMILY_IPV6)
+			return true;
+	return false;
+}
+
+// A host that takes nothing from advertisements unless the operator switches it on, and that does
+// not ask whether somebody else has its addresses: the interface below a virtual device has the
+// port's MAC, and so the same link-local address. The link-local address is made from the MAC,
+// since NDP needs one, and a link that goes down and comes back does not cost the others. All of it
+// fails where the kernel has no IPv6, which is said when a port wants an IPv6 address.
+static void set_ipv6_sysctls(const struct sg_port_settings *settings)
+{
+	static const struct {
+		const char *key, *value;
+	} rows[] = {{"accept_dad", "0"}, {"accept_ra", "0"}, {"autoconf", "0"}, {"forwarding", "0"},
+		{"addr_gen_mode", "0"}, {"keep_addr_on_down", "1"}};
+
+	// A host may have IPv6 off by default and still want it here.
+	if (has_ipv6(settings))
+		write_sysctl("ipv6/conf", settings->twin, "disable_ipv6", "0");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		write_sysctl("ipv6/conf", settings->twin, rows[i].key, rows[i].value);
+	hurry_neighbours("ipv6/neigh", settings->twin);
 }
 
 // Netlink.
@@ -170,6 +190,9 @@ static int add_address(
 	head->ifa_family = addr->family == SG_FAMILY_IPV4 ? AF_INET : AF_INET6;
 	head->ifa_prefixlen = length;
 	head->ifa_index = (unsigned)ifindex;
+	// accept_dad = 0 does not count where "all" says otherwise.
+	if (addr->family == SG_FAMILY_IPV6)
+		head->ifa_flags = IFA_F_NODAD;
 	mnl_attr_put(message, IFA_LOCAL, bytes, addr->bytes);
 	mnl_attr_put(message, IFA_ADDRESS, bytes, addr->bytes);
 	// The subnet's broadcast address, as ifconfig and systemd-networkd set it.
@@ -210,7 +233,8 @@ int sg_twin_create(const struct sg_port *port, const struct sg_port_settings *se
 	if (err)
 		return err;
 	ifindex = (int)if_nametoindex(settings->twin);
-	set_sysctls(settings->twin);
+	set_ipv4_sysctls(settings->twin);
+	set_ipv6_sysctls(settings);
 	socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
 	if (socket && mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) == 0)
 		err = configure(socket, ifindex, port, settings, error);

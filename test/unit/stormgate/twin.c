@@ -44,6 +44,10 @@ static int set_up(void **unused)
 
 	(void)unused;
 	assert_int_equal(unshare(CLONE_NEWNET), 0);
+	// As hosts have it that want no IPv6, or no addresses that they have not chosen.
+	assert_int_equal(system("sysctl -qw net.ipv6.conf.default.disable_ipv6=1 "
+				"net.ipv6.conf.default.addr_gen_mode=1"),
+		0);
 	sg_settings_init(&settings);
 	snprintf(settings.instance, sizeof(settings.instance), "unit-%d", (int)getpid());
 	settings.hugepages = false;
@@ -131,12 +135,37 @@ static void the_twin_is_as_the_design_has_it(void **unused)
 	assert_int_equal(system(command), 0);
 	assert_int_equal(system("ip link show sg-p0 | grep -q 'UP.* mtu 1400'"), 0);
 	assert_int_equal(system("ip address show sg-p0 | grep -q '10.0.0.1/24 brd 10.0.0.255'"), 0);
-	assert_int_equal(system("ip address show sg-p0 | grep -q fd00::1/64"), 0);
+	assert_int_equal(system("ip address show sg-p0 | grep -q 'fd00::1/64 .*nodad'"), 0);
+	assert_int_not_equal(system("ip -6 address show sg-p0 | grep -q tentative"), 0);
 	assert_true(sysctl_is("/proc/sys/net/ipv4/conf/sg-p0/forwarding", 0));
 	assert_true(sysctl_is("/proc/sys/net/ipv4/conf/sg-p0/rp_filter", 2));
 	assert_true(sysctl_is("/proc/sys/net/ipv4/conf/sg-p0/arp_ignore", 1));
 	assert_true(sysctl_is("/proc/sys/net/ipv4/conf/sg-p0/arp_announce", 2));
 	assert_true(sysctl_is("/proc/sys/net/ipv4/neigh/sg-p0/base_reachable_time_ms", 5000));
+	assert_true(sysctl_is("/proc/sys/net/ipv6/conf/sg-p0/disable_ipv6", 0));
+	assert_true(sysctl_is("/proc/sys/net/ipv6/conf/sg-p0/accept_ra", 0));
+	assert_true(sysctl_is("/proc/sys/net/ipv6/conf/sg-p0/forwarding", 0));
+	assert_true(sysctl_is("/proc/sys/net/ipv6/conf/sg-p0/accept_dad", 0));
+	assert_true(sysctl_is("/proc/sys/net/ipv6/neigh/sg-p0/base_reachable_time_ms", 5000));
+}
+
+// NDP needs a link-local address, whatever the host makes of new interfaces; and one that follows
+// from the MAC is the same after a restart.
+static void the_twin_has_a_link_local_address_of_its_mac(void **unused)
+{
+	const uint8_t *mac = dataplane.ports[0].mac;
+	struct in6_addr addr = {.s6_addr = {0xfe, 0x80, [8] = mac[0] ^ 2, mac[1], mac[2], 0xff,
+					0xfe, mac[3], mac[4], mac[5]}};
+	char text[INET6_ADDRSTRLEN], command[200];
+
+	(void)unused;
+	inet_ntop(AF_INET6, &addr, text, sizeof(text));
+	snprintf(command, sizeof(command),
+		"ip -6 address show sg-p0 scope link | grep -q 'inet6 %s/64'", text);
+	assert_int_equal(system(command), 0);
+	// Down and up again, and the addresses are still there.
+	assert_int_equal(system("ip link set sg-p0 down && ip link set sg-p0 up"), 0);
+	assert_int_equal(system("ip address show sg-p0 | grep -q 'fd00::1/64'"), 0);
 }
 
 // A UDP datagram from 10.0.0.9 to the twin's address, as it would come in from the wire.
@@ -264,6 +293,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_twin_is_as_the_design_has_it),
+		cmocka_unit_test(the_twin_has_a_link_local_address_of_its_mac),
 		cmocka_unit_test(punted_packets_reach_the_kernel),
 		cmocka_unit_test(what_the_kernel_sends_comes_to_the_worker),
 		cmocka_unit_test(a_worker_that_takes_nothing_loses_by_name),
