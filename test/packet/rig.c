@@ -110,6 +110,10 @@ void rig_open(struct rig *rig, const struct rig_options *options)
 	memset(rig, 0, sizeof(*rig));
 	sg_settings_init(&rig->settings);
 	rig->settings.unserved = options->unserved;
+	if (options->tcp)
+		rig->settings.timeouts.tcp = options->tcp;
+	if (options->tcp_half_closed)
+		rig->settings.timeouts.tcp_half_closed = options->tcp_half_closed;
 	rig->settings.snat_addresses[0] = sg_addr_from_ipv4(addr_be(SNAT));
 	rig->settings.n_snat_addresses = 1;
 	if (options->snat_ports) {

@@ -101,6 +101,10 @@ int main(void)
 		cmocka_unit_test(made_up_clients_take_only_the_embryos_share),
 		cmocka_unit_test(keepalives_every_two_hours_keep_a_flow),
 		cmocka_unit_test(a_half_close_stays_open_for_an_hour),
+		cmocka_unit_test(a_simultaneous_open_is_one_connection),
+		cmocka_unit_test(a_simultaneous_close_ends_it),
+		cmocka_unit_test(resets_cross_in_both_directions),
+		cmocka_unit_test(data_that_no_flow_knows_is_answered_with_a_reset),
 		cmocka_unit_test(a_port_comes_back_within_seconds),
 		cmocka_unit_test(every_reason_was_seen),
 	};

@@ -74,4 +74,8 @@ void made_up_clients_take_only_the_embryos_share(void **state);
 // lifetimes.c
 void keepalives_every_two_hours_keep_a_flow(void **state);
 void a_half_close_stays_open_for_an_hour(void **state);
+void a_simultaneous_open_is_one_connection(void **state);
+void a_simultaneous_close_ends_it(void **state);
+void resets_cross_in_both_directions(void **state);
+void data_that_no_flow_knows_is_answered_with_a_reset(void **state);
 void a_port_comes_back_within_seconds(void **state);
