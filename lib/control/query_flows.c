@@ -11,6 +11,7 @@
 #include "control/json_reader.h"
 #include "control/query.h"
 #include "net/headers.h"
+#include "service/validate_service.h"
 
 #define DEFAULT_LIMIT    100
 #define MAX_LIMIT        100000 // about 25 MB of text
@@ -58,12 +59,32 @@ static int find_slot(const struct sg_control *control, const char *service, uint
 	return 0;
 }
 
-static json_t *end_point(uint32_t addr_be, uint16_t port_be)
+static json_t *end_point(const struct sg_addr *addr, uint16_t port_be)
 {
-	struct sg_addr addr = sg_addr_from_ipv4(addr_be);
-	char text[SG_ADDR_TEXT_BYTES];
+	return json_string(sg_endpoint_format(addr, ntohs(port_be)).text);
+}
 
-	return json_sprintf("%s:%u", sg_addr_format(&addr, text), ntohs(port_be));
+// The addresses of both directions, of whatever family the flow is.
+struct flow_ends {
+	struct sg_addr client, vip, backend, local;
+};
+
+static struct flow_ends ends_of(
+	const struct sg_flow *flow, const struct sg_flow_addresses *addresses)
+{
+	if (sg_tuple_is_ipv6(&flow->client))
+		return (struct flow_ends){
+			.client = sg_addr_from_ipv6(addresses->client.src),
+			.vip = sg_addr_from_ipv6(addresses->client.dst),
+			.backend = sg_addr_from_ipv6(addresses->server.src),
+			.local = sg_addr_from_ipv6(addresses->server.dst),
+		};
+	return (struct flow_ends){
+		.client = sg_addr_from_ipv4(flow->client.src_be),
+		.vip = sg_addr_from_ipv4(flow->client.dst_be),
+		.backend = sg_addr_from_ipv4(flow->server.src_be),
+		.local = sg_addr_from_ipv4(flow->server.dst_be),
+	};
 }
 
 // The service's name as of now. A slot that has found another owner since shows that one's.
@@ -76,9 +97,10 @@ static const char *service_name(const struct sg_control *control, uint32_t slot)
 	return snapshot->services[slot]->spec->name;
 }
 
-static json_t *flow_to_json(
-	const struct sg_control *control, const struct sg_flow *flow, unsigned worker)
+static json_t *flow_to_json(const struct sg_control *control, const struct sg_flow *flow,
+	const struct sg_flow_addresses *addresses, unsigned worker)
 {
+	const struct flow_ends ends = ends_of(flow, addresses);
 	uint32_t now_ticks = sg_ticks_from_ms(sg_clock_ms());
 	uint32_t idle_ticks = now_ticks - flow->last_seen;
 
@@ -88,17 +110,17 @@ static json_t *flow_to_json(
 	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:i, s:i}", "service",
 		service_name(control, flow->service_slot), "protocol",
 		flow->client.proto == SG_PROTO_UDP ? "udp" : "tcp", "client",
-		end_point(flow->client.src_be, flow->client.sport_be), "vip",
-		end_point(flow->client.dst_be, flow->client.dport_be), "snat",
-		end_point(flow->server.dst_be, flow->server.dport_be), "backend",
-		end_point(flow->server.src_be, flow->server.sport_be), "state",
+		end_point(&ends.client, flow->client.sport_be), "vip",
+		end_point(&ends.vip, flow->client.dport_be), "snat",
+		end_point(&ends.local, flow->server.dport_be), "backend",
+		end_point(&ends.backend, flow->server.sport_be), "state",
 		flow->state < SG_FLOW_STATE_COUNT ? state_names[flow->state] : "?", "idle_s",
 		(int)((uint64_t)idle_ticks * SG_TICK_MS / 1000), "worker", (int)worker);
 }
 
 // Lists a record, if it is asked for. Returns whether it is listed.
-static bool look_at(
-	struct sg_control *control, struct sg_listing *listing, const struct sg_flow *flow)
+static bool look_at(struct sg_control *control, struct sg_listing *listing,
+	const struct sg_flow *flow, const struct sg_flow_addresses *addresses)
 {
 	if (flow->state == SG_FLOW_AFFINITY)
 		return false;
@@ -110,7 +132,8 @@ static bool look_at(
 	}
 	listing->left--;
 	sg_listing_separate(listing);
-	sg_text_append_json(&listing->text, flow_to_json(control, flow, listing->at_worker));
+	sg_text_append_json(
+		&listing->text, flow_to_json(control, flow, addresses, listing->at_worker));
 	return true;
 }
 
@@ -131,7 +154,7 @@ static bool read_records(struct sg_control *control, struct sg_listing *listing)
 			listing->at_worker++;
 			listing->at_record = 1;
 		} else if (sg_flow_table_read(table, listing->at_record++, &flow, &addresses)) {
-			n_flows += look_at(control, listing, &flow);
+			n_flows += look_at(control, listing, &flow, &addresses);
 		}
 	}
 	return false;

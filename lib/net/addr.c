@@ -181,6 +181,14 @@ struct sg_addr sg_addr_from_ipv4(uint32_t addr_be)
 	return addr;
 }
 
+struct sg_addr sg_addr_from_ipv6(const uint8_t bytes[16])
+{
+	struct sg_addr addr = {.family = SG_FAMILY_IPV6};
+
+	memcpy(addr.bytes, bytes, 16);
+	return addr;
+}
+
 uint32_t sg_addr_ipv4_be(const struct sg_addr *addr)
 {
 	uint32_t addr_be;

@@ -56,4 +56,5 @@ bool sg_prefix_is_mapped_ipv4(const struct sg_prefix *prefix); // inside ::ffff:
 unsigned sg_family_bits(uint8_t family); // 32 or 128
 
 struct sg_addr sg_addr_from_ipv4(uint32_t addr_be);
+struct sg_addr sg_addr_from_ipv6(const uint8_t bytes[16]);
 uint32_t sg_addr_ipv4_be(const struct sg_addr *addr);

@@ -694,6 +694,50 @@ static void flows_are_listed_up_to_the_limit(void **state)
 	json_decref(result);
 }
 
+static void insert_flow6(struct fixture *fixture)
+{
+	struct sg_flow_table *table = fixture->fake.tables[0];
+	struct sg_flow flow = {.state = SG_FLOW_UDP};
+	struct sg_flow_addresses addresses;
+	uint64_t hashes[2];
+
+	inet_pton(AF_INET6, "2001:db8::7", addresses.client.src);
+	inet_pton(AF_INET6, "2001:db8:1::10", addresses.client.dst);
+	inet_pton(AF_INET6, "fd00::2", addresses.server.src);
+	inet_pton(AF_INET6, "fd00::100", addresses.server.dst);
+	flow.client = (struct sg_tuple){
+		.sport_be = htons(40000), .dport_be = htons(53), .proto = IPPROTO_UDP};
+	flow.server = (struct sg_tuple){
+		.sport_be = htons(5353), .dport_be = htons(1024), .proto = IPPROTO_UDP};
+	sg_flow_table_key6(table, &addresses.client, &flow.client);
+	sg_flow_table_key6(table, &addresses.server, &flow.server);
+	sg_flow_table_hash(table, &flow.client, 1, &hashes[0]);
+	sg_flow_table_hash(table, &flow.server, 1, &hashes[1]);
+	assert_true(sg_flow_table_insert6(table, &flow, &addresses, hashes[0], hashes[1]) != 0);
+}
+
+static void expect_member(const json_t *object, const char *name, const char *value)
+{
+	assert_string_equal(json_string_value(json_object_get(object, name)), value);
+}
+
+static void an_ipv6_flow_is_listed_with_its_addresses(void **state)
+{
+	struct fixture *fixture = *state;
+	json_t *result, *flow;
+
+	insert_flow6(fixture);
+	result = ask(fixture, "flows", "{}");
+	assert_int_equal(json_array_size(json_object_get(result, "flows")), 1);
+	flow = json_array_get(json_object_get(result, "flows"), 0);
+	expect_member(flow, "protocol", "udp");
+	expect_member(flow, "client", "[2001:db8::7]:40000");
+	expect_member(flow, "vip", "[2001:db8:1::10]:53");
+	expect_member(flow, "backend", "[fd00::2]:5353");
+	expect_member(flow, "snat", "[fd00::100]:1024");
+	json_decref(result);
+}
+
 #define DRAIN_AND_WAIT                                                                        \
 	"{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"backend drain\",\"params\":{\"service\":" \
 	"\"web\",\"address\":\"10.0.0.2\",\"port\":8080,\"wait\":true}}"
@@ -790,6 +834,7 @@ int main(void)
 		WITH_FIXTURE(counters_start_at_zero_when_a_slot_is_reused),
 		WITH_FIXTURE(the_account_closes),
 		WITH_FIXTURE(flows_are_listed_up_to_the_limit),
+		WITH_FIXTURE(an_ipv6_flow_is_listed_with_its_addresses),
 		WITH_FIXTURE(a_drain_waits_for_the_last_flow),
 		WITH_FIXTURE(a_drain_stops_waiting_when_the_backend_is_taken_back),
 		WITH_FIXTURE(a_client_that_leaves_is_not_waited_for),

@@ -30,6 +30,7 @@ struct fake_dataplane {
 	struct sg_counters totals[FAKE_WORKERS + 1];
 	struct sg_worker_counters counters[FAKE_WORKERS + 1];
 	struct sg_flow_table *tables[FAKE_WORKERS];
+	void *addresses[FAKE_WORKERS]; // of IPv6 flows
 	struct sg_publisher publisher;
 };
 
@@ -94,6 +95,8 @@ static inline void fake_open(struct fake_dataplane *fake)
 		memory = aligned_alloc(4096, bytes);
 		memset(memory, 0, bytes);
 		fake->tables[i] = sg_flow_table_init(memory, FAKE_MAX_FLOWS, &key);
+		fake->addresses[i] = fake_map(sg_flow_addresses_bytes(FAKE_MAX_FLOWS));
+		sg_flow_table_attach_addresses(fake->tables[i], fake->addresses[i]);
 	}
 	fake->publisher = (struct sg_publisher){.dataplane = fake,
 		.n_workers = FAKE_WORKERS,
@@ -110,6 +113,7 @@ static inline void fake_close(struct fake_dataplane *fake)
 	for (unsigned i = 0; i < FAKE_WORKERS; i++) {
 		munmap(fake->counters[i].services, SERVICE_BYTES);
 		munmap(fake->counters[i].backends, BACKEND_BYTES);
+		munmap(fake->addresses[i], sg_flow_addresses_bytes(FAKE_MAX_FLOWS));
 		free(fake->tables[i]);
 	}
 }
