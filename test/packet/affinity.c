@@ -38,37 +38,6 @@ static void open_rig(
 	rig_commit(rig);
 }
 
-// Follows a packet from worker to worker, from any one on, to where it is settled: as the rings
-// would carry it.
-static unsigned run_to_the_end(struct rig *rig, const struct frame *frame, unsigned *ret_worker)
-{
-	unsigned worker = (unsigned)(sg_random_next(&random_state) % rig->n_workers);
-	const struct sg_pkt *pkt = rig_run(rig, worker, 0, 0, frame);
-	unsigned hops = 0;
-
-	while (pkt->verdict == SG_VERDICT_HANDOFF) {
-		struct sg_pkt note = *pkt;
-
-		assert_int_not_equal(note.target, worker);
-		assert_true(++hops <= 3);
-		assert_memory_equal(rig->out.bytes, frame->bytes, frame->length);
-		worker = note.target;
-		rig->out = *frame;
-		rig->burst.n = 1;
-		rig->burst.pkts[0] = (struct sg_pkt){.bytes = rig->out.bytes,
-			.length = frame->length,
-			.room = FRAME_ROOM,
-			.told_slot = note.told_slot,
-			.told_generation = note.told_generation,
-			.flags = SG_PKT_HANDED_OFF | (note.flags & (SG_PKT_ASKS | SG_PKT_TOLD))};
-		sg_pipeline_run(rig->pipelines[worker], rig->snapshot, &rig->burst);
-		pkt = &rig->burst.pkts[0];
-	}
-	assert_int_equal(pkt->verdict, SG_VERDICT_FORWARD);
-	*ret_worker = worker;
-	return hops;
-}
-
 // The backend (1 or 2, 3 for any other) that a client's new flow goes to.
 static unsigned backend_of(struct rig *rig, unsigned client, uint16_t sport)
 {
@@ -77,12 +46,14 @@ static unsigned backend_of(struct rig *rig, unsigned client, uint16_t sport)
 		.src = src, .dst = VIP, .sport = sport, .dport = 80, .proto = SG_PROTO_UDP};
 	struct sg_tuple tuple;
 	struct frame frame;
-	unsigned worker;
+	unsigned worker, hops;
 	uint32_t to;
 
 	snprintf(src, sizeof(src), "203.0.113.%u", client % 250 + 1);
 	frame_ipv4(&frame, port_macs[0], gateway_mac, &text);
-	run_to_the_end(rig, &frame, &worker);
+	worker = (unsigned)(sg_random_next(&random_state) % rig->n_workers);
+	assert_int_equal(
+		rig_deliver(rig, worker, 0, &frame, &worker, &hops)->verdict, SG_VERDICT_FORWARD);
 	tuple = (struct sg_tuple){.src_be = addr_be(src),
 		.dst_be = addr_be(VIP),
 		.sport_be = __builtin_bswap16(sport),

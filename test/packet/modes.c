@@ -300,14 +300,9 @@ void a_removed_backends_dsr_datagrams_pick_anew(void **unused)
 static const struct sg_pkt *run_anywhere(struct rig *rig, uint64_t *random, uint8_t port,
 	const struct frame *frame, unsigned *ret_home)
 {
-	const struct sg_pkt *pkt;
+	unsigned worker = (unsigned)(sg_random_next(random) % rig->n_workers), hops;
 
-	*ret_home = (unsigned)(sg_random_next(random) % rig->n_workers);
-	pkt = rig_run(rig, *ret_home, port, 0, frame);
-	if (pkt->verdict != SG_VERDICT_HANDOFF)
-		return pkt;
-	*ret_home = pkt->target;
-	return rig_run(rig, *ret_home, port, SG_PKT_HANDED_OFF, frame);
+	return rig_deliver(rig, worker, port, frame, ret_home, &hops);
 }
 
 void dnat_answers_find_their_flows_home(void **unused)

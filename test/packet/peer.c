@@ -29,8 +29,7 @@ static const char *text_of(uint32_t address_be)
 	return strcpy(texts[i], text);
 }
 
-// Whoever got the client's packet answers to whom it came from.
-static void note_forwarded(struct peer *peer)
+void peer_note_forwarded(struct peer *peer)
 {
 	const struct sg_ipv4_hdr *ip = frame_ip(&peer->rig->out);
 	const struct sg_tcp_hdr *ports = frame_l4(&peer->rig->out);
@@ -55,7 +54,7 @@ const struct sg_pkt *client_sends(
 	frame_ipv4(&frame, port_macs[0], client_mac, &peer->client);
 	pkt = rig_run(peer->rig, 0, 0, 0, &frame);
 	if (pkt->verdict == SG_VERDICT_FORWARD)
-		note_forwarded(peer);
+		peer_note_forwarded(peer);
 	return pkt;
 }
 

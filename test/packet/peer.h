@@ -11,6 +11,8 @@ struct peer {
 };
 
 struct peer meet(struct rig *rig, uint8_t proto, uint16_t sport, uint16_t dport);
+// After the client's packet was forwarded: whoever got it answers to whom it came from.
+void peer_note_forwarded(struct peer *peer);
 const struct sg_pkt *client_sends(
 	struct peer *peer, uint8_t flags, uint32_t seq, uint32_t ack, uint16_t payload);
 const struct sg_pkt *pod_sends(

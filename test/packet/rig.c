@@ -196,8 +196,9 @@ void rig_commit(struct rig *rig)
 		sg_compiler_reclaim(rig->compiler, before);
 }
 
-const struct sg_pkt *rig_run(
-	struct rig *rig, unsigned worker, uint8_t port, uint8_t flags, const struct frame *frame)
+// `note` is what the packet brings along.
+static const struct sg_pkt *run_pkt(
+	struct rig *rig, unsigned worker, const struct frame *frame, const struct sg_pkt *note)
 {
 	struct sg_burst *burst = &rig->burst;
 
@@ -208,14 +209,42 @@ const struct sg_pkt *rig_run(
 		.length = frame->length,
 		.head = RIG_HEAD,
 		.room = FRAME_ROOM,
-		.port = port,
-		.flags = flags};
+		.port = note->port,
+		.told_slot = note->told_slot,
+		.told_generation = note->told_generation,
+		.flags = note->flags};
 	sg_pipeline_run(rig->pipelines[worker], rig->snapshot, burst);
 	rig->out.length = burst->pkts[0].length;
 	memcpy(rig->out.bytes, burst->pkts[0].bytes, rig->out.length);
 	if (burst->pkts[0].verdict == SG_VERDICT_DROP)
 		rig_drops_seen[burst->pkts[0].drop] = true;
 	return &burst->pkts[0];
+}
+
+const struct sg_pkt *rig_run(
+	struct rig *rig, unsigned worker, uint8_t port, uint8_t flags, const struct frame *frame)
+{
+	return run_pkt(rig, worker, frame, &(struct sg_pkt){.port = port, .flags = flags});
+}
+
+const struct sg_pkt *rig_deliver(struct rig *rig, unsigned worker, uint8_t port,
+	const struct frame *frame, unsigned *ret_worker, unsigned *ret_hops)
+{
+	const struct sg_pkt *pkt = rig_run(rig, worker, port, 0, frame);
+
+	*ret_hops = 0;
+	while (pkt->verdict == SG_VERDICT_HANDOFF) {
+		struct sg_pkt note = *pkt;
+
+		assert_int_not_equal(note.target, worker);
+		assert_true(++*ret_hops <= 3);
+		assert_memory_equal(rig->out.bytes, frame->bytes, frame->length);
+		note.flags = SG_PKT_HANDED_OFF | (note.flags & (SG_PKT_ASKS | SG_PKT_TOLD));
+		worker = note.target;
+		pkt = run_pkt(rig, worker, frame, &note);
+	}
+	*ret_worker = worker;
+	return pkt;
 }
 
 void rig_pass_ms(struct rig *rig, uint64_t ms)

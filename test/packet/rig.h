@@ -80,6 +80,11 @@ void rig_commit(struct rig *rig);
 // rig->burst.pkts[0] and rig->out.
 const struct sg_pkt *rig_run(
 	struct rig *rig, unsigned worker, uint8_t port, uint8_t flags, const struct frame *frame);
+// The same, and then from worker to worker as the rings would carry it, to where it is settled. At
+// most three times: to the flow's home, to that of its client's affinity, and back. `ret_worker`:
+// who settled it.
+const struct sg_pkt *rig_deliver(struct rig *rig, unsigned worker, uint8_t port,
+	const struct frame *frame, unsigned *ret_worker, unsigned *ret_hops);
 void rig_pass_ms(struct rig *rig, uint64_t ms);
 // Lets the ageing sweep pass every record of every worker.
 void rig_sweep(struct rig *rig);

@@ -73,6 +73,8 @@ int main(void)
 		cmocka_unit_test(sh_goes_by_the_clients_address),
 		cmocka_unit_test(every_flow_lives_at_its_home),
 		cmocka_unit_test(a_random_mix_keeps_the_books),
+		cmocka_unit_test(rss_brings_replies_home),
+		cmocka_unit_test(every_kind_of_packet_finds_its_flow_from_any_queue),
 		cmocka_unit_test(floods_take_nothing_from_those_who_are_served),
 		cmocka_unit_test(an_error_from_behind_reaches_the_client),
 		cmocka_unit_test(an_error_from_the_clients_side_reaches_the_pod),

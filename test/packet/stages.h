@@ -37,6 +37,10 @@ void sh_goes_by_the_clients_address(void **state);
 void every_flow_lives_at_its_home(void **state);
 void a_random_mix_keeps_the_books(void **state);
 
+// homes.c
+void rss_brings_replies_home(void **state);
+void every_kind_of_packet_finds_its_flow_from_any_queue(void **state);
+
 // flood.c
 void floods_take_nothing_from_those_who_are_served(void **state);
 
