@@ -1,4 +1,4 @@
-// `stormctl apply` and `export`: an owner's services from a file, and to one.
+// `stormctl apply`, `change` and `export`: services or changes from a file, and services to one.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,7 +24,7 @@ static json_t *load_file(const char *path)
 	if (!object) {
 		sg_log_error("%s:%d: %s", path, problem.line, problem.text);
 	} else if (!json_is_object(object)) {
-		sg_log_error("%s: it must hold one object with \"services\"", path);
+		sg_log_error("%s: it must hold one object", path);
 		json_decref(object);
 		object = NULL;
 	}
@@ -49,7 +49,7 @@ int run_apply(struct command_line *line)
 	json_object_update(file, line->params);
 	json_decref(line->params);
 	line->params = file;
-	return request(line, "apply");
+	return request(line, line->verb->words);
 }
 
 int run_export(struct command_line *line)

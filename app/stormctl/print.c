@@ -132,6 +132,7 @@ void print_change(const json_t *result)
 		(int)integer(services, "removed"));
 	if (json_is_true(json_object_get(result, "policy")))
 		printf(dry_run ? "would change the policy\n" : "the policy is changed\n");
+	print_difference(result);
 	if (dry_run)
 		printf("nothing was changed: generation %d stays\n", (int)generation);
 	else if (json_is_true(json_object_get(result, "active")))

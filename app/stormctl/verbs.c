@@ -5,13 +5,14 @@
 
 #define SERVICE_OPTIONS                                                                      \
 	"scheduler", "forward", "allow", "deny", "affinity", "affinity-timeout", "announce", \
-		"maglev-table-size"
+		"maglev-table-size", "dry-run"
 
 // clang-format off
 const struct argument_row argument_rows[ARGUMENT_COUNT] = {
 	[ARGUMENT_NAME] = {"NAME", "name"},
 	[ARGUMENT_SERVICE] = {"SERVICE", "service"},
 	[ARGUMENT_BACKEND] = {"ADDR:PORT", "address", .port_member = "port"},
+	[ARGUMENT_GENERATION] = {"GENERATION", "generation", .is_number = true, .is_optional = true},
 	[ARGUMENT_WORDS] = {"WORDS", .is_optional = true, .is_rest = true},
 };
 
@@ -59,18 +60,18 @@ const struct verb verbs[] = {
 	{"service set", "changes what is given, and leaves the rest", {ARGUMENT_NAME},
 		{0}, {"vip", "protocol", "port", SERVICE_OPTIONS}, print_change,
 		"stormctl service set web --allow 198.51.100.0/24,203.0.113.0/24", run_request},
-	{"service delete", "no new connections; those that exist may finish", {ARGUMENT_NAME}, {0}, {0}, print_change,
+	{"service delete", "no new connections; those that exist may finish", {ARGUMENT_NAME}, {0}, {"dry-run"}, print_change,
 		"stormctl service delete web", run_request},
-	{"backend add", "a new backend of a service", {ARGUMENT_SERVICE, ARGUMENT_BACKEND}, {0}, {"weight"}, print_change,
+	{"backend add", "a new backend of a service", {ARGUMENT_SERVICE, ARGUMENT_BACKEND}, {0}, {"weight", "dry-run"}, print_change,
 		"stormctl backend add web 10.0.0.4:8080 --weight 2", run_request},
 	{"backend set", "a new weight; one above 0 also ends draining", {ARGUMENT_SERVICE, ARGUMENT_BACKEND},
-		{"weight"}, {"weight"}, print_change,
+		{"weight"}, {"weight", "dry-run"}, print_change,
 		"stormctl backend set web 10.0.0.4:8080 --weight 1", run_request},
 	{"backend drain", "no new connections until a weight is set; those that exist stay",
-		{ARGUMENT_SERVICE, ARGUMENT_BACKEND}, {0}, {"wait"}, print_drained,
+		{ARGUMENT_SERVICE, ARGUMENT_BACKEND}, {0}, {"wait", "dry-run"}, print_drained,
 		"stormctl backend drain web 10.0.0.4:8080 --wait", run_request},
 	{"backend delete", "no new connections; those that exist may finish for timeouts.drain",
-		{ARGUMENT_SERVICE, ARGUMENT_BACKEND}, {0}, {"now"}, print_change,
+		{ARGUMENT_SERVICE, ARGUMENT_BACKEND}, {0}, {"now", "dry-run"}, print_change,
 		"stormctl backend delete web 10.0.0.4:8080", run_request},
 	{"policy show", "who may connect to any service at all", {0}, {0}, {0}, print_policy,
 		"stormctl policy show", run_request},
@@ -80,6 +81,13 @@ const struct verb verbs[] = {
 	{"apply", "makes an owner's services exactly those of a file, or none of it", {0},
 		{"file"}, {"file", "owner", "dry-run"}, print_change,
 		"stormctl export > all.json; editor all.json; stormctl apply -f all.json --dry-run", run_apply},
+	{"change", "several changes of a file as one, or none of them", {0}, {"file"}, {"file", "dry-run"}, print_change,
+		"stormctl change -f changes.json --dry-run", run_apply},
+	{"history", "who has changed what, or what one generation has changed", {ARGUMENT_GENERATION}, {0}, {0}, print_history,
+		"stormctl history 12", run_request},
+	{"rollback", "back to an earlier generation (default: the previous one), whoever owns what", {ARGUMENT_GENERATION},
+		{0}, {"dry-run"}, print_change,
+		"stormctl rollback --dry-run && stormctl rollback", run_request},
 	{"export", "an owner's services as JSON, for apply", {0}, {0}, {"owner"}, print_export,
 		"stormctl export --owner config > config.json", run_export},
 	{"import ipvsadm", "the services of an IPVS, for apply, from what ipvsadm -S -n prints", {0}, {0},

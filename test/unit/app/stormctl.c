@@ -172,6 +172,42 @@ static void verbs_do_what_they_say(void **state)
 	expect(rig, "drops", 0, "NAME", "no packet was dropped");
 }
 
+static void history_and_rollback_undo_what_was_done(void **state)
+{
+	struct rig *rig = *state;
+	char path[64];
+	FILE *file;
+
+	expect(rig, "rollback", 1, "", "nothing has been changed");
+	expect(rig, "service set web --scheduler rr --dry-run", 0,
+		"~ service web of owner config\n    scheduler maglev -> rr\n", "");
+	expect(rig, "backend delete web 10.0.0.2:8080 --dry-run", 0,
+		"    - backend 10.0.0.2:8080 weight 1\n", "");
+	expect(rig, "history", 0, "started with 1 services", "");
+	expect(rig, "service delete web --dry-run", 0,
+		"would add 0 services, change 0, remove 1\n- service web of owner config\n"
+		"    - backend 10.0.0.2:8080 weight 1\n",
+		"");
+	expect(rig, "service set web --scheduler rr", 0, "1 changed", "");
+	snprintf(path, sizeof(path), "%s/changes", rig->directory);
+	file = fopen(path, "we");
+	fputs("{\"changes\":[{\"method\":\"service delete\",\"params\":{\"name\":\"web\"}},"
+	      "{\"method\":\"policy set\",\"params\":{\"deny\":[\"10.0.0.0/8\"]}}]}",
+		file);
+	fclose(file);
+	expect(rig, "change -f - <changes", 0, "0 services added, 0 changed, 1 removed", "");
+	expect(rig, "history", 0, "service set  config  web: scheduler maglev -> rr", "");
+	expect(rig, "history 3", 0, "~ policy\n    deny - -> [\"10.0.0.0/8\"]\n", "");
+	expect(rig, "history 3 -o json", 0, "\"difference\": [", "");
+	expect(rig, "history 77", 1, "", "does not have generation 77");
+	expect(rig, "history three", 2, "", "GENERATION is a number");
+	expect(rig, "rollback --dry-run", 0, "+ service web of owner config\n", "");
+	expect(rig, "rollback", 0, "generation 4 is active", "");
+	expect(rig, "service show web", 0, "scheduler          rr", "");
+	expect(rig, "rollback 1", 0, "generation 5 is active", "");
+	expect(rig, "service show web", 0, "scheduler          maglev", "");
+}
+
 static void refusals_exit_with_1(void **state)
 {
 	struct rig *rig = *state;
@@ -563,6 +599,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_RIG(verbs_do_what_they_say),
+		WITH_RIG(history_and_rollback_undo_what_was_done),
 		WITH_RIG(refusals_exit_with_1),
 		WITH_RIG(a_wrong_command_line_exits_with_2),
 		WITH_RIG(without_a_daemon_it_exits_with_3),
