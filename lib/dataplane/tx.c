@@ -38,26 +38,54 @@ static void send_queue(struct sg_worker *worker, uint8_t port, struct sg_tx_queu
 	queue->n = 0;
 }
 
-void sg_tx_port(struct sg_worker *worker, uint8_t number, struct rte_mbuf *mbuf)
+static void put_in_queue(
+	struct sg_worker *worker, uint8_t number, struct sg_tx_queue *queue, struct rte_mbuf *mbuf)
+{
+	queue->mbufs[queue->n++] = mbuf;
+	if (queue->n == SG_TX_BATCH)
+		send_queue(worker, number, queue);
+}
+
+// The port is down, the packet too long for it or in too many pieces, or the queue another
+// worker's.
+static __attribute__((noinline)) void send_oddly(
+	struct sg_worker *worker, uint8_t number, struct rte_mbuf *mbuf)
 {
 	const struct sg_port *port = &worker->dataplane->ports[number];
 	struct sg_tx_queue *queue = &worker->tx_queues[number];
 
 	if (!__atomic_load_n(&port->up, __ATOMIC_RELAXED))
 		return sg_tx_drop(worker, mbuf, SG_DROP_PORT_DOWN);
-	if (__builtin_expect(mbuf->pkt_len > port->mtu + sizeof(struct sg_eth_hdr), 0))
+	if (mbuf->pkt_len > port->mtu + sizeof(struct sg_eth_hdr))
 		return sg_refragment(worker, number, mbuf);
 	// A device that cannot send so many pieces gets one: a buffer holds a frame of any port.
-	if (__builtin_expect(mbuf->nb_segs > port->max_pieces, 0) && rte_pktmbuf_linearize(mbuf))
+	if (mbuf->nb_segs > port->max_pieces && rte_pktmbuf_linearize(mbuf))
 		return sg_tx_drop(worker, mbuf, SG_DROP_NO_BUFFER);
 	if (queue->owner != worker->number) {
 		*sg_mbuf_meta(mbuf) = (struct sg_mbuf_meta){.port = number, .transmit = true};
 		return hand_over(worker, worker->dataplane->inboxes[queue->owner], mbuf,
 			SG_DROP_HANDOFF_FULL);
 	}
-	queue->mbufs[queue->n++] = mbuf;
-	if (queue->n == SG_TX_BATCH)
-		send_queue(worker, number, queue);
+	put_in_queue(worker, number, queue, mbuf);
+}
+
+// fast path: one branch, and no call, for what is as it nearly always is.
+static inline void send_port(struct sg_worker *worker, uint8_t number, struct rte_mbuf *mbuf)
+{
+	const struct sg_port *port = &worker->dataplane->ports[number];
+	struct sg_tx_queue *queue = &worker->tx_queues[number];
+	bool odd = !__atomic_load_n(&port->up, __ATOMIC_RELAXED) |
+		   (mbuf->pkt_len > port->mtu + sizeof(struct sg_eth_hdr)) |
+		   (mbuf->nb_segs > port->max_pieces) | (queue->owner != worker->number);
+
+	if (__builtin_expect(odd, 0))
+		return send_oddly(worker, number, mbuf);
+	put_in_queue(worker, number, queue, mbuf);
+}
+
+void sg_tx_port(struct sg_worker *worker, uint8_t number, struct rte_mbuf *mbuf)
+{
+	send_port(worker, number, mbuf);
 }
 
 static void to_kernel(struct sg_worker *worker, uint8_t port, struct rte_mbuf *mbuf, bool urgent)
@@ -67,13 +95,13 @@ static void to_kernel(struct sg_worker *worker, uint8_t port, struct rte_mbuf *m
 	hand_over(worker, urgent ? way->punt_urgent : way->punt, mbuf, SG_DROP_PUNT_FULL);
 }
 
-static void forward(
+static inline void forward(
 	struct sg_worker *worker, const struct sg_snapshot *snapshot, const struct sg_pkt *pkt)
 {
 	const struct sg_hop *way = &snapshot->routes->hops[pkt->hop];
 
-	if (way->kind == SG_HOP_PORT)
-		sg_tx_port(worker, way->port, pkt->buffer);
+	if (__builtin_expect(way->kind == SG_HOP_PORT, 1))
+		send_port(worker, way->port, pkt->buffer);
 	else if (way->kind == SG_HOP_TWIN)
 		to_kernel(worker, way->port, pkt->buffer, false);
 	else

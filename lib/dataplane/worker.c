@@ -36,9 +36,7 @@ void sg_worker_assign_queues(struct sg_worker *worker, struct sg_dataplane *data
 
 static void read_clock(struct sg_worker *worker, uint64_t tsc)
 {
-	uint64_t period = rte_get_tsc_hz() / 1000000 * CLOCK_PERIOD_US;
-
-	if (tsc - worker->clock_tsc < period && worker->clock_tsc != 0)
+	if (tsc - worker->clock_tsc < worker->us_ticks * CLOCK_PERIOD_US && worker->clock_tsc != 0)
 		return;
 	worker->clock_tsc = tsc;
 	sg_pipeline_set_time(worker->pipeline, sg_clock_ms());
@@ -47,12 +45,13 @@ static void read_clock(struct sg_worker *worker, uint64_t tsc)
 // Notices that this loop stood still though it did not sleep.
 static void note_gap(struct sg_worker *worker, uint64_t tsc)
 {
-	uint64_t us =
-		worker->turn_tsc == 0 ? 0 : (tsc - worker->turn_tsc) / (rte_get_tsc_hz() / 1000000);
+	uint64_t gap = worker->turn_tsc == 0 ? 0 : tsc - worker->turn_tsc;
+	uint64_t us;
 
 	worker->turn_tsc = tsc;
-	if (us < STOLEN_GAP_US)
+	if (__builtin_expect(gap < worker->us_ticks * STOLEN_GAP_US, 1))
 		return;
+	us = gap / worker->us_ticks;
 	sg_counter_add(&worker->counters->stolen_gaps, 1);
 	if (us > worker->counters->stolen_max_us)
 		__atomic_store_n(&worker->counters->stolen_max_us, us, __ATOMIC_RELAXED);
@@ -156,6 +155,7 @@ int sg_worker_run(void *argument)
 	unsigned empty_turns = 0;
 	unsigned sleep_us = SLEEP_FIRST_US;
 
+	worker->us_ticks = rte_get_tsc_hz() / 1000000;
 	prctl(PR_SET_TIMERSLACK, 1000);
 	sg_publish_online(worker->dataplane->publish, worker->number);
 	while (!__atomic_load_n(&worker->stop, __ATOMIC_RELAXED)) {

@@ -37,6 +37,7 @@ struct sg_worker {
 	struct sg_hold hold;
 	struct sg_reassembly *reassembly;
 	struct sg_announcer announcer; // worker 0 only
+	uint64_t us_ticks;             // of the time-stamp counter in a microsecond
 	uint64_t clock_tsc;            // when the clock was last read
 	uint64_t turn_tsc;             // when the last turn began
 	struct sg_burst burst;

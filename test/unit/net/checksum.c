@@ -52,6 +52,41 @@ static void an_odd_byte_counts_as_the_first_of_a_pair(void **unused)
 		sg_checksum_fold(sg_checksum_add(0, even, 4)));
 }
 
+// Two bytes at a time, as RFC 1071 writes it down.
+static uint16_t naive_sum(uint64_t sum, const uint8_t *bytes, size_t length)
+{
+	for (size_t i = 0; i < length; i += 2) {
+		uint16_t word = 0;
+
+		memcpy(&word, bytes + i, length - i < 2 ? 1 : 2);
+		sum += word;
+	}
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)sum;
+}
+
+static void equals_the_naive_sum_at_any_length_and_alignment(void **unused)
+{
+	uint8_t bytes[300];
+	uint64_t random = 11;
+
+	(void)unused;
+	for (int round = 0; round < 20000; round++) {
+		// Some are all ones, so that every addition overflows.
+		uint8_t mask = round % 3 == 0 ? 0xff : 0;
+		size_t at = sg_random_next(&random) % 16;
+		size_t length = sg_random_next(&random) % (sizeof(bytes) - 16);
+		uint64_t before = sg_random_next(&random) >> 20;
+
+		for (size_t i = 0; i < sizeof(bytes); i++)
+			bytes[i] = (uint8_t)(sg_random_next(&random) >> 32) | mask;
+		assert_int_equal(sg_checksum_fold(sg_checksum_add(before, bytes + at, length)),
+			naive_sum(before, bytes + at, length));
+		assert_true(sg_checksum_add(before, bytes + at, length) >> 33 == 0);
+	}
+}
+
 // A UDP datagram from 2001:db8::1 to 2001:db8::2, port 1 to port 2, with the four bytes "abcd":
 // summed by hand over the pseudo header as RFC 8200, 8.1 draws it, field by field.
 static void the_pseudo_header_of_ipv6_is_as_drawn(void **unused)
@@ -77,6 +112,7 @@ int main(void)
 		cmocka_unit_test(matches_the_rfc_example),
 		cmocka_unit_test(incremental_equals_recomputed),
 		cmocka_unit_test(the_pseudo_header_of_ipv6_is_as_drawn),
+		cmocka_unit_test(equals_the_naive_sum_at_any_length_and_alignment),
 		cmocka_unit_test(an_odd_byte_counts_as_the_first_of_a_pair),
 	};
 
