@@ -93,7 +93,7 @@ static const struct sg_config_key port_keys[] = {
 	SG_CONFIG_KEY("device", sg_config_read_string, PORT(device), .max = 256, .required = true),
 	SG_CONFIG_KEY("twin", sg_config_read_string, PORT(twin), .max = 16),
 	SG_CONFIG_KEY("addresses", read_port_addresses),
-	SG_CONFIG_KEY("mtu", sg_config_read_u16, PORT(mtu), .min = 576, .max = 65535),
+	SG_CONFIG_KEY("mtu", sg_config_read_u16, PORT(mtu), .min = 576, .max = SG_MAX_MTU),
 	SG_CONFIG_END,
 };
 static const struct sg_config_key port_block = {.keys = port_keys};

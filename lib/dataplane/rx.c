@@ -4,7 +4,8 @@
 #include <string.h>
 
 #include <rte_ethdev.h>
-#include <rte_ip.h>
+
+#include "net/checksum.h"
 
 static uint16_t flags_of(const struct rte_mbuf *mbuf)
 {
@@ -61,14 +62,30 @@ static bool gather_headers(struct rte_mbuf *mbuf)
 	return true;
 }
 
+// Not rte_raw_cksum_mbuf: DPDK 22.11's loses carries where a piece begins at an odd byte.
 uint64_t sg_rx_sum_chain(const struct sg_pkt *pkt, uint64_t sum, uint32_t offset, uint32_t length)
 {
-	const struct rte_mbuf *mbuf = pkt->buffer;
-	uint32_t moved = (uint32_t)(pkt->bytes - rte_pktmbuf_mtod(mbuf, uint8_t *));
-	uint16_t of_chain = 0;
+	const struct rte_mbuf *piece = pkt->buffer;
+	uint32_t done = 0;
 
-	rte_raw_cksum_mbuf(mbuf, moved + offset, length, &of_chain);
-	return sum + of_chain;
+	// The stages may have moved the frame's beginning.
+	offset += (uint32_t)(pkt->bytes - rte_pktmbuf_mtod(piece, uint8_t *));
+	for (; piece && done < length; piece = piece->next) {
+		uint32_t n = rte_pktmbuf_data_len(piece);
+		uint16_t of_piece;
+
+		if (offset >= n) {
+			offset -= n;
+			continue;
+		}
+		n = RTE_MIN(n - offset, length - done);
+		of_piece = sg_checksum_fold(sg_checksum_add(
+			0, rte_pktmbuf_mtod_offset(piece, const uint8_t *, offset), n));
+		sum += done & 1 ? __builtin_bswap16(of_piece) : of_piece;
+		done += n;
+		offset = 0;
+	}
+	return sum;
 }
 
 unsigned sg_rx_queue_burst(

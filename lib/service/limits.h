@@ -12,6 +12,7 @@
 #define SG_MAX_SNAT_ADDRESSES   256
 #define SG_MAX_BACKEND_CIDRS    1024
 #define SG_MAX_HOPS             65536 // next hops; index 0 is "none"
+#define SG_MAX_MTU              64000 // a packet's buffer, headers and all, has at most 65535 bytes
 #define SG_MAX_NAME_BYTES       64    // of a service, an owner, a port, an instance; with the NUL
 #define SG_MAX_WEIGHT           65535
 #define SG_BACKENDS_PER_PAGE    256

@@ -11,8 +11,8 @@
 
 #include "rig.h"
 
-// What only a device, a ring, the kernel's side or waiting fragments can lose: rows in the unit
-// tests of fragments and chains, and in the end-to-end stories.
+// What only a device, a ring, the kernel's side or waiting fragments can lose: rows in transmit.c, in
+// the unit test of fragments, and in the end-to-end stories.
 static bool is_behind_the_stages(enum sg_drop drop)
 {
 	switch (drop) {

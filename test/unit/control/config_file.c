@@ -79,7 +79,7 @@ static const struct {
 	{"ports: (\n { name = \"p0\"; } );", 2, "ports[0] lacks the key \"device\""},
 	{"ports: ( { name = \"a-rather-long-name\"; device = \"x\"; } );", 1,
 		"ports[0] lacks the key \"twin\", and \"sg-a-rather-long-name\" is too long"},
-	{"ports: ( { name = \"p0\"; device = \"x\"; mtu = 100; } );", 1, "ports[0].mtu must be from 576 to 65535, not 100"},
+	{"ports: ( { name = \"p0\"; device = \"x\"; mtu = 100; } );", 1, "ports[0].mtu must be from 576 to 64000, not 100"},
 	{"ports: ( { name = \"p0\"; device = \"x\"; addresses = [\"198.51.100.11\"]; } );", 1,
 		"ports[0].addresses[0] must be an address with its prefix length"},
 	{"ports: ( { name = \"p0\"; device = \"x\"; },\n { name = \"p0\"; device = \"y\"; } );", 2, "two ports are named 'p0'"},
