@@ -217,6 +217,61 @@ static void a_service_is_compiled_whole(void **unused)
 	teardown(&rig);
 }
 
+static void a_dual_stack_service_has_a_set_for_each_family(void **unused)
+{
+	struct sg_service_spec *spec = make_service("web", "192.0.2.10", 80);
+	const struct sg_backend_set *set;
+	const struct sg_service *service;
+	struct sg_prefix prefix;
+	struct rig rig;
+
+	(void)unused;
+	setup(&rig);
+	rig.settings.snat_addresses[1] = addr_of("fd00::100");
+	rig.settings.n_snat_addresses = 2;
+	spec->vips[1] = addr_of("2001:db8::10");
+	spec->n_vips = 2;
+	add_backend(spec, "fd00::2", 4);
+	add_backend(spec, "10.0.0.1", 3);
+	add_backend(spec, "fd00::1", 2);
+	assert_int_equal(sg_prefix_parse("2001:db8:7::/48", &prefix, NULL), 0);
+	assert_int_equal(sg_policy_spec_add_allow(&spec->policy, &prefix), 0);
+	put(&rig, spec);
+	compile(&rig);
+
+	service = service_at(&rig, "192.0.2.10", 80);
+	assert_non_null(service);
+	assert_ptr_equal(sg_snapshot_find_service6(rig.snapshot, addr_of("2001:db8::10").bytes,
+				 htons(80), SG_PROTO_TCP),
+		service);
+	assert_null(sg_snapshot_find_service6(
+		rig.snapshot, addr_of("2001:db8::10").bytes, htons(80), SG_PROTO_UDP));
+	assert_memory_equal(service->vip6, addr_of("2001:db8::10").bytes, 16);
+	set = &service->sets[SG_SET_IPV4];
+	assert_int_equal(set->n_backends, 1);
+	assert_int_equal(set->total_weight, 3);
+	assert_int_equal(set->table_size, 251);
+	set = &service->sets[SG_SET_IPV6];
+	assert_int_equal(set->n_backends, 2);
+	assert_int_equal(set->total_weight, 6);
+	assert_int_equal(set->table_size, 251);
+	assert_int_equal(set->backend_slots[0], slot_of(&rig, "web", "fd00::1"));
+	assert_int_equal(set->backend_slots[1], slot_of(&rig, "web", "fd00::2"));
+	assert_int_equal(set->weights[0], 2);
+	assert_int_equal(sg_policy_judge6(service->policy, addr_of("2001:db8:7::1").bytes),
+		SG_POLICY_ALLOWED);
+	assert_int_equal(sg_policy_judge6(service->policy, addr_of("2001:db8:8::1").bytes),
+		SG_POLICY_NOT_ALLOWED);
+	assert_int_equal(
+		sg_policy_judge4(service->policy, ipv4_be("198.51.100.9")), SG_POLICY_NOT_ALLOWED);
+	assert_int_equal(sg_snapshot_address6(rig.snapshot, addr_of("2001:db8::10").bytes),
+		SG_ADDRESS_VIP | SG_ADDRESS_ANNOUNCE);
+	assert_int_equal(sg_snapshot_address6(rig.snapshot, addr_of("fd00::100").bytes),
+		SG_ADDRESS_SNAT | SG_ADDRESS_ANNOUNCE);
+	assert_int_equal(sg_snapshot_address6(rig.snapshot, addr_of("fd00::1").bytes), 0);
+	teardown(&rig);
+}
+
 static void each_scheduler_gets_its_table(void **unused)
 {
 	struct rig rig;
@@ -274,7 +329,9 @@ static void what_did_not_change_is_shared(void **unused)
 	assert_ptr_equal(rig.snapshot->pages[0], before->pages[0]);
 	assert_ptr_not_equal(rig.snapshot->pages[1], before->pages[1]);
 	assert_ptr_equal(rig.snapshot->vips4, before->vips4);
+	assert_ptr_equal(rig.snapshot->vips6, before->vips6);
 	assert_ptr_equal(rig.snapshot->addresses4, before->addresses4);
+	assert_ptr_equal(rig.snapshot->addresses6, before->addresses6);
 	sg_compiler_reclaim(rig.compiler, before);
 
 	// The same content in another spec, as an apply brings it: nothing is compiled.
@@ -334,7 +391,9 @@ static void a_change_of_announce_alone_shares_the_vips(void **unused)
 	put(&rig, spec);
 	before = compile_keeping(&rig);
 	assert_ptr_equal(rig.snapshot->vips4, before->vips4);
+	assert_ptr_equal(rig.snapshot->vips6, before->vips6);
 	assert_ptr_not_equal(rig.snapshot->addresses4, before->addresses4);
+	assert_ptr_not_equal(rig.snapshot->addresses6, before->addresses6);
 	assert_int_equal(sg_snapshot_address4(rig.snapshot, ipv4_be("192.0.2.10")), SG_ADDRESS_VIP);
 	sg_compiler_reclaim(rig.compiler, before);
 	teardown(&rig);
@@ -383,6 +442,7 @@ static void changed_routes_change_hops_and_nothing_else(void **unused)
 	assert_int_equal(near->route_kind, SG_ROUTE_NONE);
 	assert_ptr_equal(rig.snapshot->services[0], before->services[0]);
 	assert_ptr_equal(rig.snapshot->vips4, before->vips4);
+	assert_ptr_equal(rig.snapshot->vips6, before->vips6);
 	sg_compiler_reclaim(rig.compiler, before);
 
 	// Other routes by which the backends go the same way: the page is shared.
@@ -604,6 +664,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_empty_state_compiles),
 		cmocka_unit_test(a_service_is_compiled_whole),
+		cmocka_unit_test(a_dual_stack_service_has_a_set_for_each_family),
 		cmocka_unit_test(each_scheduler_gets_its_table),
 		cmocka_unit_test(what_did_not_change_is_shared),
 		cmocka_unit_test(a_policy_that_stays_is_shared),

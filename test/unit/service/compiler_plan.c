@@ -52,8 +52,11 @@ struct world {
 	uint64_t sweeps[N_WORKERS];
 	unsigned which_routes;
 	struct twin_backend backends[N_SERVICES][N_BACKENDS];
-	uint32_t last_vip[N_SERVICES]; // of the spec seen last
+	// Of the spec seen last.
+	struct sg_addr last_vips[N_SERVICES][2];
+	unsigned n_last_vips[N_SERVICES];
 	bool last_announced[N_SERVICES];
+	bool last_dnat[N_SERVICES];
 	struct twin_death deaths[MAX_DEAD];
 	unsigned n_deaths;
 };
@@ -71,31 +74,46 @@ static const char *name_of(unsigned service)
 	return name;
 }
 
+// Every second backend is an IPv6 one.
 static struct sg_addr address_of(unsigned service, unsigned backend)
 {
+	if (backend % 2)
+		return (struct sg_addr){.family = SG_FAMILY_IPV6,
+			.bytes = {0xfd, [7] = (uint8_t)service, [15] = (uint8_t)(backend + 1)}};
 	return (struct sg_addr){.family = SG_FAMILY_IPV4,
 		.bytes = {10, 0, (uint8_t)service, (uint8_t)(backend + 1)}};
 }
 
 // Each service has two addresses to choose from, and shares one of them with its neighbour.
-static struct sg_addr vip_of(unsigned service, unsigned variant)
+static struct sg_addr vip_of(unsigned service, unsigned variant, enum sg_family family)
 {
-	return (struct sg_addr){.family = SG_FAMILY_IPV4,
-		.bytes = {192, 0, 2, (uint8_t)(service / 2 + 10 * variant)}};
+	uint8_t number = (uint8_t)(service / 2 + 10 * variant);
+
+	if (family == SG_FAMILY_IPV6)
+		return (struct sg_addr){
+			.family = SG_FAMILY_IPV6, .bytes = {0x20, 0x01, 0x0d, 0xb8, [15] = number}};
+	return (struct sg_addr){.family = SG_FAMILY_IPV4, .bytes = {192, 0, 2, number}};
 }
 
 static struct sg_routes *make_routes(uint16_t hop)
 {
-	struct sg_trie_entry entries[2] = {{.value = SG_ROUTE_VALUE(SG_ROUTE_HOP, 0, 1)},
+	struct sg_trie_entry entries[4] = {{.value = SG_ROUTE_VALUE(SG_ROUTE_HOP, 0, 1)},
+		{.value = SG_ROUTE_VALUE(SG_ROUTE_HOP, 1, hop)},
+		{.value = SG_ROUTE_VALUE(SG_ROUTE_HOP, 0, 4)},
 		{.value = SG_ROUTE_VALUE(SG_ROUTE_HOP, 1, hop)}};
 	struct sg_routes *routes = sg_routes_create_empty();
 
 	assert_non_null(routes);
 	assert_int_equal(sg_prefix_parse("10.0.0.0/16", &entries[0].prefix, NULL), 0);
 	assert_int_equal(sg_prefix_parse("10.0.2.0/23", &entries[1].prefix, NULL), 0);
+	assert_int_equal(sg_prefix_parse("fd00::/16", &entries[2].prefix, NULL), 0);
+	assert_int_equal(sg_prefix_parse("fd00:0:0:2::/63", &entries[3].prefix, NULL), 0);
 	sg_trie_unref(routes->ipv4);
-	routes->ipv4 = sg_trie_create(entries, 2, SG_FAMILY_IPV4);
+	sg_trie_unref(routes->ipv6);
+	routes->ipv4 = sg_trie_create(entries, 4, SG_FAMILY_IPV4);
+	routes->ipv6 = sg_trie_create(entries, 4, SG_FAMILY_IPV6);
 	assert_non_null(routes->ipv4);
+	assert_non_null(routes->ipv6);
 	return routes;
 }
 
@@ -127,10 +145,15 @@ static void destroy_world(struct world *world)
 static struct sg_service_spec *make_spec(struct world *world, unsigned service)
 {
 	struct sg_service_spec *spec = sg_service_spec_create(name_of(service), "operator");
+	unsigned families;
 
 	assert_non_null(spec);
-	spec->vips[0] = vip_of(service, pick(world, 2));
-	spec->n_vips = 1;
+	families = 1 + pick(world, 3);
+	if (families & 1)
+		spec->vips[spec->n_vips++] = vip_of(service, pick(world, 2), SG_FAMILY_IPV4);
+	if (families & 2)
+		spec->vips[spec->n_vips++] = vip_of(service, pick(world, 2), SG_FAMILY_IPV6);
+	spec->forward = pick(world, 3) ? SG_FORWARD_SNAT : SG_FORWARD_DNAT;
 	spec->port = (uint16_t)(80 + service);
 	spec->maglev_table_size = 251;
 	spec->scheduler = (enum sg_scheduler)pick(world, SG_SCHEDULER_SH);
@@ -320,13 +343,16 @@ static void check_backend(const struct world *world, unsigned service, unsigned 
 	assert_int_equal(sg_snapshot_backend_word(world->snapshot, twin->slot),
 		SG_BACKEND_WORD(twin->generation, life));
 	assert_true(sg_addr_equal(&backend->addr, &address));
-	assert_int_equal(backend->addr4_be, sg_addr_ipv4_be(&address));
+	assert_int_equal(backend->addr4_be,
+		address.family == SG_FAMILY_IPV4 ? sg_addr_ipv4_be(&address) : 0);
 	assert_int_equal(backend->port_be, htons(80));
 	if (wanted)
 		assert_int_equal(backend->weight, wanted->weight);
 	assert_string_equal(
 		world->snapshot->services[backend->service_slot]->spec->name, name_of(service));
-	answer = sg_routes_find4(world->snapshot->routes, backend->addr4_be);
+	answer = address.family == SG_FAMILY_IPV4
+			 ? sg_routes_find4(world->snapshot->routes, backend->addr4_be)
+			 : sg_routes_find6(world->snapshot->routes, address.bytes);
 	assert_int_equal(backend->hop, answer.hop);
 	assert_int_equal(backend->route_kind, answer.kind);
 	assert_int_equal(backend->route_port, answer.port);
@@ -346,40 +372,86 @@ static void check_deaths(const struct world *world)
 	}
 }
 
-static void check_maglev(const struct sg_service *service)
+static bool is_usable_in(const struct sg_backend_spec *spec, enum sg_family family)
+{
+	return spec->weight > 0 && !spec->draining && spec->address.family == family;
+}
+
+static void check_maglev(
+	const struct sg_service_spec *spec, const struct sg_backend_set *set, enum sg_family family)
 {
 	struct sg_maglev_backend backends[N_BACKENDS];
 	uint16_t table[251];
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < service->spec->n_backends; i++) {
-		const struct sg_backend_spec *spec = &service->spec->backends[i];
-
-		if (spec->weight > 0 && !spec->draining)
-			backends[n++] = (struct sg_maglev_backend){
-				.addr = spec->address, .port = spec->port, .weight = spec->weight};
-	}
-	assert_int_equal(service->sets[SG_SET_IPV4].n_backends, n);
+	for (unsigned i = 0; i < spec->n_backends; i++)
+		if (is_usable_in(&spec->backends[i], family))
+			backends[n++] =
+				(struct sg_maglev_backend){.addr = spec->backends[i].address,
+					.port = spec->backends[i].port,
+					.weight = spec->backends[i].weight};
+	assert_int_equal(set->n_backends, n);
 	if (n == 0) {
-		assert_null(service->sets[SG_SET_IPV4].table);
+		assert_null(set->table);
 		return;
 	}
 	assert_int_equal(sg_maglev_build(backends, n, 0, table, 251), 0);
-	assert_memory_equal(service->sets[SG_SET_IPV4].table, table, sizeof(table));
+	assert_memory_equal(set->table, table, sizeof(table));
+}
+
+static void check_set(const struct world *world, const struct sg_service_spec *spec,
+	const struct sg_backend_set *set, enum sg_family family)
+{
+	uint32_t total_weight = 0;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < spec->n_backends; i++) {
+		if (!is_usable_in(&spec->backends[i], family))
+			continue;
+		assert_true(n < set->n_backends);
+		assert_int_equal(
+			set->backend_slots[n], sg_compiler_find_backend_slot(world->compiler,
+						       spec->name, &spec->backends[i].address, 80));
+		assert_int_equal(set->weights[n++], spec->backends[i].weight);
+		total_weight += spec->backends[i].weight;
+	}
+	assert_int_equal(set->n_backends, n);
+	assert_int_equal(set->total_weight, total_weight);
+	if (spec->scheduler == SG_SCHEDULER_MAGLEV)
+		check_maglev(spec, set, family);
+}
+
+static const struct sg_service *find_service(
+	const struct world *world, const struct sg_addr *vip, uint16_t port)
+{
+	if (vip->family == SG_FAMILY_IPV6)
+		return sg_snapshot_find_service6(
+			world->snapshot, vip->bytes, htons(port), SG_PROTO_TCP);
+	return sg_snapshot_find_service4(
+		world->snapshot, sg_addr_ipv4_be(vip), htons(port), SG_PROTO_TCP);
+}
+
+static bool has_vip(const struct sg_service_spec *spec, const struct sg_addr *vip)
+{
+	for (unsigned i = 0; spec && i < spec->n_vips; i++)
+		if (sg_addr_equal(&spec->vips[i], vip))
+			return true;
+	return false;
 }
 
 static void check_service(const struct world *world, unsigned number)
 {
 	const struct sg_service_spec *spec = spec_of(world, number);
 	const struct sg_service *service;
-	unsigned n = 0;
 
-	for (unsigned variant = 0; variant < 2; variant++) {
-		struct sg_addr vip = vip_of(number, variant);
+	for (unsigned variant = 0; variant < 4; variant++) {
+		struct sg_addr vip =
+			vip_of(number, variant / 2, variant % 2 ? SG_FAMILY_IPV6 : SG_FAMILY_IPV4);
 
-		service = sg_snapshot_find_service4(world->snapshot, sg_addr_ipv4_be(&vip),
-			htons((uint16_t)(80 + number)), SG_PROTO_TCP);
-		assert_int_equal(service != NULL, spec && sg_addr_equal(&spec->vips[0], &vip));
+		service = find_service(world, &vip, (uint16_t)(80 + number));
+		assert_int_equal(service != NULL, has_vip(spec, &vip));
+		if (service)
+			assert_string_equal(service->spec->name, spec->name);
 	}
 	if (!spec)
 		return;
@@ -387,45 +459,77 @@ static void check_service(const struct world *world, unsigned number)
 		world->snapshot
 			->services[sg_compiler_find_service_slot(world->compiler, name_of(number))];
 	assert_true(sg_service_spec_equal(service->spec, spec));
-	for (unsigned i = 0; i < spec->n_backends; i++) {
-		if (spec->backends[i].weight == 0 || spec->backends[i].draining)
-			continue;
-		assert_int_equal(service->sets[SG_SET_IPV4].backend_slots[n],
-			sg_compiler_find_backend_slot(
-				world->compiler, spec->name, &spec->backends[i].address, 80));
-		assert_int_equal(service->sets[SG_SET_IPV4].weights[n++], spec->backends[i].weight);
+	check_set(world, spec, &service->sets[SG_SET_IPV4], SG_FAMILY_IPV4);
+	check_set(world, spec, &service->sets[SG_SET_IPV6], SG_FAMILY_IPV6);
+}
+
+// What the last byte of an address says it should be.
+static void want_addresses(const struct world *world, unsigned service, uint32_t wanted[2][256])
+{
+	for (unsigned i = 0; i < world->n_last_vips[service]; i++) {
+		const struct sg_addr *vip = &world->last_vips[service][i];
+		bool ipv6 = vip->family == SG_FAMILY_IPV6;
+
+		wanted[ipv6][vip->bytes[ipv6 ? 15 : 3]] |=
+			SG_ADDRESS_VIP | (world->last_announced[service] ? SG_ADDRESS_ANNOUNCE : 0);
 	}
-	assert_int_equal(service->sets[SG_SET_IPV4].n_backends, n);
-	if (spec->scheduler == SG_SCHEDULER_MAGLEV)
-		check_maglev(service);
+}
+
+static void note_spec(struct world *world, unsigned service, const struct sg_service_spec *spec)
+{
+	memcpy(world->last_vips[service], spec->vips, sizeof(spec->vips));
+	world->n_last_vips[service] = spec->n_vips;
+	world->last_announced[service] = spec->announce == SG_ANNOUNCE_ALWAYS;
+	world->last_dnat[service] = spec->forward == SG_FORWARD_DNAT;
 }
 
 // An address is a VIP while a service has it, or had it last and still drains.
 static void check_addresses(struct world *world)
 {
-	uint32_t wanted[256] = {0};
+	uint32_t wanted[2][256] = {{0}};
 
 	for (unsigned service = 0; service < N_SERVICES; service++) {
 		const struct sg_service_spec *spec = spec_of(world, service);
 		bool drains = false;
 
-		if (spec) {
-			world->last_vip[service] = spec->vips[0].bytes[3];
-			world->last_announced[service] = spec->announce == SG_ANNOUNCE_ALWAYS;
-		}
+		if (spec)
+			note_spec(world, service, spec);
 		for (unsigned backend = 0; backend < N_BACKENDS; backend++)
 			drains = drains || world->backends[service][backend].removed;
 		if (spec || drains)
-			wanted[world->last_vip[service]] |=
-				SG_ADDRESS_VIP |
-				(world->last_announced[service] ? SG_ADDRESS_ANNOUNCE : 0);
+			want_addresses(world, service, wanted);
 	}
 	for (unsigned i = 0; i < 20; i++) {
-		struct sg_addr addr = {.family = SG_FAMILY_IPV4, .bytes = {192, 0, 2, (uint8_t)i}};
+		struct sg_addr addr4 = {.family = SG_FAMILY_IPV4, .bytes = {192, 0, 2, (uint8_t)i}};
+		uint8_t addr6[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = (uint8_t)i};
 
-		assert_int_equal(
-			sg_snapshot_address4(world->snapshot, sg_addr_ipv4_be(&addr)), wanted[i]);
+		assert_int_equal(sg_snapshot_address4(world->snapshot, sg_addr_ipv4_be(&addr4)),
+			wanted[0][i]);
+		assert_int_equal(sg_snapshot_address6(world->snapshot, addr6), wanted[1][i]);
 	}
+}
+
+// The backends of dnat services are known by their address, while they may have flows.
+static void check_dnat(const struct world *world)
+{
+	for (unsigned service = 0; service < N_SERVICES; service++)
+		for (unsigned backend = 0; backend < N_BACKENDS; backend++) {
+			const struct twin_backend *twin = &world->backends[service][backend];
+			struct sg_addr address = address_of(service, backend);
+			uint32_t found;
+
+			if (address.family == SG_FAMILY_IPV6)
+				found = sg_index6_find(world->snapshot->dnat6, address.bytes,
+					SG_VIP6_REST(htons(80), SG_PROTO_TCP));
+			else
+				found = sg_index_find(world->snapshot->dnat4,
+					SG_VIP_KEY(sg_addr_ipv4_be(&address), htons(80),
+						SG_PROTO_TCP));
+			if (twin->holds_slot && world->last_dnat[service])
+				assert_int_equal(found, twin->slot);
+			else
+				assert_int_equal(found, SG_INDEX_NONE);
+		}
 }
 
 static void check_deadline(const struct world *world)
@@ -458,6 +562,7 @@ static void random_changes_agree_with_twin(void **unused)
 			}
 			check_deaths(world);
 			check_addresses(world);
+			check_dnat(world);
 			check_deadline(world);
 		}
 		destroy_world(world);
