@@ -78,8 +78,8 @@ void print_services(const json_t *result)
 void print_service(const json_t *result)
 {
 	static const char *const members[] = {"name", "owner", "vip", "protocol", "port",
-		"scheduler", "forward", "allow", "deny", "affinity", "affinity_timeout", "announce",
-		"maglev_table_size", NULL};
+		"scheduler", "forward", "allow", "deny", "policy_existing", "affinity",
+		"affinity_timeout", "announce", "maglev_table_size", NULL};
 	struct table table;
 	size_t i;
 	json_t *backend;
@@ -98,7 +98,7 @@ void print_service(const json_t *result)
 
 void print_policy(const json_t *result)
 {
-	static const char *const members[] = {"allow", "deny", NULL};
+	static const char *const members[] = {"allow", "deny", "existing", NULL};
 	struct table table;
 
 	table_init(&table, "NAME VALUE");

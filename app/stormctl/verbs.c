@@ -3,9 +3,9 @@
 
 #include <stddef.h>
 
-#define SERVICE_OPTIONS                                                                      \
-	"scheduler", "forward", "allow", "deny", "affinity", "affinity-timeout", "announce", \
-		"maglev-table-size", "dry-run"
+#define SERVICE_OPTIONS                                                         \
+	"scheduler", "forward", "allow", "deny", "policy-existing", "affinity", \
+		"affinity-timeout", "announce", "maglev-table-size", "dry-run"
 
 // clang-format off
 const struct argument_row argument_rows[ARGUMENT_COUNT] = {
@@ -28,6 +28,8 @@ const struct option_row option_rows[] = {
 	{"forward", 0, OPTION_TEXT, "snat|dnat|dsr|ipip", "how packets reach a backend (default snat)"},
 	{"allow", 0, OPTION_ALLOW, "P,P,...", "source prefixes that may connect, or everyone (default), or nobody"},
 	{"deny", 0, OPTION_DENY, "P,P,...", "source prefixes that may not, whatever --allow says, or nobody (default)"},
+	{"policy-existing", 0, OPTION_TEXT, "keep|end", "what happens to connections that a new --allow or --deny refuses"},
+	{"existing", 0, OPTION_TEXT, "keep|end", "what happens to connections that the new policy refuses"},
 	{"affinity", 0, OPTION_TEXT, "none|client-ip", "whether a client stays with its backend"},
 	{"affinity-timeout", 0, OPTION_NUMBER, "S", "for how many seconds it does (default 10800)"},
 	{"announce", 0, OPTION_TEXT, "always|kernel|never", "when workers answer ARP for the VIP"},
@@ -76,7 +78,7 @@ const struct verb verbs[] = {
 	{"policy show", "who may connect to any service at all", {0}, {0}, {0}, print_policy,
 		"stormctl policy show", run_request},
 	{"policy set", "changes what is given; a source has to pass this and its service's own", {0},
-		{0}, {"allow", "deny"}, print_change,
+		{0}, {"allow", "deny", "existing"}, print_change,
 		"stormctl policy set --deny 203.0.113.0/24,198.51.100.66", run_request},
 	{"apply", "makes an owner's services exactly those of a file, or none of it", {0},
 		{"file"}, {"file", "owner", "dry-run"}, print_change,

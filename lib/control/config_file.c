@@ -312,6 +312,8 @@ static const struct sg_config_key control_keys[] = {
 static const struct sg_config_key policy_keys[] = {
 	SG_CONFIG_KEY("allow", sg_config_read_allow, .offset = offsetof(struct sg_shared_policy, spec)),
 	SG_CONFIG_KEY("deny", sg_config_read_deny, .offset = offsetof(struct sg_shared_policy, spec)),
+	SG_CONFIG_KEY("existing", sg_config_read_choice, .offset = offsetof(struct sg_shared_policy, spec.existing),
+		.words = sg_words_existing),
 	SG_CONFIG_END,
 };
 static const struct sg_config_key policy_block = {.keys = policy_keys};

@@ -155,6 +155,7 @@ const struct sg_config_key sg_config_service_keys[] = {
 	SG_CONFIG_KEY("forward", sg_config_read_choice, SPEC(forward), .words = sg_words_forward),
 	SG_CONFIG_KEY("allow", sg_config_read_allow, SPEC(policy)),
 	SG_CONFIG_KEY("deny", sg_config_read_deny, SPEC(policy)),
+	SG_CONFIG_KEY("policy_existing", sg_config_read_choice, SPEC(policy.existing), .words = sg_words_existing),
 	SG_CONFIG_KEY("affinity", sg_config_read_choice, SPEC(affinity), .words = sg_words_affinity),
 	SG_CONFIG_KEY("affinity_timeout", sg_config_read_seconds, SPEC(affinity_timeout_s), .max = 604800),
 	SG_CONFIG_KEY("announce", sg_config_read_choice, SPEC(announce), .words = sg_words_announce),

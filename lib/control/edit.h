@@ -54,5 +54,5 @@ sg_edit_fn sg_edit_service_delete; // {"name"}
 sg_edit_fn sg_edit_backend_add;    // {"service", "address", "port", "weight"}
 sg_edit_fn sg_edit_backend_set;    // the same; a weight above 0 ends draining
 sg_edit_fn sg_edit_backend_drain;  // {"service", "address", "port", "wait"}
-sg_edit_fn sg_edit_policy_set;     // {"allow", "deny"}: what is absent stays
+sg_edit_fn sg_edit_policy_set;     // {"allow", "deny", "existing"}: what is absent stays
 sg_edit_fn sg_edit_backend_delete; // {"service", "address", "port", "now"}

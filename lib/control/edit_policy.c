@@ -12,6 +12,7 @@
 static const struct sg_json_member policy_members[] = {
 	SG_JSON_MEMBER("allow", sg_json_read_allow, POLICY(spec)),
 	SG_JSON_MEMBER("deny", sg_json_read_deny, POLICY(spec)),
+	SG_JSON_MEMBER("existing", sg_json_read_choice, POLICY(spec.existing), .words = sg_words_existing),
 	SG_JSON_END,
 };
 // clang-format on
@@ -42,7 +43,8 @@ int sg_query_policy_show(const struct sg_control *control, const json_t *params,
 
 	if (err)
 		return err;
-	*ret_result = json_pack("{s:n, s:[]}", "allow", "deny");
+	*ret_result = json_pack("{s:n, s:[], s:s}", "allow", "deny", "existing",
+		sg_existing_name(policy ? policy->spec.existing : SG_EXISTING_KEEP));
 	if (policy)
 		sg_policy_add_json(*ret_result, &policy->spec);
 	return 0;

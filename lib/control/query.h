@@ -18,7 +18,7 @@ typedef int sg_query_fn(const struct sg_control *control, const json_t *params, 
 sg_query_fn sg_query_hello;  // {"name", "version", "protocol", "instance"}
 sg_query_fn sg_query_status; // {"version", "instance", "generation", "uptime_s", "workers",
 			     // "services", "flows"}
-sg_query_fn sg_query_policy_show; // {"allow", "deny"}; "allow" null: everyone
+sg_query_fn sg_query_policy_show; // {"allow", "deny", "existing"}; "allow" null: everyone
 sg_query_fn sg_query_drops;       // {"drops": [{"name", "count", "meaning"}]}
 
 // Begins an answer that is written in steps, and takes over the call on success. Errors: as above.

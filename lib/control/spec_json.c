@@ -86,6 +86,7 @@ static const struct sg_json_member service_members[] = {
 	SG_JSON_MEMBER("forward", sg_json_read_choice, SPEC(forward), .words = sg_words_forward),
 	SG_JSON_MEMBER("allow", sg_json_read_allow, SPEC(policy)),
 	SG_JSON_MEMBER("deny", sg_json_read_deny, SPEC(policy)),
+	SG_JSON_MEMBER("policy_existing", sg_json_read_choice, SPEC(policy.existing), .words = sg_words_existing),
 	SG_JSON_MEMBER("affinity", sg_json_read_choice, SPEC(affinity), .words = sg_words_affinity),
 	SG_JSON_MEMBER("affinity_timeout", sg_json_read_seconds, SPEC(affinity_timeout_s), .max = 604800),
 	SG_JSON_MEMBER("announce", sg_json_read_choice, SPEC(announce), .words = sg_words_announce),
@@ -185,8 +186,11 @@ json_t *sg_spec_to_json(const struct sg_service_spec *spec)
 		vips_to_json(spec), "protocol", sg_protocol_name(spec->protocol), "port",
 		spec->port, "scheduler", sg_scheduler_name(spec->scheduler), "forward",
 		sg_forward_name(spec->forward));
-	if (object)
+	if (object) {
 		sg_policy_add_json(object, &spec->policy);
+		json_object_set_new(object, "policy_existing",
+			json_string(sg_existing_name(spec->policy.existing)));
+	}
 	if (!object || json_object_update_new(object,
 			       json_pack("{s:s, s:i, s:s, s:i, s:o}", "affinity",
 				       sg_affinity_name(spec->affinity), "affinity_timeout",

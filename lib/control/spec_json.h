@@ -1,7 +1,8 @@
 // Services and backends as JSON: what `apply` takes and `export` prints.
 //
 //     {"name":"web","vip":"192.0.2.10","protocol":"tcp","port":80,"scheduler":"maglev","forward":"snat",
-//      "allow":["0.0.0.0/0"],"deny":["192.0.2.0/24"],"affinity":"none","affinity_timeout":10800,"announce":"always",
+//      "allow":["0.0.0.0/0"],"deny":["192.0.2.0/24"],"policy_existing":"keep",
+//      "affinity":"none","affinity_timeout":10800,"announce":"always",
 //      "maglev_table_size":4093,"backends":[{"address":"10.0.0.2","port":8080,"weight":1,"draining":false}]}
 //
 // Members and defaults are those of the config file; `vip` may be an array of one IPv4 and one IPv6

@@ -3,17 +3,8 @@
 #include "dataplane/pipeline.h"
 
 #include "dataplane/answer.h"
+#include "dataplane/source.h"
 #include "net/headers.h"
-
-// Why a source may not pass, or SG_DROP_NONE.
-static enum sg_drop judge_source(const struct sg_policy *policy, const struct sg_tuple *tuple)
-{
-	static const uint8_t drops[] = {[SG_POLICY_ALLOWED] = SG_DROP_NONE,
-		[SG_POLICY_NOT_ALLOWED] = SG_DROP_NOT_ALLOWED,
-		[SG_POLICY_DENIED] = SG_DROP_DENIED};
-
-	return policy ? (enum sg_drop)drops[sg_policy_judge4(policy, tuple->src_be)] : SG_DROP_NONE;
-}
 
 static bool starts_connection(const struct sg_pkt *pkt)
 {
@@ -51,9 +42,7 @@ static void admit(struct sg_pipeline *pipeline, const struct sg_snapshot *snapsh
 			return sg_answer_refusal(pipeline, pkt, SG_DROP_UNSERVED_PORT);
 		return sg_pkt_drop(pkt, SG_DROP_UNSERVED_PORT);
 	}
-	refused = judge_source(snapshot->policy, tuple);
-	if (!refused)
-		refused = judge_source(service->policy, tuple);
+	refused = sg_source_judge4(snapshot->policy, service->policy, tuple->src_be);
 	if (refused) {
 		count_service_drop(pipeline, service);
 		return sg_pkt_drop(pkt, refused);

@@ -3,6 +3,7 @@
 
 #include "dataplane/answer.h"
 #include "dataplane/rewrite.h"
+#include "dataplane/source.h"
 #include "net/headers.h"
 
 bool sg_dnat_find(const struct sg_snapshot *snapshot, const struct sg_tuple *answer,
@@ -47,6 +48,7 @@ void sg_dnat_answer_without_flow(struct sg_pipeline *pipeline, const struct sg_s
 	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 	struct sg_flow flow = {.server = *answer, .mode = SG_FORWARD_DNAT};
 	const struct sg_backend *backend;
+	enum sg_drop refused;
 
 	if (!sg_dnat_find(snapshot, answer, &flow.client, &flow.backend_slot))
 		return sg_pkt_drop(pkt, SG_DROP_REPLY_NO_FLOW);
@@ -54,6 +56,10 @@ void sg_dnat_answer_without_flow(struct sg_pipeline *pipeline, const struct sg_s
 	flow.service_slot = backend->service_slot;
 	if (!sg_service_is_stateless(snapshot->services[flow.service_slot]))
 		return refuse(pipeline, pkt, answer->proto);
+	refused = sg_source_judge4(
+		snapshot->policy, snapshot->services[flow.service_slot]->policy, answer->dst_be);
+	if (refused)
+		return sg_pkt_drop(pkt, refused);
 	if (ip->ttl <= 1)
 		return sg_answer_ttl(pipeline, snapshot, pkt);
 	sg_rewrite_note_deltas(&flow);

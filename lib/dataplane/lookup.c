@@ -7,6 +7,7 @@
 
 #include "dataplane/answer.h"
 #include "dataplane/flow_life.h"
+#include "dataplane/recheck.h"
 #include "flow/tcp.h"
 #include "net/headers.h"
 
@@ -118,4 +119,6 @@ void sg_stage_lookup(
 		if (!pkt->ref && !pkt->verdict)
 			burst->n_misses++;
 	}
+	if (__builtin_expect(sg_recheck_is_due(pipeline, snapshot), 0))
+		sg_recheck_hits(pipeline, snapshot, burst);
 }

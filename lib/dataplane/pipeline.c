@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "dataplane/flow_life.h"
+#include "dataplane/recheck.h"
 
 #define ANSWERS_PER_SECOND      10000
 #define PUNTS_PER_SECOND        50000
@@ -134,9 +135,10 @@ static uint32_t sweep_share(struct sg_pipeline *pipeline)
 	return pipeline->sweep_left < SG_SWEEP_PER_TURN ? pipeline->sweep_left : SG_SWEEP_PER_TURN;
 }
 
-void sg_pipeline_sweep(struct sg_pipeline *pipeline)
+static void sweep(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot)
 {
 	uint32_t n_records = sweep_share(pipeline);
+	uint32_t first = sg_flow_table_sweep_at(pipeline->flows);
 	sg_flow_ref refs[SG_SWEEP_PER_TURN];
 	unsigned wrapped = 0;
 	unsigned n;
@@ -147,6 +149,14 @@ void sg_pipeline_sweep(struct sg_pipeline *pipeline)
 	n = sg_flow_table_sweep(pipeline->flows, n_records, pipeline->now_ticks,
 		&pipeline->timeouts, refs, SG_SWEEP_PER_TURN, &wrapped);
 	sg_flow_end_bulk(pipeline, refs, n);
+	sg_recheck_tenants(pipeline, snapshot, first, n_records);
 	if (wrapped)
 		sg_counter_add(&pipeline->counters.totals->sweeps, wrapped);
+}
+
+void sg_pipeline_sweep(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot)
+{
+	sweep(pipeline, snapshot);
+	if (sg_recheck_is_due(pipeline, snapshot))
+		sg_recheck_turn(pipeline, snapshot);
 }

@@ -56,8 +56,12 @@ struct sg_pipeline {
 	uint64_t random;
 	uint64_t now_ms; // both set before each burst by sg_pipeline_set_time
 	uint32_t now_ticks;
-	uint64_t swept_ms;   // until when the sweep's share of records is counted
-	uint32_t sweep_left; // records due
+	uint64_t swept_ms;     // until when the sweep's share of records is counted
+	uint32_t sweep_left;   // records due
+	uint64_t policy_epoch; // of the snapshot that all flows were last held against, see
+			       // recheck.h
+	uint64_t rechecking;   // the epoch that they are being held against
+	uint32_t recheck_at;   // the next record to look at
 	struct sg_snat_turns snat_turns;
 
 	// What all workers together have on each backend, for lc and wlc: written by control, see
@@ -104,8 +108,8 @@ void sg_pipeline_run(
 
 // Ages the next records of the flow table. Once a turn: at most SG_SWEEP_PER_TURN records, and no
 // more than it takes to pass the whole table every SG_SWEEP_PASS_MS, which is how late a flow may
-// be aged out.
-void sg_pipeline_sweep(struct sg_pipeline *pipeline);
+// be aged out. What a new snapshot means for flows that exist is found here as well, see recheck.h.
+void sg_pipeline_sweep(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot);
 
 #define SG_SWEEP_PER_TURN 64
 #define SG_SWEEP_PASS_MS  4000

@@ -130,7 +130,7 @@ static unsigned turn(struct sg_worker *worker)
 	if (worker->number == 0)
 		announce(worker, snapshot);
 	sg_tx_flush(worker);
-	sg_pipeline_sweep(worker->pipeline);
+	sg_pipeline_sweep(worker->pipeline, snapshot);
 	note_gauges(worker, snapshot);
 	sg_publish_quiescent(worker->dataplane->publish, worker->number);
 	return n;

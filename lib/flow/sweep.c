@@ -33,3 +33,13 @@ unsigned sg_flow_table_sweep(struct sg_flow_table *table, uint32_t n_records, ui
 	}
 	return n;
 }
+
+uint32_t sg_flow_table_sweep_at(const struct sg_flow_table *table)
+{
+	return table->sweep_at;
+}
+
+uint32_t sg_flow_table_used(const struct sg_flow_table *table)
+{
+	return table->first_unused - 1;
+}

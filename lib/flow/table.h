@@ -230,6 +230,10 @@ unsigned sg_flow_table_sweep(struct sg_flow_table *table, uint32_t n_records, ui
 	const struct sg_flow_timeouts *timeouts, sg_flow_ref *ret_refs, unsigned max,
 	unsigned *ret_wrapped);
 
+// The record that the sweep looks at next, and the last one that was ever used (0: none).
+uint32_t sg_flow_table_sweep_at(const struct sg_flow_table *table);
+uint32_t sg_flow_table_used(const struct sg_flow_table *table);
+
 uint32_t sg_flow_table_count(const struct sg_flow_table *table);
 uint32_t sg_flow_table_embryos(const struct sg_flow_table *table);
 uint32_t sg_flow_table_max(const struct sg_flow_table *table);

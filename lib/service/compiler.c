@@ -91,6 +91,13 @@ static int build_backends(struct sg_snapshot *snapshot, const struct sg_visit *v
 	return 0;
 }
 
+// Whether flows that started under `before` (NULL: everyone could) are to be held against `now`.
+static bool asks_again(const struct sg_policy_spec *before, const struct sg_policy_spec *now)
+{
+	return now->existing == SG_EXISTING_END && !sg_policy_spec_is_open(now) &&
+	       !(before && sg_policy_spec_equal(before, now));
+}
+
 // Compiles a service anew. Those of its members that are not leaving are its backends, in the same
 // order.
 static int build_service(
@@ -107,6 +114,9 @@ static int build_service(
 		compiler->settings->maglev_seed, snapshot->services[visit->slot]);
 	if (!service)
 		return -ENOMEM;
+	if (snapshot->services[visit->slot] &&
+		asks_again(&snapshot->services[visit->slot]->spec->policy, &visit->spec->policy))
+		snapshot->policy_epoch++;
 	sg_snapshot_put_service(snapshot, visit->slot, service);
 	return 0;
 }
@@ -137,6 +147,9 @@ static int build_policy(struct sg_snapshot *snapshot, const struct sg_plan *plan
 
 	if (!policy || sg_policy_spec_is_open(&policy->spec))
 		return 0;
+	snapshot->policy_ends = policy->spec.existing == SG_EXISTING_END;
+	if (asks_again(before ? &before->spec : NULL, &policy->spec))
+		snapshot->policy_epoch++;
 	if (before &&
 		(before == policy || sg_policy_spec_same_prefixes(&before->spec, &policy->spec)))
 		snapshot->policy = sg_policy_ref(plan->compiler->current->policy);
@@ -157,6 +170,7 @@ static struct sg_snapshot *build(const struct sg_plan *plan, struct sg_routes *r
 
 	if (!snapshot)
 		return NULL;
+	snapshot->policy_epoch = previous ? previous->policy_epoch : 0;
 	snapshot->routes = sg_routes_ref(routes);
 	snapshot->maglev_key = (struct sg_hash_key){{compiler->settings->maglev_seed, 0}};
 	snapshot->unserved = compiler->settings->unserved;

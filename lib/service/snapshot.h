@@ -80,6 +80,7 @@ struct sg_service {
 	uint8_t scheduler; // enum sg_scheduler
 	uint8_t forward;   // enum sg_forward
 	uint8_t affinity;
+	uint8_t existing; // enum sg_existing
 	uint16_t port_be;
 	uint32_t vip4_be; // 0: none
 	uint32_t affinity_timeout_s;
@@ -122,6 +123,9 @@ struct sg_snapshot {
 	struct sg_backend_page **pages; // by slot / SG_BACKENDS_PER_PAGE; NULL where free
 	uint32_t n_pages;
 	struct sg_policy *policy; // for all services; NULL: everyone may
+	bool policy_ends;         // it holds for existing flows as well
+	// Grows when flows that exist are to be held against policies that end them.
+	uint64_t policy_epoch;
 	struct sg_routes *routes;
 	struct sg_hash_key maglev_key; // the same on all nodes
 	enum sg_unserved unserved;

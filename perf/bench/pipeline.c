@@ -188,8 +188,7 @@ static void bench_established(struct sg_bench *bench, struct sg_bench_point poin
 	free(world);
 }
 
-static void bench_mode(
-	struct sg_bench *bench, struct sg_bench_point point, enum sg_forward forward)
+static void bench_mode(struct sg_bench *bench, struct sg_bench_point point, enum sg_forward forward)
 {
 	const struct sg_world_options options = {.services = point.services,
 		.backends = point.backends,
@@ -241,7 +240,7 @@ static void age_all_out(struct sg_world *world)
 	sg_world_pass_ms(world, 8000000);
 	while (count(world) > 0) {
 		world->pipeline->swept_ms = 0;
-		sg_pipeline_sweep(world->pipeline);
+		sg_pipeline_sweep(world->pipeline, world->snapshot);
 	}
 }
 
@@ -279,7 +278,7 @@ static double expiring_ns(struct sg_world *world, uint32_t *next_flow)
 		make_new(world, next_flow);
 		start = sg_bench_ticks();
 		sg_pipeline_run(world->pipeline, world->snapshot, &world->burst);
-		sg_pipeline_sweep(world->pipeline);
+		sg_pipeline_sweep(world->pipeline, world->snapshot);
 		if (flows > max) {
 			ticks += sg_bench_ticks() - start - empty;
 			n += SG_BENCH_BURST;

@@ -82,7 +82,7 @@ static void run_burst(struct rig *rig)
 	sg_pipeline_run(rig->pipelines[0], rig->snapshot, &rig->burst);
 	for (unsigned i = 0; i < rig->burst.n; i++)
 		check_packet(rig, &rig->burst.pkts[i]);
-	sg_pipeline_sweep(rig->pipelines[0]);
+	sg_pipeline_sweep(rig->pipelines[0], rig->snapshot);
 	demand(totals->flows_created - totals->flows_ended ==
 		sg_flow_table_count(rig->pipelines[0]->flows));
 	rig->burst.n = 0;

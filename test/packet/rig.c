@@ -262,7 +262,7 @@ void rig_sweep(struct rig *rig)
 		while (rig->totals[i].sweeps < target) {
 			// Time is what the sweep's share of records is counted by.
 			rig->pipelines[i]->swept_ms = 0;
-			sg_pipeline_sweep(rig->pipelines[i]);
+			sg_pipeline_sweep(rig->pipelines[i], rig->snapshot);
 		}
 	}
 }

@@ -108,6 +108,12 @@ int main(void)
 		cmocka_unit_test(resets_cross_in_both_directions),
 		cmocka_unit_test(data_that_no_flow_knows_is_answered_with_a_reset),
 		cmocka_unit_test(a_port_comes_back_within_seconds),
+		cmocka_unit_test(a_new_policy_keeps_flows_that_exist),
+		cmocka_unit_test(a_new_policy_ends_flows_that_exist),
+		cmocka_unit_test(a_service_ends_only_its_own_flows),
+		cmocka_unit_test(a_flow_that_ends_in_a_burst_is_gone_for_the_rest),
+		cmocka_unit_test(packets_without_a_flow_pass_the_policy),
+		cmocka_unit_test(a_slots_flows_are_its_tenants),
 		cmocka_unit_test(every_reason_was_seen),
 	};
 

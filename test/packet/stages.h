@@ -70,6 +70,14 @@ void ipip_needs_room_before_the_frame(void **state);
 void errors_reach_ipip_backends_inside(void **state);
 void a_smaller_mtu_behind_the_gateway_is_told(void **state);
 
+// policy.c
+void a_new_policy_keeps_flows_that_exist(void **state);
+void a_new_policy_ends_flows_that_exist(void **state);
+void a_service_ends_only_its_own_flows(void **state);
+void a_flow_that_ends_in_a_burst_is_gone_for_the_rest(void **state);
+void packets_without_a_flow_pass_the_policy(void **state);
+void a_slots_flows_are_its_tenants(void **state);
+
 // affinity.c
 void a_client_stays_with_its_backend(void **state);
 void an_affinity_ends_with_its_time(void **state);

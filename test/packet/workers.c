@@ -136,7 +136,7 @@ void a_random_mix_keeps_the_books(void **unused)
 			sg_flow_table_count(rig.pipelines[0]->flows));
 		if (round % 16 == 0) {
 			rig_pass_ms(&rig, 700);
-			sg_pipeline_sweep(rig.pipelines[0]);
+			sg_pipeline_sweep(rig.pipelines[0], rig.snapshot);
 		}
 	}
 	assert_true(rig.totals[0].flows_created > 1000);

@@ -153,13 +153,14 @@ static void verbs_do_what_they_say(void **state)
 	expect(rig, "service set dns --deny everyone", 0, "1 changed", "");
 	expect(rig, "service show dns", 0, "deny               0.0.0.0/0,::/0", "");
 	expect(rig, "service set dns --deny nobody", 0, "1 changed", "");
-	expect(rig, "policy show", 0, "allow  everyone\ndeny   nobody\n", "");
+	expect(rig, "policy show", 0, "allow     everyone\ndeny      nobody\nexisting  keep\n", "");
 	expect(rig, "policy set --deny 203.0.113.0/24,198.51.100.66", 0, "the policy is changed",
 		"");
-	expect(rig, "policy show", 0, "deny   203.0.113.0/24,198.51.100.66/32\n", "");
+	expect(rig, "policy show", 0, "deny      203.0.113.0/24,198.51.100.66/32\n", "");
 	expect(rig, "policy set --allow nobody", 0, "the policy is changed", "");
-	expect(rig, "policy show", 0, "allow  nobody\ndeny   203.0.113.0/24", "");
-	expect(rig, "policy set --deny nobody --allow everyone", 0, "the policy is changed", "");
+	expect(rig, "policy show", 0, "allow     nobody\ndeny      203.0.113.0/24", "");
+	expect(rig, "policy set --deny nobody --allow everyone --existing end", 0,
+		"the policy is changed", "");
 	expect(rig, "backend add dns 10.0.0.7:53 --weight 3", 0, "active", "");
 	expect(rig, "backend set dns 10.0.0.7:53 --weight 4", 0, "active", "");
 	expect(rig, "backend drain dns 10.0.0.7:53", 0, "active", "");

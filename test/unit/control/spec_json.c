@@ -52,6 +52,7 @@ static struct sg_service_spec *random_spec(uint64_t *random)
 
 		assert_int_equal(sg_policy_spec_add_allow(&spec->policy, &prefix), 0);
 	}
+	spec->policy.existing = (enum sg_existing)pick(random, SG_EXISTING_COUNT);
 	for (n = pick(random, 3); n > 0; n--) {
 		struct sg_prefix prefix = {
 			.addr = random_address(random, SG_FAMILY_IPV6), .length = 128};

@@ -218,6 +218,9 @@ static void edit(struct sg_service_spec *spec, int which)
 	case 19:
 		assert_int_equal(sg_policy_spec_add_deny(&spec->policy, &spec->policy.allow[0]), 0);
 		break;
+	case 20:
+		spec->policy.existing = SG_EXISTING_END;
+		break;
 	default:
 		fail();
 	}
@@ -228,7 +231,7 @@ static void equality_sees_every_difference(void **unused)
 	struct sg_service_spec *spec = full_spec();
 
 	(void)unused;
-	for (int which = 0; which <= 19; which++) {
+	for (int which = 0; which <= 20; which++) {
 		struct sg_service_spec *other = sg_service_spec_clone(spec);
 
 		assert_non_null(other);

@@ -1,0 +1,188 @@
+// Policies and flows that exist: what a change means for them, and what slots leave behind.
+#include "peer.h"
+#include "rig.h"
+#include "stages.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static uint32_t count(const struct rig *rig)
+{
+	return sg_flow_table_count(rig->pipelines[0]->flows);
+}
+
+static void deny(struct rig *rig, const char *text, enum sg_existing existing)
+{
+	rig_deny_all(rig, text);
+	rig->state.policy->spec.existing = existing;
+	rig_commit(rig);
+}
+
+// Two established connections, from CLIENT's ports 4000 and 4001.
+static void open_rig(struct rig *rig, struct peer *ret_peer, struct peer *ret_other)
+{
+	rig_open(rig, &(struct rig_options){0});
+	rig_service(rig, "web", SG_PROTO_TCP, 80);
+	rig_service(rig, "dns", SG_PROTO_UDP, 53);
+	rig_commit(rig);
+	*ret_peer = meet(rig, SG_PROTO_TCP, 4000, 80);
+	*ret_other = meet(rig, SG_PROTO_TCP, 4001, 80);
+	establish(ret_peer);
+	establish(ret_other);
+}
+
+void a_new_policy_keeps_flows_that_exist(void **unused)
+{
+	struct peer peer, other;
+	struct rig rig;
+
+	(void)unused;
+	open_rig(&rig, &peer, &other);
+	deny(&rig, "198.51.100.0/24", SG_EXISTING_KEEP);
+	expect(client_sends(&peer, SG_TCP_ACK, 101, 501, 5), SG_VERDICT_FORWARD);
+	rig_sweep(&rig);
+	expect(pod_sends(&other, SG_TCP_ACK, 501, 101, 5), SG_VERDICT_FORWARD);
+	assert_int_equal(count(&rig), 2);
+	peer = meet(&rig, SG_PROTO_TCP, 4002, 80);
+	expect_drop(client_sends(&peer, SG_TCP_SYN, 100, 0, 0), SG_DROP_DENIED);
+	rig_close(&rig);
+}
+
+void a_new_policy_ends_flows_that_exist(void **unused)
+{
+	struct peer peer, other, udp, silent;
+	struct rig rig;
+
+	(void)unused;
+	open_rig(&rig, &peer, &other);
+	udp = meet(&rig, SG_PROTO_UDP, 4000, 53);
+	expect(client_sends(&udp, 0, 0, 0, 10), SG_VERDICT_FORWARD);
+	silent = meet(&rig, SG_PROTO_TCP, 4003, 80);
+	establish(&silent);
+	deny(&rig, "198.51.100.0/24", SG_EXISTING_END);
+	// The next packet of either side, under the name that a new flow has.
+	expect_drop(client_sends(&peer, SG_TCP_ACK, 101, 501, 5), SG_DROP_DENIED);
+	expect(pod_sends(&other, SG_TCP_ACK, 501, 101, 5), SG_VERDICT_ANSWER);
+	assert_int_equal(((struct sg_tcp_hdr *)frame_l4(&rig.out))->flags, SG_TCP_RST);
+	expect_drop(pod_sends(&udp, 0, 0, 0, 5), SG_DROP_DENIED);
+	assert_int_equal(count(&rig), 1);
+	// Whoever is silent is found, and then nothing is asked any more.
+	assert_true(rig.pipelines[0]->policy_epoch != rig.snapshot->policy_epoch);
+	rig_sweep(&rig);
+	assert_int_equal(count(&rig), 0);
+	assert_true(rig.pipelines[0]->policy_epoch == rig.snapshot->policy_epoch);
+	expect_drop(client_sends(&silent, SG_TCP_ACK, 101, 501, 5), SG_DROP_DENIED);
+	rig_close(&rig);
+}
+
+void a_service_ends_only_its_own_flows(void **unused)
+{
+	struct peer peer, other, udp;
+	struct sg_service_spec *spec;
+	struct sg_prefix prefix;
+	struct rig rig;
+
+	(void)unused;
+	open_rig(&rig, &peer, &other);
+	udp = meet(&rig, SG_PROTO_UDP, 4000, 53);
+	expect(client_sends(&udp, 0, 0, 0, 10), SG_VERDICT_FORWARD);
+	spec = sg_service_spec_clone(sg_state_find(&rig.state, "web"));
+	assert_non_null(spec);
+	assert_int_equal(sg_prefix_parse("203.0.113.0/24", &prefix, NULL), 0);
+	assert_int_equal(sg_policy_spec_add_allow(&spec->policy, &prefix), 0);
+	spec->policy.existing = SG_EXISTING_END;
+	assert_int_equal(sg_state_put(&rig.state, spec), 0);
+	rig_commit(&rig);
+	expect_drop(client_sends(&peer, SG_TCP_ACK, 101, 501, 5), SG_DROP_NOT_ALLOWED);
+	expect(client_sends(&udp, 0, 0, 0, 10), SG_VERDICT_FORWARD);
+	rig_sweep(&rig);
+	assert_int_equal(count(&rig), 1);
+	// A later change of something else asks nobody again.
+	spec = sg_service_spec_clone(spec);
+	assert_non_null(spec);
+	spec->scheduler = SG_SCHEDULER_RR;
+	assert_int_equal(sg_state_put(&rig.state, spec), 0);
+	rig_commit(&rig);
+	assert_true(rig.pipelines[0]->policy_epoch == rig.snapshot->policy_epoch);
+	rig_close(&rig);
+}
+
+// Packets of one flow in one burst: the first ends it, the rest is lost at the door.
+void a_flow_that_ends_in_a_burst_is_gone_for_the_rest(void **unused)
+{
+	struct peer peer, other;
+	struct frame frames[3];
+	struct rig rig;
+
+	(void)unused;
+	open_rig(&rig, &peer, &other);
+	deny(&rig, "198.51.100.7/32", SG_EXISTING_END);
+	peer.client.flags = SG_TCP_ACK;
+	rig.burst.n = 3;
+	for (unsigned i = 0; i < rig.burst.n; i++) {
+		frame_ipv4(&frames[i], port_macs[0], client_mac, &peer.client);
+		rig.burst.pkts[i] = (struct sg_pkt){
+			.bytes = frames[i].bytes, .length = frames[i].length, .room = FRAME_ROOM};
+	}
+	sg_pipeline_run(rig.pipelines[0], rig.snapshot, &rig.burst);
+	for (unsigned i = 0; i < rig.burst.n; i++)
+		expect_drop(&rig.burst.pkts[i], SG_DROP_DENIED);
+	assert_int_equal(count(&rig), 1);
+	rig_close(&rig);
+}
+
+// Without a flow there is nothing that exists: the policy of now counts, in both directions.
+void packets_without_a_flow_pass_the_policy(void **unused)
+{
+	struct sg_service_spec *spec;
+	struct rig rig;
+	struct peer peer = meet(&rig, SG_PROTO_TCP, 4000, 80);
+
+	(void)unused;
+	rig_open(&rig, &(struct rig_options){0});
+	spec = rig_service(&rig, "web", SG_PROTO_TCP, 80);
+	spec->forward = SG_FORWARD_DNAT;
+	rig_commit(&rig);
+	expect(client_sends(&peer, SG_TCP_ACK, 101, 501, 5), SG_VERDICT_FORWARD);
+	assert_int_equal(count(&rig), 0);
+	expect(pod_sends(&peer, SG_TCP_ACK, 501, 101, 5), SG_VERDICT_FORWARD);
+	deny(&rig, "198.51.100.0/24", SG_EXISTING_KEEP);
+	expect_drop(client_sends(&peer, SG_TCP_ACK, 101, 501, 5), SG_DROP_DENIED);
+	expect_drop(pod_sends(&peer, SG_TCP_ACK, 501, 101, 5), SG_DROP_DENIED);
+	rig_close(&rig);
+}
+
+// A backend dies and its slot is given to another, while a flow of the first is only silent.
+void a_slots_flows_are_its_tenants(void **unused)
+{
+	const struct sg_addr pod = {.family = SG_FAMILY_IPV4, .bytes = {10, 0, 0, 2}};
+	const uint64_t sweeps[] = {100, 102, 104};
+	struct sg_service_spec *spec;
+	struct peer peer, other;
+	struct rig rig;
+	uint32_t slot;
+
+	(void)unused;
+	open_rig(&rig, &peer, &other);
+	slot = sg_compiler_find_backend_slot(rig.compiler, "web", &pod, 8080);
+	assert_int_equal(rig.pipelines[0]->backend_flows[slot], 2);
+	sg_compiler_end_now(rig.compiler, "web", &pod, 8080);
+	assert_int_equal(sg_state_remove(&rig.state, "web"), 0);
+	rig_commit(&rig);
+	for (unsigned i = 0; i < 3; i++)
+		sg_compiler_note_sweeps(rig.compiler, &sweeps[i], 1);
+	spec = rig_service(&rig, "api", SG_PROTO_TCP, 80);
+	spec->backends[0].address.bytes[3] = 3;
+	rig_commit(&rig);
+	assert_int_equal(sg_compiler_find_backend_slot(
+				 rig.compiler, "api", &spec->backends[0].address, 8080),
+		slot);
+	rig_sweep(&rig);
+	assert_int_equal(count(&rig), 0);
+	assert_int_equal(rig.pipelines[0]->backend_flows[slot], 0);
+	rig_close(&rig);
+}
