@@ -79,6 +79,7 @@ static_assert(sizeof(struct sg_pkt) <= 64, "a packet's notes fit one cache line"
 
 // Arrays beside the packets, at the same index, so that keys are hashed and found in bulk.
 struct sg_burst {
+	uint64_t generation; // of the snapshot that judges it
 	unsigned n;
 	unsigned n_misses; // packets that lookup left unsettled without a flow
 	struct sg_pkt pkts[SG_BURST];

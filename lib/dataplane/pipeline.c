@@ -16,6 +16,7 @@
 void sg_pipeline_run(
 	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_burst *burst)
 {
+	burst->generation = snapshot->generation;
 	sg_stage_parse(pipeline, burst);
 	sg_stage_lookup(pipeline, snapshot, burst);
 	// fast path: a burst of known flows has nothing to decide.

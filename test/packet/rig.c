@@ -38,6 +38,7 @@ static struct sg_routes *make_routes(void)
 		route("198.51.100.0/24", SG_ROUTE_VALUE(SG_ROUTE_ON_LINK, 0, 0)),
 		route("203.0.113.0/24", SG_ROUTE_VALUE(SG_ROUTE_HOP, 0, HOP_GATEWAY)),
 		route("10.0.0.0/24", SG_ROUTE_VALUE(SG_ROUTE_ON_LINK, 1, 0)),
+		route("10.1.0.0/16", SG_ROUTE_VALUE(SG_ROUTE_HOP, 1, HOP_POD2)),
 		route("198.51.100.11/32", SG_ROUTE_VALUE(SG_ROUTE_LOCAL, 0, HOP_TWIN0)),
 		route("10.0.0.11/32", SG_ROUTE_VALUE(SG_ROUTE_LOCAL, 1, HOP_TWIN1)),
 		route("2001:db8::11/128", SG_ROUTE_VALUE(SG_ROUTE_LOCAL, 0, HOP_TWIN0)),
@@ -83,8 +84,8 @@ static void open_worker(struct rig *rig, unsigned worker, uint32_t max_flows)
 	memcpy(ports[0].mac, port_macs[0], 6);
 	memcpy(ports[1].mac, port_macs[1], 6);
 	counters->totals = &rig->totals[worker];
-	counters->services = calloc(64, sizeof(struct sg_traffic));
-	counters->backends = calloc(1024, sizeof(struct sg_traffic));
+	counters->services = calloc(SG_MAX_SERVICES, sizeof(struct sg_traffic));
+	counters->backends = calloc(SG_MAX_BACKENDS, sizeof(struct sg_traffic));
 	rig->memories[worker] =
 		aligned_alloc(64, (sg_pipeline_bytes(max_flows) + 63) & ~(size_t)63);
 	memset(rig->memories[worker], 0, sg_pipeline_bytes(max_flows));

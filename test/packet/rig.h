@@ -3,6 +3,7 @@
 //
 //     clients 198.51.100.0/24 --- port 0 --- stormgate --- port 1 --- pods 10.0.0.0/24
 //     203.0.113.0/24 behind .1    .11                      .11        .2, .3; .9 is unresolved
+//                                                                     10.1.0.0/16 behind .3
 //
 // VIP 192.0.2.10, SNAT address 10.0.0.100. Client 198.51.100.7 is a known neighbour, 198.51.100.8
 // is not.
