@@ -38,13 +38,16 @@ static unsigned largest_room(const struct sg_settings *settings)
 	return room;
 }
 
-static unsigned count_buffers(unsigned n_ports, unsigned n_workers)
+static unsigned count_buffers(const struct sg_settings *settings, unsigned n_workers)
 {
-	unsigned per_port =
-		n_workers * 2 * SG_QUEUE_DESCRIPTORS + SG_PUNT_SLOTS + SG_PUNT_URGENT_SLOTS;
+	unsigned per_device = n_workers * 2 * SG_QUEUE_DESCRIPTORS;
+	unsigned per_port = SG_PUNT_SLOTS + SG_PUNT_URGENT_SLOTS;
 	unsigned per_worker = SG_INBOX_SLOTS + HELD_BUFFERS + 2 * CACHE_BUFFERS;
+	unsigned n_devices = 0;
 
-	return n_ports * per_port + (n_workers + 1) * per_worker;
+	for (unsigned i = 0; i < settings->n_ports; i++)
+		n_devices += settings->ports[i].vlan == 0;
+	return n_devices * per_device + settings->n_ports * per_port + (n_workers + 1) * per_worker;
 }
 
 unsigned sg_buffers_memory_mb(const struct sg_settings *settings, unsigned n_workers)
@@ -55,7 +58,7 @@ unsigned sg_buffers_memory_mb(const struct sg_settings *settings, unsigned n_wor
 	// begins one.
 	if (!settings->hugepages)
 		each = (each + SMALL_PAGE_BYTES - 1) / SMALL_PAGE_BYTES * SMALL_PAGE_BYTES;
-	return (unsigned)(count_buffers(settings->n_ports, n_workers) * each >> 20) + OTHER_MB;
+	return (unsigned)(count_buffers(settings, n_workers) * each >> 20) + OTHER_MB;
 }
 
 static struct rte_ring *make_ring(const char *what, unsigned number, unsigned slots)
@@ -88,7 +91,7 @@ static int make_rings(struct sg_dataplane *dataplane)
 int sg_buffers_create(
 	struct sg_dataplane *dataplane, const struct sg_settings *settings, struct sg_error *error)
 {
-	unsigned n = count_buffers(dataplane->n_ports, dataplane->n_workers);
+	unsigned n = count_buffers(settings, dataplane->n_workers);
 
 	dataplane->mempool =
 		rte_pktmbuf_pool_create("packets", n, CACHE_BUFFERS, SG_MBUF_PRIV_BYTES,

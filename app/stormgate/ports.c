@@ -295,15 +295,40 @@ static int open_port(struct sg_dataplane *dataplane, unsigned number,
 	return 0;
 }
 
+static void open_vlan(
+	struct sg_dataplane *dataplane, unsigned number, const struct sg_port_settings *settings)
+{
+	struct sg_port *port = &dataplane->ports[number];
+	const struct sg_port *device = &dataplane->ports[settings->parent];
+
+	port->number = (uint8_t)number;
+	port->vlan = settings->vlan;
+	port->device = settings->parent;
+	port->mtu = settings->mtu;
+	port->max_pieces = device->max_pieces;
+	port->up = device->up;
+	memcpy(port->mac, device->mac, sizeof(port->mac));
+	snprintf(port->name, sizeof(port->name), "%s", settings->name);
+	sg_log_info("port %s: VLAN %u of port %s, MTU %u", port->name, port->vlan, device->name,
+		port->mtu);
+}
+
 int sg_ports_open(struct sg_dataplane *dataplane, const struct sg_settings *settings,
 	const struct sg_home *home, struct sg_error *error)
 {
 	for (unsigned i = 0; i < settings->n_ports; i++) {
-		int err = open_port(dataplane, i, &settings->ports[i], home, error);
+		int err;
+
+		if (settings->ports[i].vlan)
+			continue;
+		err = open_port(dataplane, i, &settings->ports[i], home, error);
 
 		if (err)
 			return err;
 	}
+	for (unsigned i = 0; i < settings->n_ports; i++)
+		if (settings->ports[i].vlan)
+			open_vlan(dataplane, i, &settings->ports[i]);
 	sg_dpdk_log_speak(); // nobody is there any more to put its words into a sentence
 	return 0;
 }

@@ -78,7 +78,12 @@ static void watch_port(struct sg_port *port)
 void sg_ports_watch(struct sg_dataplane *dataplane)
 {
 	for (unsigned i = 0; i < dataplane->n_ports; i++) {
-		if (!dataplane->ports[i].gone)
-			watch_port(&dataplane->ports[i]);
+		struct sg_port *port = &dataplane->ports[i];
+
+		if (port->vlan)
+			__atomic_store_n(
+				&port->up, dataplane->ports[port->device].up, __ATOMIC_RELAXED);
+		else if (!port->gone)
+			watch_port(port);
 	}
 }

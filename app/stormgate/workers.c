@@ -83,10 +83,16 @@ static struct sg_pipeline *lay_out_pipeline(
 {
 	const struct sg_dataplane *dataplane = workers->dataplane;
 	struct sg_pipeline_port ports[SG_MAX_PORTS];
+	struct sg_pipeline_vlan vlans[SG_MAX_PORTS];
+	unsigned n_vlans = 0;
 
 	for (unsigned i = 0; i < dataplane->n_ports; i++) {
 		memcpy(ports[i].mac, dataplane->ports[i].mac, 6);
 		ports[i].mtu = dataplane->ports[i].mtu;
+		if (dataplane->ports[i].vlan)
+			vlans[n_vlans++] = (struct sg_pipeline_vlan){.id = dataplane->ports[i].vlan,
+				.device = dataplane->ports[i].device,
+				.port = (uint8_t)i};
 	}
 	return sg_pipeline_init(workers->memories[number].bytes,
 		&(struct sg_pipeline_settings){
@@ -94,6 +100,8 @@ static struct sg_pipeline *lay_out_pipeline(
 			.n_workers = workers->n,
 			.ports = ports,
 			.n_ports = dataplane->n_ports,
+			.vlans = vlans,
+			.n_vlans = n_vlans,
 			.home = workers->home,
 			.snat = workers->snat,
 			.snat_port_min = settings->snat_port_min,

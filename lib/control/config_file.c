@@ -90,7 +90,9 @@ static int read_port_addresses(const struct sg_config_key *key, const config_set
 #define PORT(field) .offset = offsetof(struct sg_port_settings, field)
 static const struct sg_config_key port_keys[] = {
 	SG_CONFIG_KEY("name", sg_config_read_string, PORT(name), .max = SG_MAX_NAME_BYTES, .required = true),
-	SG_CONFIG_KEY("device", sg_config_read_string, PORT(device), .max = 256, .required = true),
+	SG_CONFIG_KEY("device", sg_config_read_string, PORT(device), .max = 256),
+	SG_CONFIG_KEY("parent", sg_config_read_string, PORT(parent_name), .max = SG_MAX_NAME_BYTES),
+	SG_CONFIG_KEY("vlan", sg_config_read_u16, PORT(vlan), .min = 1, .max = SG_MAX_VLAN),
 	SG_CONFIG_KEY("twin", sg_config_read_string, PORT(twin), .max = 16),
 	SG_CONFIG_KEY("addresses", read_port_addresses),
 	SG_CONFIG_KEY("mtu", sg_config_read_u16, PORT(mtu), .min = 576, .max = SG_MAX_MTU),
@@ -105,7 +107,6 @@ static int read_port(
 	int err;
 
 	port->line = (int)config_setting_source_line(setting);
-	port->mtu = DEFAULT_MTU;
 	err = sg_config_read_group(&port_block, setting, port, error);
 	if (err || port->twin[0])
 		return err;
@@ -116,6 +117,22 @@ static int read_port(
 	memcpy(port->twin, "sg-", 3);
 	strcpy(port->twin + 3, port->name);
 	return 0;
+}
+
+// Finds a VLAN's device. One that is not there is left for validation to name.
+static void join_parent(const struct sg_settings *settings, struct sg_port_settings *port)
+{
+	unsigned parent = 0;
+
+	while (parent < settings->n_ports &&
+		(!port->parent_name[0] ||
+			strcmp(settings->ports[parent].name, port->parent_name) != 0))
+		parent++;
+	port->parent = (uint8_t)parent;
+	if (port->mtu == 0)
+		port->mtu = parent < settings->n_ports && settings->ports[parent].mtu
+				    ? settings->ports[parent].mtu
+				    : DEFAULT_MTU;
 }
 
 static int read_ports(const struct sg_config_key *key, const config_setting_t *setting, void *field,
@@ -137,6 +154,8 @@ static int read_ports(const struct sg_config_key *key, const config_setting_t *s
 			return err;
 	}
 	settings->n_ports = n;
+	for (unsigned i = 0; i < n; i++)
+		join_parent(settings, &settings->ports[i]);
 	return 0;
 }
 

@@ -41,7 +41,9 @@ struct sg_port {
 	uint16_t dpdk_id;
 	uint8_t number; // as in the config file, from 0
 	uint8_t mac[6];
-	uint16_t mtu; // bytes of IP packet
+	uint16_t mtu;   // bytes of IP packet
+	uint16_t vlan;  // 0: a device. Otherwise a VLAN of one: that has the queues
+	uint8_t device; // its number
 	uint16_t n_rx_queues;
 	uint16_t n_tx_queues;
 	uint16_t max_pieces; // of a chain that the device can send

@@ -45,12 +45,13 @@ enum sg_pkt_class {
 // Set by rx.c.
 #define SG_PKT_FROM_KERNEL 0x01u // read from the twin
 #define SG_PKT_HANDED_OFF  0x02u // came from another worker: it is judged here, wherever its home is
-#define SG_PKT_IP_GOOD     0x04u // the device has checked the IP header's checksum
-#define SG_PKT_L4_GOOD     0x08u // the device has checked TCP's or UDP's
-#define SG_PKT_TAGGED      0x10u // the device has taken a VLAN tag off
-#define SG_PKT_ASKS        0x20u // handed over to be told its client's backend, see affinity.h
-#define SG_PKT_TOLD        0x40u // has come back, with `told_slot`
-#define SG_PKT_MERGED      0x80u // was put together from fragments, and may be sent as such
+#define SG_PKT_IP_GOOD     0x04u  // the device has checked the IP header's checksum
+#define SG_PKT_L4_GOOD     0x08u  // the device has checked TCP's or UDP's
+#define SG_PKT_TAGGED      0x10u  // the device has taken a VLAN tag off: `vlan`
+#define SG_PKT_ASKS        0x20u  // handed over to be told its client's backend, see affinity.h
+#define SG_PKT_TOLD        0x40u  // has come back, with `told_slot`
+#define SG_PKT_STACKED     0x100u // and another one behind it
+#define SG_PKT_MERGED      0x80u  // was put together from fragments, and may be sent as such
 
 struct sg_pkt {
 	uint8_t *bytes;                   // the Ethernet frame
@@ -59,6 +60,7 @@ struct sg_pkt {
 	sg_flow_ref ref;                  // set by lookup or schedule; 0: none
 	uint32_t told_slot;               // with SG_PKT_TOLD: its client's backend
 	uint16_t told_generation;         // and that slot's generation
+	uint16_t vlan;                    // with SG_PKT_TAGGED: what the tag says
 	uint32_t length;                  // bytes of the frame; parse cuts Ethernet's padding off
 	uint16_t contiguous;              // bytes in the first piece of a chain; 0: no chain
 	uint16_t head;                    // bytes before the frame that it may grow into
@@ -70,7 +72,7 @@ struct sg_pkt {
 	uint8_t flaw;      // enum sg_drop: how it will be lost if it turns out to be for us
 	uint8_t class;     // enum sg_pkt_class
 	uint8_t l4_offset; // from `bytes`
-	uint8_t port;      // that it came in on
+	uint8_t port;      // that it came in on; parse turns a device and a tag into the VLAN's
 	uint8_t out_port;  // with SG_VERDICT_SEND
 	uint8_t target;    // worker, with SG_VERDICT_HANDOFF
 	bool stateless;    // set by admit: belongs to a flow that nobody knows, and needs none

@@ -136,8 +136,8 @@ static enum sg_drop find_flaw(const struct sg_pipeline *pipeline, const struct s
 	}
 }
 
-static void read_tuple(
-	const struct sg_pkt *pkt, const struct sg_ipv4_hdr *ip, struct sg_tuple *ret_tuple)
+static void read_tuple(const struct sg_pipeline *pipeline, const struct sg_pkt *pkt,
+	const struct sg_ipv4_hdr *ip, struct sg_tuple *ret_tuple)
 {
 	const uint8_t *l4 = pkt->bytes + pkt->l4_offset;
 
@@ -146,7 +146,7 @@ static void read_tuple(
 	memcpy(&ret_tuple->src_be, &ip->src_be, 8);
 	memcpy(&ret_tuple->sport_be, l4, 4);
 	ret_tuple->proto = ip->proto;
-	ret_tuple->domain = 0;
+	ret_tuple->domain = pipeline->domains[pkt->port];
 	ret_tuple->hop = 0;
 }
 
@@ -179,7 +179,7 @@ static void parse_ipv4(
 		pkt->class = SG_CLASS_FRAGMENT;
 	} else if (ip->proto == SG_PROTO_TCP || ip->proto == SG_PROTO_UDP) {
 		pkt->class = SG_CLASS_FLOW;
-		read_tuple(pkt, ip, ret_tuple);
+		read_tuple(pipeline, pkt, ip, ret_tuple);
 	} else if (ip->proto == SG_PROTO_ICMP) {
 		pkt->class = SG_CLASS_ICMP;
 	}
@@ -198,6 +198,61 @@ static void parse_arp(struct sg_pkt *pkt)
 	pkt->class = SG_CLASS_ARP;
 }
 
+static bool is_tag(uint16_t ethertype_be)
+{
+	return ethertype_be == __builtin_bswap16(SG_ETHERTYPE_VLAN) ||
+	       ethertype_be == __builtin_bswap16(SG_ETHERTYPE_QINQ);
+}
+
+// The frame as if it had no tag.
+static void cut_tag_out(struct sg_pkt *pkt)
+{
+	memmove(pkt->bytes + SG_VLAN_TAG_BYTES, pkt->bytes, 12); // both MACs
+	pkt->bytes += SG_VLAN_TAG_BYTES;
+	pkt->length -= SG_VLAN_TAG_BYTES;
+	pkt->head = (uint16_t)(pkt->head + SG_VLAN_TAG_BYTES);
+	pkt->room = (uint16_t)(pkt->room - SG_VLAN_TAG_BYTES);
+	if (pkt->contiguous)
+		pkt->contiguous = (uint16_t)(pkt->contiguous - SG_VLAN_TAG_BYTES);
+}
+
+static bool enter_vlan(const struct sg_pipeline *pipeline, struct sg_pkt *pkt, uint16_t tag)
+{
+	uint16_t id = tag & SG_VLAN_ID_MASK;
+
+	if (id == 0)
+		return true; // only a priority (802.1Q)
+	for (unsigned i = 0; i < pipeline->n_vlans; i++) {
+		if (pipeline->vlans[i].id == id && pipeline->vlans[i].device == pkt->port) {
+			pkt->port = pipeline->vlans[i].port;
+			return true;
+		}
+	}
+	return false;
+}
+
+// A tagged frame becomes an untagged one that came in on the VLAN's port, or stays as it is and is
+// lost.
+static enum sg_drop take_tag(const struct sg_pipeline *pipeline, struct sg_pkt *pkt)
+{
+	uint16_t types_be[3]; // type, tag, inner type
+	bool taken_off = pkt->flags & SG_PKT_TAGGED;
+
+	if (!taken_off && pkt->length < sizeof(struct sg_eth_hdr) + SG_VLAN_TAG_BYTES)
+		return SG_DROP_TRUNCATED;
+	memcpy(types_be, pkt->bytes + 12, taken_off ? 2 : sizeof(types_be));
+	if (pkt->flags & SG_PKT_STACKED || (taken_off && is_tag(types_be[0])) ||
+		(!taken_off && (types_be[0] == __builtin_bswap16(SG_ETHERTYPE_QINQ) ||
+				       is_tag(types_be[2]))))
+		return SG_DROP_VLAN_STACKED;
+	if (!enter_vlan(pipeline, pkt, taken_off ? pkt->vlan : __builtin_bswap16(types_be[1])))
+		return SG_DROP_VLAN_TAG;
+	if (!taken_off)
+		cut_tag_out(pkt);
+	pkt->flags &= (uint16_t)~SG_PKT_TAGGED;
+	return SG_DROP_NONE;
+}
+
 static void parse_frame(
 	const struct sg_pipeline *pipeline, struct sg_pkt *pkt, struct sg_tuple *ret_tuple)
 {
@@ -208,8 +263,13 @@ static void parse_frame(
 	if (!(pkt->flags & SG_PKT_FROM_KERNEL) && !is_our_mac(pipeline, pkt) &&
 		!is_group_mac(eth->dst))
 		return refuse(pkt, SG_DROP_OTHER_MAC);
-	if (pkt->flags & SG_PKT_TAGGED)
-		return refuse(pkt, SG_DROP_VLAN_TAG);
+	if (pkt->flags & SG_PKT_TAGGED || is_tag(eth->ethertype_be)) {
+		enum sg_drop drop = take_tag(pipeline, pkt);
+
+		if (drop)
+			return refuse(pkt, drop);
+		eth = (const void *)pkt->bytes;
+	}
 
 	switch (__builtin_bswap16(eth->ethertype_be)) {
 	case SG_ETHERTYPE_IPV4:
@@ -221,9 +281,6 @@ static void parse_frame(
 		if (pkt->length < sizeof(*eth) + 40)
 			refuse(pkt, SG_DROP_TRUNCATED);
 		return;
-	case SG_ETHERTYPE_VLAN:
-	case SG_ETHERTYPE_QINQ:
-		return refuse(pkt, SG_DROP_VLAN_TAG);
 	default:
 		return refuse(pkt, SG_DROP_UNKNOWN_ETHERTYPE);
 	}
@@ -260,7 +317,7 @@ static inline bool parse_plain(
 	pkt->length = sizeof(struct sg_eth_hdr) + total;
 	pkt->l4_offset = sizeof(struct sg_eth_hdr) + sizeof(*ip);
 	pkt->class = SG_CLASS_FLOW;
-	read_tuple(pkt, ip, ret_tuple);
+	read_tuple(pipeline, pkt, ip, ret_tuple);
 	return true;
 }
 

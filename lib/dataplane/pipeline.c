@@ -72,6 +72,22 @@ static void set_timeouts(struct sg_flow_timeouts *flow, const struct sg_timeouts
 		flow->ticks[rows[i].state] = sg_ticks_from_seconds(rows[i].seconds);
 }
 
+// A connection may come in by one device's VLAN and go on by another's of the same number.
+static void note_vlans(
+	struct sg_pipeline *pipeline, const struct sg_pipeline_vlan *vlans, unsigned n_vlans)
+{
+	static_assert(SG_MAX_PORTS < 128, "a port's number fits a tuple's domain");
+	pipeline->n_vlans = n_vlans;
+	for (unsigned i = 0; i < n_vlans; i++) {
+		unsigned first = 0;
+
+		pipeline->vlans[i] = vlans[i];
+		while (vlans[first].id != vlans[i].id)
+			first++;
+		pipeline->domains[vlans[i].port] = vlans[first].port;
+	}
+}
+
 struct sg_pipeline *sg_pipeline_init(void *memory, const struct sg_pipeline_settings *settings)
 {
 	uint8_t *at = memory;
@@ -86,6 +102,7 @@ struct sg_pipeline *sg_pipeline_init(void *memory, const struct sg_pipeline_sett
 	pipeline->n_workers = settings->n_workers;
 	pipeline->n_ports = settings->n_ports;
 	memcpy(pipeline->ports, settings->ports, settings->n_ports * sizeof(settings->ports[0]));
+	note_vlans(pipeline, settings->vlans, settings->n_vlans);
 	pipeline->home = settings->home;
 	if (settings->snat && sg_snat_pool_has(settings->snat, SG_FAMILY_IPV4))
 		pipeline->snat = settings->snat;

@@ -27,6 +27,13 @@ struct sg_pipeline_port {
 };
 static_assert(sizeof(struct sg_pipeline_port) == 8, "parse compares a MAC as one word");
 
+// A VLAN of a device is a port of its own: its frames are so tagged on the wire, and nowhere else.
+struct sg_pipeline_vlan {
+	uint16_t id;
+	uint8_t device; // a port, too
+	uint8_t port;
+};
+
 // Adds bytes of a chain to a checksum's partial sum; `offset` is from `pkt->bytes`. The only thing
 // that a stage asks about what lies behind a packet's first piece.
 typedef uint64_t sg_sum_chain_fn(
@@ -38,6 +45,9 @@ struct sg_pipeline {
 	unsigned n_workers;
 	unsigned n_ports;
 	struct sg_pipeline_port ports[SG_MAX_PORTS];
+	unsigned n_vlans;
+	struct sg_pipeline_vlan vlans[SG_MAX_PORTS];
+	uint8_t domains[SG_MAX_PORTS]; // by port, of tuples: 0 for devices, the same for one VLAN
 	const struct sg_home *home;
 	const struct sg_snat_pool *snat, *snat6; // NULL: no SNAT address of that family
 	uint16_t snat_port_min, snat_port_max;
@@ -75,6 +85,8 @@ struct sg_pipeline_settings {
 	unsigned n_workers;
 	const struct sg_pipeline_port *ports;
 	unsigned n_ports;
+	const struct sg_pipeline_vlan *vlans;
+	unsigned n_vlans;
 	const struct sg_home *home;
 	const struct sg_snat_pool *snat;
 	uint16_t snat_port_min, snat_port_max;

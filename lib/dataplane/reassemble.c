@@ -33,13 +33,14 @@ static unsigned header_bytes(const struct sg_ipv4_hdr *ip)
 	return (ip->version_ihl & 15) * 4u;
 }
 
-static struct sg_fragment read_fragment(struct rte_mbuf *mbuf, struct sg_fragment_key *ret_key)
+static struct sg_fragment read_fragment(
+	struct rte_mbuf *mbuf, uint8_t domain, struct sg_fragment_key *ret_key)
 {
 	const struct sg_ipv4_hdr *ip = ip_of(mbuf);
 	uint16_t word = __builtin_bswap16(ip->fragment_be);
 
 	*ret_key = (struct sg_fragment_key){
-		.id = ip->id_be, .proto = ip->proto, .family = SG_FAMILY_IPV4};
+		.id = ip->id_be, .proto = ip->proto, .domain = domain, .family = SG_FAMILY_IPV4};
 	memcpy(ret_key->src, &ip->src_be, 4);
 	memcpy(ret_key->dst, &ip->dst_be, 4);
 	return (struct sg_fragment){.buffer = mbuf,
@@ -103,7 +104,8 @@ void sg_reassemble(struct sg_worker *worker, const struct sg_pkt *pkt)
 	struct sg_reassembly *reassembly = worker->reassembly;
 	struct sg_fragment all[SG_FRAGMENTS_PER_DATAGRAM];
 	struct sg_fragment_key key;
-	struct sg_fragment fragment = read_fragment(pkt->buffer, &key);
+	struct sg_fragment fragment =
+		read_fragment(pkt->buffer, worker->pipeline->domains[pkt->port], &key);
 	unsigned n;
 
 	*sg_mbuf_meta(pkt->buffer) = (struct sg_mbuf_meta){

@@ -17,8 +17,6 @@ static uint16_t flags_of(const struct rte_mbuf *mbuf)
 		flags |= SG_PKT_IP_GOOD;
 	if ((offload & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD)
 		flags |= SG_PKT_L4_GOOD;
-	if (offload & RTE_MBUF_F_RX_VLAN)
-		flags |= SG_PKT_TAGGED;
 	return flags;
 }
 
@@ -34,6 +32,17 @@ static void describe(struct sg_pkt *pkt, struct rte_mbuf *mbuf, uint8_t port, ui
 		.port = port,
 		.flags = flags,
 	};
+}
+
+// A tag that the device has taken off. One that it has seen and left is in the frame.
+static void note_tag(struct sg_pkt *pkt, const struct rte_mbuf *mbuf)
+{
+	if (__builtin_expect(!(mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED), 1))
+		return;
+	pkt->flags |= SG_PKT_TAGGED;
+	pkt->vlan = mbuf->vlan_tci;
+	if (mbuf->ol_flags & RTE_MBUF_F_RX_QINQ_STRIPPED)
+		pkt->flags |= SG_PKT_STACKED;
 }
 
 // Brings the headers of a chain into its first piece. False when its buffer is too small for that.
@@ -101,7 +110,8 @@ unsigned sg_rx_queue_burst(
 			sg_tx_drop(worker, mbufs[i], SG_DROP_NO_BUFFER);
 			continue;
 		}
-		describe(&burst->pkts[burst->n++], mbufs[i], queue->port, flags_of(mbufs[i]));
+		describe(&burst->pkts[burst->n], mbufs[i], queue->port, flags_of(mbufs[i]));
+		note_tag(&burst->pkts[burst->n++], mbufs[i]);
 	}
 	if (n > 0)
 		sg_counter_add(&worker->counters->received, n);

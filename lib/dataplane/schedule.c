@@ -59,7 +59,7 @@ static void describe(const struct sg_pipeline *pipeline, const struct sg_snapsho
 		.server = {.src_be = backend->addr4_be,
 			.sport_be = backend->port_be,
 			.proto = client->proto,
-			.domain = client->domain},
+			.domain = pipeline->domains[backend->route_port]},
 		.backend_slot = backend_slot,
 		.service_slot = pkt->service->slot,
 		.backend_generation = backend->generation,

@@ -3,6 +3,7 @@
 #include "dataplane/worker.h"
 
 #include <rte_ethdev.h>
+#include <rte_ether.h>
 
 #include "dataplane/refragment.h"
 #include "net/headers.h"
@@ -46,13 +47,14 @@ static void put_in_queue(
 		send_queue(worker, number, queue);
 }
 
-// The port is down, the packet too long for it or in too many pieces, or the queue another
-// worker's.
+// The port is down, the packet too long for it or in too many pieces, the queue another worker's,
+// or the port a VLAN, whose frames leave tagged by its device's queue.
 static __attribute__((noinline)) void send_oddly(
 	struct sg_worker *worker, uint8_t number, struct rte_mbuf *mbuf)
 {
 	const struct sg_port *port = &worker->dataplane->ports[number];
-	struct sg_tx_queue *queue = &worker->tx_queues[number];
+	uint8_t device = port->vlan ? port->device : number;
+	struct sg_tx_queue *queue = &worker->tx_queues[device];
 
 	if (!__atomic_load_n(&port->up, __ATOMIC_RELAXED))
 		return sg_tx_drop(worker, mbuf, SG_DROP_PORT_DOWN);
@@ -66,7 +68,10 @@ static __attribute__((noinline)) void send_oddly(
 		return hand_over(worker, worker->dataplane->inboxes[queue->owner], mbuf,
 			SG_DROP_HANDOFF_FULL);
 	}
-	put_in_queue(worker, number, queue, mbuf);
+	mbuf->vlan_tci = port->vlan;
+	if (port->vlan && rte_vlan_insert(&mbuf))
+		return sg_tx_drop(worker, mbuf, SG_DROP_NO_BUFFER);
+	put_in_queue(worker, device, queue, mbuf);
 }
 
 // fast path: one branch, and no call, for what is as it nearly always is.

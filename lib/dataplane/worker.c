@@ -26,6 +26,9 @@ void sg_worker_assign_queues(struct sg_worker *worker, struct sg_dataplane *data
 		unsigned n = port->n_tx_queues < dataplane->n_workers ? port->n_tx_queues
 								      : dataplane->n_workers;
 
+		worker->tx_queues[i].owner = UINT_MAX; // a VLAN has no queues
+		if (port->vlan)
+			continue;
 		for (unsigned q = worker->number; q < port->n_rx_queues; q += dataplane->n_workers)
 			worker->rx_queues[worker->n_rx_queues++] =
 				(struct sg_rx_queue){.port = port->number, .queue = (uint16_t)q};

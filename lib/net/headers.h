@@ -18,6 +18,10 @@
 #define SG_ETHERTYPE_QINQ 0x88a8
 #define SG_ETHERTYPE_IPV6 0x86dd
 
+// 802.1Q: a tag stands before the Ethertype; its low 12 bits are the VLAN, 0 for none.
+#define SG_VLAN_TAG_BYTES 4
+#define SG_VLAN_ID_MASK   0x0fff
+
 #define SG_PROTO_ICMP   1
 #define SG_PROTO_IPIP   4
 #define SG_PROTO_TCP    6

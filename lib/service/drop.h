@@ -20,7 +20,8 @@
 		"source or destination can be no host's: land attack, broadcast, multicast or zero source") \
 	X(OTHER_MAC, "other_mac", "unicast to another station's MAC (the link floods, or the port is promiscuous)") \
 	X(UNKNOWN_ETHERTYPE, "unknown_ethertype", "neither IPv4, IPv6 nor ARP")                    \
-	X(VLAN_TAG, "vlan_tag", "VLAN-tagged, and the port serves no VLAN")                        \
+	X(VLAN_TAG, "vlan_tag", "tagged with a VLAN that no port in the config file has")          \
+	X(VLAN_STACKED, "vlan_stacked", "more than one VLAN tag, or a provider's (802.1ad)")       \
 	X(FRAGMENT_BAD, "fragment_bad",                                                            \
 		"a fragment that can be part of no datagram: empty, ending beyond 65,535 bytes, or not at a multiple of 8") \
 	X(FRAGMENT_TINY, "fragment_tiny", "a fragment that splits the TCP header (RFC 1858)")      \

@@ -2,7 +2,8 @@
 // sentence.
 #pragma once
 
-#define SG_MAX_PORTS            16
+#define SG_MAX_PORTS            32 // devices, and VLANs of them
+#define SG_MAX_VLAN             4094
 #define SG_MAX_WORKERS          64
 #define SG_MAX_SERVICES         16384  // service slots, draining ones included
 #define SG_MAX_BACKENDS         262144 // backend slots, draining ones included

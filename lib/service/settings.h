@@ -22,6 +22,7 @@ enum sg_unserved {
 
 #define SG_MAX_PORT_ADDRESSES 16
 
+// A device, or a VLAN of one: a port of its own to everything but the device's queues.
 struct sg_port_settings {
 	char name[SG_MAX_NAME_BYTES];
 	char device[256]; // as DPDK takes it: PCI address or vdev
@@ -31,7 +32,10 @@ struct sg_port_settings {
 		uint8_t length;
 	} addresses[SG_MAX_PORT_ADDRESSES];
 	unsigned n_addresses;
-	uint16_t mtu; // bytes of IP packet
+	uint16_t mtu;                        // bytes of IP packet
+	uint16_t vlan;                       // 0: a device
+	char parent_name[SG_MAX_NAME_BYTES]; // of a VLAN: its device's port
+	uint8_t parent;                      // the same as a number
 	int line;
 };
 

@@ -162,7 +162,11 @@ static int check_against_earlier_ports(const struct sg_settings *settings,
 		if (strcmp(other->name, port->name) == 0)
 			return sg_error_set_at(
 				error, -EINVAL, port->line, "two ports are named '%s'", port->name);
-		if (strcmp(other->device, port->device) == 0)
+		if (port->vlan && other->vlan == port->vlan && other->parent == port->parent)
+			return sg_error_set_at(error, -EINVAL, port->line,
+				"ports '%s' and '%s' are the same VLAN %u of port '%s'",
+				other->name, port->name, port->vlan, port->parent_name);
+		if (port->device[0] && strcmp(other->device, port->device) == 0)
 			return sg_error_set_at(error, -EINVAL, port->line,
 				"ports '%s' and '%s' have the same device \"%s\"", other->name,
 				port->name, port->device);
@@ -178,6 +182,37 @@ static int check_against_earlier_ports(const struct sg_settings *settings,
 	return 0;
 }
 
+// A device, or a VLAN of one.
+static int check_what_it_is(const struct sg_settings *settings, const struct sg_port_settings *port,
+	struct sg_error *error)
+{
+	const struct sg_port_settings *parent = &settings->ports[port->parent];
+
+	if (!port->vlan && !port->parent_name[0]) {
+		if (port->device[0])
+			return 0;
+		return sg_error_set_at(error, -EINVAL, port->line,
+			"port '%s' has no device: name a PCI address or a DPDK vdev", port->name);
+	}
+	if (port->device[0])
+		return sg_error_set_at(error, -EINVAL, port->line,
+			"port '%s': a VLAN has a `parent` and no `device` of its own", port->name);
+	if (!port->vlan || !port->parent_name[0])
+		return sg_error_set_at(error, -EINVAL, port->line,
+			"port '%s': `vlan` and `parent` belong together: the VLAN's number, and the port "
+			"whose frames have it",
+			port->name);
+	if (port->parent >= settings->n_ports || parent->vlan)
+		return sg_error_set_at(error, -EINVAL, port->line,
+			"port '%s': its parent \"%s\" is no port with a device", port->name,
+			port->parent_name);
+	if (port->mtu > parent->mtu)
+		return sg_error_set_at(error, -EINVAL, port->line,
+			"port '%s': mtu is %u, more than the %u of its parent '%s'", port->name,
+			port->mtu, parent->mtu, parent->name);
+	return 0;
+}
+
 static int check_port(const struct sg_settings *settings, const struct sg_port_settings *port,
 	struct sg_error *error)
 {
@@ -187,9 +222,9 @@ static int check_port(const struct sg_settings *settings, const struct sg_port_s
 		return sg_error_set_at(error, -EINVAL, port->line,
 			"\"%s\" is not a port's name: use " SG_NAME_RULE ", without '/'",
 			port->name);
-	if (port->device[0] == '\0')
-		return sg_error_set_at(error, -EINVAL, port->line,
-			"port '%s' has no device: name a PCI address or a DPDK vdev", port->name);
+	err = check_what_it_is(settings, port, error);
+	if (err < 0)
+		return err;
 	if (!is_interface_name(port->twin))
 		return sg_error_set_at(error, -EINVAL, port->line,
 			"port '%s': \"%s\" cannot name its twin: an interface's name has 1 to %d characters "

@@ -105,6 +105,15 @@ void frame_arp(struct frame *frame, const uint8_t dst_mac[6], const uint8_t src_
 	frame->length = 60;
 }
 
+void frame_tag(struct frame *frame, uint16_t type, uint16_t tag)
+{
+	const uint16_t words[2] = {htons(type), htons(tag)};
+
+	memmove(frame->bytes + 16, frame->bytes + 12, (size_t)(frame->length - 12));
+	memcpy(frame->bytes + 12, words, 4);
+	frame->length += 4;
+}
+
 // The checksum over what follows the IP header; with a right checksum in place it comes out as 0.
 static uint16_t sum_l4(const struct sg_ipv4_hdr *ip)
 {

@@ -39,6 +39,8 @@ void frame_arp(struct frame *frame, const uint8_t dst_mac[6], const uint8_t src_
 
 struct sg_ipv4_hdr *frame_ip(struct frame *frame);
 void *frame_l4(struct frame *frame);
+// Puts a tag (802.1Q's two bytes) before the Ethertype; `type` is 0x8100, or a provider's.
+void frame_tag(struct frame *frame, uint16_t type, uint16_t tag);
 // After a test has changed a header by hand.
 void frame_fix_checksums(struct frame *frame);
 // Whether the IP header's and TCP's, UDP's or ICMP's checksums are right.

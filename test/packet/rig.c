@@ -18,7 +18,7 @@ static struct sg_hop hop_to(const uint8_t mac[6], uint8_t port, enum sg_hop_kind
 	struct sg_hop hop = {.port = port, .kind = (uint8_t)kind};
 
 	memcpy(hop.dst_mac, mac, 6);
-	memcpy(hop.src_mac, port_macs[port], 6);
+	memcpy(hop.src_mac, port_macs[port % 2], 6); // a VLAN's is its device's
 	return hop;
 }
 
@@ -41,6 +41,8 @@ static struct sg_routes *make_routes(void)
 		route("10.1.0.0/16", SG_ROUTE_VALUE(SG_ROUTE_HOP, 1, HOP_POD2)),
 		route("198.51.100.11/32", SG_ROUTE_VALUE(SG_ROUTE_LOCAL, 0, HOP_TWIN0)),
 		route("10.0.0.11/32", SG_ROUTE_VALUE(SG_ROUTE_LOCAL, 1, HOP_TWIN1)),
+		route("198.18.0.0/24", SG_ROUTE_VALUE(SG_ROUTE_ON_LINK, 2, 0)),
+		route("198.18.0.11/32", SG_ROUTE_VALUE(SG_ROUTE_LOCAL, 2, HOP_TWIN2)),
 		route("2001:db8::11/128", SG_ROUTE_VALUE(SG_ROUTE_LOCAL, 0, HOP_TWIN0)),
 		route("2001:db8::12/128", SG_ROUTE_VALUE(SG_ROUTE_LOCAL, 1, HOP_TWIN1)),
 	};
@@ -54,6 +56,9 @@ static struct sg_routes *make_routes(void)
 	routes->hops[HOP_POD] = hop_to(pod_mac, 1, SG_HOP_PORT);
 	routes->hops[HOP_POD2] = hop_to(pod2_mac, 1, SG_HOP_PORT);
 	routes->hops[HOP_UNRESOLVED_POD] = hop_to(nobody, 1, SG_HOP_UNRESOLVED);
+	routes->hops[HOP_VLAN_CLIENT] = hop_to(client_mac, 2, SG_HOP_PORT);
+	routes->hops[HOP_VLAN_POD] = hop_to(pod_mac, 2, SG_HOP_PORT);
+	routes->hops[HOP_TWIN2] = hop_to(port_macs[0], 2, SG_HOP_TWIN);
 	routes->hops[HOP_TWIN0] = hop_to(port_macs[0], 0, SG_HOP_TWIN);
 	routes->hops[HOP_TWIN1] = hop_to(port_macs[1], 1, SG_HOP_TWIN);
 	sg_trie_unref(routes->ipv4);
@@ -71,18 +76,24 @@ static struct sg_routes *make_routes(void)
 	sg_index_put(routes->neighbours4, SG_NEIGHBOUR_KEY(1, addr_be(POD2)), HOP_POD2);
 	sg_index_put(
 		routes->neighbours4, SG_NEIGHBOUR_KEY(1, addr_be("10.0.0.9")), HOP_UNRESOLVED_POD);
+	sg_index_put(
+		routes->neighbours4, SG_NEIGHBOUR_KEY(2, addr_be("198.18.0.7")), HOP_VLAN_CLIENT);
+	sg_index_put(routes->neighbours4, SG_NEIGHBOUR_KEY(2, addr_be("198.18.0.8")), HOP_VLAN_POD);
 	routes->port_addr4_be[0] = addr_be("198.51.100.11");
+	routes->port_addr4_be[2] = addr_be("198.18.0.11");
 	routes->port_addr4_be[1] = addr_be("10.0.0.11");
 	return routes;
 }
 
 static void open_worker(struct rig *rig, unsigned worker, uint32_t max_flows)
 {
-	struct sg_pipeline_port ports[2] = {{.mtu = 1500}, {.mtu = 1500}};
+	static const struct sg_pipeline_vlan vlan = {.id = RIG_VLAN, .device = 0, .port = 2};
+	struct sg_pipeline_port ports[3] = {{.mtu = 1500}, {.mtu = 1500}, {.mtu = 1500}};
 	struct sg_worker_counters *counters = &rig->counters[worker];
 
 	memcpy(ports[0].mac, port_macs[0], 6);
 	memcpy(ports[1].mac, port_macs[1], 6);
+	memcpy(ports[2].mac, port_macs[0], 6);
 	counters->totals = &rig->totals[worker];
 	counters->services = calloc(SG_MAX_SERVICES, sizeof(struct sg_traffic));
 	counters->backends = calloc(SG_MAX_BACKENDS, sizeof(struct sg_traffic));
@@ -93,7 +104,9 @@ static void open_worker(struct rig *rig, unsigned worker, uint32_t max_flows)
 		rig->memories[worker], &(struct sg_pipeline_settings){.worker = worker,
 					       .n_workers = rig->n_workers,
 					       .ports = ports,
-					       .n_ports = 2,
+					       .n_ports = 3,
+					       .vlans = &vlan,
+					       .n_vlans = 1,
 					       .home = &rig->home,
 					       .snat = rig->snat,
 					       .snat_port_min = rig->settings.snat_port_min,
@@ -223,7 +236,7 @@ static const struct sg_pkt *run_pkt(
 }
 
 const struct sg_pkt *rig_run(
-	struct rig *rig, unsigned worker, uint8_t port, uint8_t flags, const struct frame *frame)
+	struct rig *rig, unsigned worker, uint8_t port, uint16_t flags, const struct frame *frame)
 {
 	return run_pkt(rig, worker, frame, &(struct sg_pkt){.port = port, .flags = flags});
 }

@@ -5,6 +5,8 @@
 //     203.0.113.0/24 behind .1    .11                      .11        .2, .3; .9 is unresolved
 //                                                                     10.1.0.0/16 behind .3
 //
+// Port 2 is VLAN 100 of port 0: 198.18.0.0/24, .11 is the kernel's, .7 a known client, .8 a pod.
+//
 // VIP 192.0.2.10, SNAT address 10.0.0.100. Client 198.51.100.7 is a known neighbour, 198.51.100.8
 // is not.
 #pragma once
@@ -28,9 +30,13 @@ enum {
 	HOP_UNRESOLVED_POD,
 	HOP_TWIN0,
 	HOP_TWIN1,
+	HOP_VLAN_CLIENT,
+	HOP_VLAN_POD,
+	HOP_TWIN2,
 	N_HOPS,
 };
 
+#define RIG_VLAN        100
 #define RIG_MAX_WORKERS 8
 #define RIG_HEAD        128 // bytes before a frame, as in a packet's buffer
 
@@ -80,7 +86,7 @@ void rig_commit(struct rig *rig);
 // Runs one frame that came in on a port through a worker's pipeline. The result is
 // rig->burst.pkts[0] and rig->out.
 const struct sg_pkt *rig_run(
-	struct rig *rig, unsigned worker, uint8_t port, uint8_t flags, const struct frame *frame);
+	struct rig *rig, unsigned worker, uint8_t port, uint16_t flags, const struct frame *frame);
 // The same, and then from worker to worker as the rings would carry it, to where it is settled. At
 // most three times: to the flow's home, to that of its client's affinity, and back. `ret_worker`:
 // who settled it.

@@ -14,6 +14,7 @@
 #define TCP(s, sp, d, dp, ...) .text = {.src = s, .dst = d, .sport = sp, .dport = dp, .proto = SG_PROTO_TCP, __VA_ARGS__}
 #define UDP(s, sp, d, dp, ...) .text = {.src = s, .dst = d, .sport = sp, .dport = dp, .proto = SG_PROTO_UDP, __VA_ARGS__}
 #define ICMP(s, d, t, ...) .text = {.src = s, .dst = d, .proto = SG_PROTO_ICMP, .icmp_type = t, __VA_ARGS__}
+#define VLAN_CLIENT "198.18.0.7"
 #define SYN .flags = SG_TCP_SYN
 #define ACK .flags = SG_TCP_ACK
 #define DROP(reason) SG_VERDICT_DROP, SG_DROP_##reason
@@ -43,12 +44,19 @@ static void beyond_fragment(struct frame *f) { frame_ip(f)->fragment_be = htons(
 static void furthest_fragment(struct frame *f) { frame_ip(f)->total_length_be = htons(27); frame_ip(f)->fragment_be = htons(0x1ffc); frame_fix_checksums(f); }
 static void tiny_fragment(struct frame *f) { frame_ip(f)->total_length_be = htons(28); first_fragment(f); }
 static void second_fragment(struct frame *f) { frame_ip(f)->fragment_be = htons(0x0001); frame_fix_checksums(f); }
+static void tag_100_fragment(struct frame *f) { last_fragment(f); frame_tag(f, 0x8100, RIG_VLAN); }
 static void dont_fragment(struct frame *f) { frame_ip(f)->fragment_be = htons(SG_IPV4_DF); frame_fix_checksums(f); }
 static void other_mac(struct frame *f) { f->bytes[5] ^= 0x77; }
 static void broadcast_mac(struct frame *f) { memset(f->bytes, 0xff, 6); }
 static void ethertype_lldp(struct frame *f) { f->bytes[12] = 0x88; f->bytes[13] = 0xcc; }
-static void ethertype_vlan(struct frame *f) { f->bytes[12] = 0x81; f->bytes[13] = 0x00; }
-static void ethertype_qinq(struct frame *f) { f->bytes[12] = 0x88; f->bytes[13] = 0xa8; }
+static void tag_100(struct frame *f) { frame_tag(f, 0x8100, RIG_VLAN); }
+static void padded_tag_100(struct frame *f) { pad_to_60(f); frame_tag(f, 0x8100, 0xe000 | RIG_VLAN); }
+static void tag_priority(struct frame *f) { frame_tag(f, 0x8100, 0xa000); }
+static void tag_101(struct frame *f) { frame_tag(f, 0x8100, 101); }
+static void tag_twice(struct frame *f) { tag_100(f); frame_tag(f, 0x8100, RIG_VLAN); }
+static void tag_provider(struct frame *f) { frame_tag(f, 0x88a8, RIG_VLAN); }
+static void tag_cut(struct frame *f) { tag_100(f); f->length = 16; }
+static void tag_cut_ip(struct frame *f) { tag_100(f); f->length = 30; }
 static void proto_gre(struct frame *f) { frame_ip(f)->proto = 47; frame_fix_checksums(f); }
 static void proto_ospf(struct frame *f) { frame_ip(f)->proto = 89; frame_fix_checksums(f); }
 
@@ -90,7 +98,7 @@ struct row {
 	void (*change)(struct frame *frame);
 	enum sg_verdict verdict;
 	enum sg_drop drop;
-	uint8_t flags;
+	uint16_t flags;
 };
 
 // clang-format off
@@ -140,9 +148,22 @@ static const struct row rows[] = {
 	{"to a VIP by link broadcast", 0, TCP(CLIENT, 4000, VIP, 80, SYN), broadcast_mac, DROP(BAD_ADDRESS)},
 	{"to another station's MAC", 0, TCP(CLIENT, 4000, VIP, 80, SYN), other_mac, DROP(OTHER_MAC)},
 	{"LLDP", 0, TCP(CLIENT, 4000, VIP, 80, SYN), ethertype_lldp, DROP(UNKNOWN_ETHERTYPE)},
-	{"a VLAN tag", 0, TCP(CLIENT, 4000, VIP, 80, SYN), ethertype_vlan, DROP(VLAN_TAG)},
-	{"stacked VLAN tags", 0, TCP(CLIENT, 4000, VIP, 80, SYN), ethertype_qinq, DROP(VLAN_TAG)},
-	{"a VLAN tag that the device took off", 0, TCP(CLIENT, 4000, VIP, 80, SYN), NULL, DROP(VLAN_TAG), SG_PKT_TAGGED},
+	{"a VLAN that a port has", 0, TCP(VLAN_CLIENT, 4000, VIP, 80, SYN), tag_100, SG_VERDICT_FORWARD, 0},
+	{"with padding behind it and a priority", 0, TCP(VLAN_CLIENT, 4000, VIP, 80, SYN), padded_tag_100, SG_VERDICT_FORWARD, 0},
+	{"a priority tag", 0, TCP(CLIENT, 4000, VIP, 80, SYN), tag_priority, SG_VERDICT_FORWARD, 0},
+	{"a VLAN that no port has", 0, TCP(CLIENT, 4000, VIP, 80, SYN), tag_101, DROP(VLAN_TAG)},
+	{"a VLAN that another port has", 1, TCP(POD, 4000, VIP, 80, SYN), tag_100, DROP(VLAN_TAG)},
+	{"a VLAN tag that the device took off, and nobody said which", 0, TCP(CLIENT, 4000, VIP, 80, SYN), tag_101, DROP(VLAN_STACKED), SG_PKT_TAGGED},
+	{"two that the device took off", 0, TCP(CLIENT, 4000, VIP, 80, SYN), NULL, DROP(VLAN_STACKED), SG_PKT_TAGGED | SG_PKT_STACKED},
+	{"stacked VLAN tags", 0, TCP(CLIENT, 4000, VIP, 80, SYN), tag_twice, DROP(VLAN_STACKED)},
+	{"a provider's tag", 0, TCP(CLIENT, 4000, VIP, 80, SYN), tag_provider, DROP(VLAN_STACKED)},
+	{"half a tag", 0, TCP(CLIENT, 4000, VIP, 80, SYN), tag_cut, DROP(TRUNCATED)},
+	{"a tag and half an IP header", 0, TCP(CLIENT, 4000, VIP, 80, SYN), tag_cut_ip, DROP(TRUNCATED)},
+	{"echo to a VIP in a VLAN", 0, ICMP(VLAN_CLIENT, VIP, SG_ICMP_ECHO), tag_100, SG_VERDICT_ANSWER, 0},
+	{"to the kernel's address in the VLAN", 0, TCP(VLAN_CLIENT, 4000, "198.18.0.11", 22, SYN), tag_100, SG_VERDICT_PUNT, 0},
+	{"to the kernel's address outside of it", 0, TCP(VLAN_CLIENT, 4000, "198.51.100.11", 22, SYN), tag_100, DROP(NOT_LOCAL)},
+	{"a fragment in a VLAN", 0, UDP(VLAN_CLIENT, 4000, VIP, 53), tag_100_fragment, SG_VERDICT_REASSEMBLE, 0},
+	{"the kernel speaks in a VLAN of its own", 0, TCP(CLIENT, 1, VIP, 1, SYN), tag_101, SG_VERDICT_SEND, 0, SG_PKT_FROM_KERNEL},
 
 	{"to nobody's address", 0, TCP(CLIENT, 4000, "192.0.2.99", 80, SYN), NULL, DROP(NOT_LOCAL)},
 	{"to the pods' net behind us", 0, TCP(CLIENT, 4000, POD, 80, SYN), NULL, DROP(NOT_LOCAL)},
@@ -266,7 +287,7 @@ void arp_is_answered_for_our_addresses_only(void **unused)
 		const char *story;
 		uint16_t operation;
 		const char *sender, *target;
-		uint8_t flags;
+		uint16_t flags;
 		enum sg_verdict verdict;
 	} arps[] = {
 		{"who has the VIP", SG_ARP_REQUEST, CLIENT, VIP, 0, SG_VERDICT_ANSWER},

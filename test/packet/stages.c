@@ -11,8 +11,8 @@
 
 #include "rig.h"
 
-// What only a device, a ring, the kernel's side or waiting fragments can lose: rows in transmit.c, in
-// the unit test of fragments, and in the end-to-end stories.
+// What only a device, a ring, the kernel's side or waiting fragments can lose: rows in transmit.c,
+// in the unit test of fragments, and in the end-to-end stories.
 static bool is_behind_the_stages(enum sg_drop drop)
 {
 	switch (drop) {
@@ -98,6 +98,11 @@ int main(void)
 		cmocka_unit_test(ipip_needs_room_before_the_frame),
 		cmocka_unit_test(errors_reach_ipip_backends_inside),
 		cmocka_unit_test(a_smaller_mtu_behind_the_gateway_is_told),
+		cmocka_unit_test(a_client_in_a_vlan_is_answered_in_it),
+		cmocka_unit_test(a_pod_in_a_vlan_answers_in_it),
+		cmocka_unit_test(a_tag_that_the_device_took_off_counts),
+		cmocka_unit_test(arp_is_answered_in_the_vlan),
+		cmocka_unit_test(the_same_tuple_in_two_vlans_is_two_flows),
 		cmocka_unit_test(a_client_stays_with_its_backend),
 		cmocka_unit_test(an_affinity_ends_with_its_time),
 		cmocka_unit_test(made_up_clients_take_only_the_embryos_share),

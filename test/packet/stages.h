@@ -78,6 +78,13 @@ void a_flow_that_ends_in_a_burst_is_gone_for_the_rest(void **state);
 void packets_without_a_flow_pass_the_policy(void **state);
 void a_slots_flows_are_its_tenants(void **state);
 
+// vlan.c
+void a_client_in_a_vlan_is_answered_in_it(void **state);
+void a_pod_in_a_vlan_answers_in_it(void **state);
+void a_tag_that_the_device_took_off_counts(void **state);
+void arp_is_answered_in_the_vlan(void **state);
+void the_same_tuple_in_two_vlans_is_two_flows(void **state);
+
 // affinity.c
 void a_client_stays_with_its_backend(void **state);
 void an_affinity_ends_with_its_time(void **state);

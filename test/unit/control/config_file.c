@@ -76,7 +76,16 @@ static const struct {
 	// Ports.
 	{"ports: ( );", 1, "ports must have at least one port"},
 	{"ports: ( { device = \"x\"; } );", 1, "ports[0] lacks the key \"name\""},
-	{"ports: (\n { name = \"p0\"; } );", 2, "ports[0] lacks the key \"device\""},
+	{"ports: (\n { name = \"p0\"; } );", 2, "port 'p0' has no device"},
+	{"ports: ( { name = \"v\"; parent = \"p0\"; vlan = 4095; } );", 1, "ports[0].vlan must be from 1 to 4094, not 4095"},
+	{"ports: ( { name = \"p0\"; device = \"x\"; },\n { name = \"v\"; parent = \"p1\"; vlan = 1; } );", 2, "port 'v': its parent \"p1\" is no port with a device"},
+	{"ports: ( { name = \"v\"; parent = \"v\"; vlan = 1; } );", 1, "port 'v': its parent \"v\" is no port with a device"},
+	{"ports: ( { name = \"p0\"; device = \"x\"; vlan = 1; } );", 1, "port 'p0': a VLAN has a `parent` and no `device` of its own"},
+	{"ports: ( { name = \"p0\"; device = \"x\"; },\n { name = \"v\"; parent = \"p0\"; } );", 2, "port 'v': `vlan` and `parent` belong together"},
+	{"ports: ( { name = \"p0\"; device = \"x\"; },\n { name = \"v\"; parent = \"p0\"; vlan = 7; },\n { name = \"w\"; parent = \"p0\"; vlan = 7; } );", 3,
+		"ports 'v' and 'w' are the same VLAN 7 of port 'p0'"},
+	{"ports: ( { name = \"p0\"; device = \"x\"; },\n { name = \"v\"; parent = \"p0\"; vlan = 7; mtu = 9000; } );", 2,
+		"port 'v': mtu is 9000, more than the 1500 of its parent 'p0'"},
 	{"ports: ( { name = \"a-rather-long-name\"; device = \"x\"; } );", 1,
 		"ports[0] lacks the key \"twin\", and \"sg-a-rather-long-name\" is too long"},
 	{"ports: ( { name = \"p0\"; device = \"x\"; mtu = 100; } );", 1, "ports[0].mtu must be from 576 to 64000, not 100"},
@@ -198,7 +207,8 @@ static void every_value_arrives(void **unused)
 		"flows_per_worker = 4096; hugepages = false; unserved = \"reject\"; "
 		"maglev_seed = 5000000000L; };\n"
 		"ports = ( { name = \"p0\"; device = \"net_tap0\"; twin = \"tw0\"; mtu = 9000; "
-		"addresses = (\"198.51.100.11/24\", \"fd00::1/64\"); } );\n"
+		"addresses = (\"198.51.100.11/24\", \"fd00::1/64\"); }, "
+		"{ name = \"v7\"; parent = \"p0\"; vlan = 7; } );\n"
 		"snat: { addresses = [\"10.0.0.254-10.0.1.1\", \"10.0.9.9\"]; ports = [40000, 50000]; };\n"
 		"timeouts: { syn = 1; tcp = 2; tcp_half_closed = 3; tcp_fin = 4; udp_new = 5; udp = 6; "
 		"drain = 0; };\n"
@@ -227,6 +237,11 @@ static void every_value_arrives(void **unused)
 	assert_string_equal(settings.ports[0].twin, "tw0");
 	assert_int_equal(settings.ports[0].mtu, 9000);
 	assert_int_equal(settings.ports[0].n_addresses, 2);
+	assert_int_equal(settings.n_ports, 2);
+	assert_int_equal(settings.ports[1].vlan, 7);
+	assert_int_equal(settings.ports[1].parent, 0);
+	assert_int_equal(settings.ports[1].mtu, 9000); // its parent's
+	assert_string_equal(settings.ports[1].twin, "sg-v7");
 	assert_int_equal(settings.ports[0].addresses[0].length, 24);
 	assert_string_equal(
 		sg_addr_format(&settings.ports[0].addresses[0].addr, addr), "198.51.100.11");
