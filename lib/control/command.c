@@ -172,26 +172,49 @@ struct committed {
 	struct sg_backend_name waited;
 };
 
+static void return_committed(struct committed *committed)
+{
+	struct sg_call *call = committed->call;
+
+	if (committed->wait)
+		sg_drain_wait_add(call->control, call, &committed->waited);
+	else
+		sg_call_return(call, json_incref(committed->answer));
+	json_decref(committed->answer);
+	free(committed);
+}
+
+static void answer_kept(void *context, bool persisted)
+{
+	struct committed *committed = context;
+
+	json_object_set_new(committed->answer, "persisted", json_boolean(persisted));
+	return_committed(committed);
+}
+
 static void answer_commit(void *context, const struct sg_rollout_result *result)
 {
 	struct committed *committed = context;
 	struct sg_call *call = committed->call;
-	json_t *answer = committed->answer;
+	struct sg_control *control = call->control;
 
-	if (result->err)
-		sg_history_forget(call->control->history, result->generation);
-	add_generation(answer, result->generation);
-	json_object_set_new(answer, "active", json_boolean(result->active));
-	if (!result->active)
-		json_object_set_new(answer, "late_worker", json_integer(result->late_worker));
-	if (result->err)
+	if (result->err) {
+		sg_history_forget(control->history, result->generation);
 		sg_call_refuse(call, code_of(result->err), "%s", result->error.text);
-	else if (committed->wait)
-		sg_drain_wait_add(call->control, call, &committed->waited);
+		json_decref(committed->answer);
+		free(committed);
+		return;
+	}
+	add_generation(committed->answer, result->generation);
+	json_object_set_new(committed->answer, "active", json_boolean(result->active));
+	if (!result->active)
+		json_object_set_new(
+			committed->answer, "late_worker", json_integer(result->late_worker));
+	if (control->keeper)
+		sg_keeper_wait(
+			control->keeper, result->generation, answer_kept, committed, sg_clock_ms());
 	else
-		sg_call_return(call, json_incref(answer));
-	json_decref(answer);
-	free(committed);
+		return_committed(committed);
 }
 
 // Flows that end with a change, beside what it changes of the state.

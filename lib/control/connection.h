@@ -25,15 +25,15 @@ struct sg_connection {
 	uint64_t serial; // in the order of arrival
 	struct sg_peer peer;
 	struct sg_buffer input;
-	size_t scanned; // bytes of `input` that hold no newline
+	size_t scanned;        // bytes of `input` that hold no newline
 	struct sg_text output; // what the client has not read yet
-	unsigned in_hand;  // requests without an answer yet
-	bool had_request;  // at least one line was complete
-	bool input_ended;  // the client will send no more, or we will read no more
-	bool paused;       // there may be complete lines that were not looked at
-	bool hung_up;      // the client reads no answers any more
-	bool broken;       // to be closed at the next occasion
-	uint32_t interest; // what epoll was told
+	unsigned in_hand;      // requests without an answer yet
+	bool had_request;      // at least one line was complete
+	bool input_ended;      // the client will send no more, or we will read no more
+	bool paused;           // there may be complete lines that were not looked at
+	bool hung_up;          // the client reads no answers any more
+	bool broken;           // to be closed at the next occasion
+	uint32_t interest;     // what epoll was told
 };
 
 enum sg_receive {

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -113,6 +114,10 @@ void sg_control_destroy(struct sg_control *control)
 		sg_listing_cancel(control);
 		sg_drain_wait_cancel(control);
 	}
+	if (control->keeper)
+		sg_keeper_close(control->keeper,
+			control->rollout ? sg_rollout_published_state(control->rollout) : NULL);
+	control->keeper = NULL;
 	sg_rollout_destroy(control->rollout);
 	sg_server_close(control->server);
 	sg_state_fini(&control->first_state);
@@ -122,22 +127,66 @@ void sg_control_destroy(struct sg_control *control)
 	free(control);
 }
 
-int sg_control_first_publish(struct sg_control *control, struct sg_error *error)
+static void on_published(void *context, const struct sg_state *before, const struct sg_state *after,
+	uint64_t generation)
+{
+	struct sg_control *control = context;
+
+	sg_keeper_note(control->keeper, before, after, generation);
+}
+
+// Where every way back ends.
+static int begin_history(struct sg_control *control, const struct sg_state *state)
 {
 	struct sg_history_entry start = {.uid = getuid(), .pid = getpid(), .verb = "start"};
-	int err = sg_rollout_create(&control->rollout, control->settings, &control->first_state,
-		control->publisher, control->mirror, control->statistics, error);
+	int err = sg_history_describe(&start, state, state);
 
-	if (err)
-		return err;
-	// Where every way back ends.
-	err = sg_history_describe(
-		&start, sg_rollout_state(control->rollout), sg_rollout_state(control->rollout));
 	snprintf(start.summary, sizeof(start.summary), "started with %u services",
-		sg_rollout_state(control->rollout)->n_services);
+		state->n_services);
 	start.generation = sg_rollout_generation(control->rollout);
 	sg_history_add(control->history, &start);
 	return err;
+}
+
+// What was asked for through the socket before, on top of what the file says.
+static int restore(struct sg_control *control, struct sg_error *error)
+{
+	struct sg_state state;
+	int err;
+
+	if (!control->settings->state_file[0]) {
+		sg_log_info(
+			"control.state_file is not set: changes through the socket end with this "
+			"process");
+		return 0;
+	}
+	err = sg_keeper_open(&control->keeper, control->loop, control->settings,
+		&control->first_state, &state, error);
+	if (err)
+		return err;
+	sg_state_fini(&control->first_state);
+	control->first_state = state;
+	return 0;
+}
+
+int sg_control_first_publish(struct sg_control *control, struct sg_error *error)
+{
+	const struct sg_state *state;
+	int err = restore(control, error);
+
+	if (!err)
+		err = sg_rollout_create(&control->rollout, control->settings, &control->first_state,
+			control->publisher, control->mirror, control->statistics, error);
+	if (err)
+		return err;
+	state = sg_rollout_state(control->rollout);
+	if (control->keeper) {
+		sg_keeper_note(
+			control->keeper, state, state, sg_rollout_generation(control->rollout));
+		sg_rollout_observe(control->rollout, on_published, control);
+	}
+	err = begin_history(control, state);
+	return err ? sg_error_set(error, err, "no memory is left for the history") : 0;
 }
 
 static void handle_line(void *context, uint64_t connection, const struct sg_peer *peer,
@@ -219,6 +268,9 @@ uint64_t sg_control_turn(void *context)
 	}
 	if (control->rollout) {
 		delay_us = sg_rollout_turn(control->rollout, now_ms);
+		if (control->keeper)
+			sg_keeper_turn(control->keeper,
+				sg_rollout_published_state(control->rollout), now_ms);
 		if (sg_listing_turn(control))
 			delay_us = 0;
 	}

@@ -5,6 +5,7 @@
 #include "control/control.h"
 #include "control/drain_wait.h"
 #include "control/history.h"
+#include "control/keeper.h"
 #include "control/listing.h"
 #include "control/rollout.h"
 #include "control/server.h"
@@ -19,7 +20,8 @@ struct sg_control {
 	struct sg_state first_state; // until the first snapshot
 	struct sg_rollout *rollout;  // NULL until then
 	struct sg_history *history;
-	struct sg_server *server;    // NULL until the socket is open
+	struct sg_keeper *keeper; // NULL: nothing is kept
+	struct sg_server *server; // NULL until the socket is open
 	gid_t socket_gid;
 	uint64_t started_ms;
 	uint64_t next_tick_ms;

@@ -17,6 +17,12 @@ static const struct sg_json_member policy_members[] = {
 };
 // clang-format on
 
+int sg_policy_from_json(
+	struct sg_shared_policy *policy, const json_t *object, struct sg_error *error)
+{
+	return sg_json_read_members(policy_members, object, true, policy, "policy", error);
+}
+
 int sg_edit_policy_set(struct sg_edit *edit, const json_t *params, struct sg_error *error)
 {
 	struct sg_shared_policy *policy = sg_shared_policy_clone(edit->state.policy);
@@ -24,7 +30,7 @@ int sg_edit_policy_set(struct sg_edit *edit, const json_t *params, struct sg_err
 
 	if (!policy)
 		return sg_error_set(error, -ENOMEM, "no memory is left for the change");
-	err = sg_json_read_members(policy_members, params, true, policy, "policy", error);
+	err = sg_policy_from_json(policy, params, error);
 	if (err) {
 		sg_shared_policy_unref(policy);
 		return err;

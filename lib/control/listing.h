@@ -1,10 +1,10 @@
 // Long answers, written a little at a time.
 //
-// `stats` of 10,000 services with 10 backends each is 19 MB and takes half a second to write. So such
-// an answer is a listing: steps of some microseconds each, done in the turns of the loop, at most
-// SG_LISTING_TURN_US of them a turn over all listings. Whoever asks something short meanwhile is
-// answered within a turn. Listings take turns themselves, so that a short one does not wait for a
-// long one.
+// `stats` of 10,000 services with 10 backends each is 19 MB and takes half a second to write. So
+// such an answer is a listing: steps of some microseconds each, done in the turns of the loop, at
+// most SG_LISTING_TURN_US of them a turn over all listings. Whoever asks something short meanwhile
+// is answered within a turn. Listings take turns themselves, so that a short one does not wait for
+// a long one.
 //
 // At most SG_LISTING_MAX_ACTIVE are being written at a time, and none for a connection that has not
 // read its earlier answers (server.h): a client that asks and never reads costs the memory of one

@@ -31,7 +31,7 @@ struct sg_mirror_hop {
 	bool marked;          // while a new set of gateways, kept ones or neighbours is taken in
 	bool asked;           // we asked the kernel to keep it resolved
 	uint16_t backoff_ms;  // between one question and the next; 0: none was asked since it was
-			     // last usable
+			      // last usable
 	uint64_t ask_at_ms;
 	uint32_t next; // in its hash chain; 0 ends it
 };

@@ -40,5 +40,11 @@ int sg_query_status(const struct sg_control *control, const json_t *params, json
 		(json_int_t)((sg_clock_ms() - control->started_ms) / 1000), "workers",
 		(int)control->publisher->n_workers, "services", (int)state->n_services, "flows",
 		(json_int_t)sg_statistics_flows(control->statistics));
+	if (*ret_result && control->keeper) {
+		json_object_set_new(
+			*ret_result, "state_file", json_string(control->settings->state_file));
+		json_object_set_new(
+			*ret_result, "persisted", json_boolean(sg_keeper_is_well(control->keeper)));
+	}
 	return 0;
 }

@@ -220,8 +220,8 @@ static bool step_export(struct sg_control *control, struct sg_listing *listing)
 		return false;
 	}
 	sg_text_append_string(text, "],");
-	sg_text_append_members(text, json_pack("{s:o}", "other_owners",
-					     other_owners(&listing->after, listing->name)));
+	sg_text_append_members(text,
+		json_pack("{s:o}", "other_owners", other_owners(&listing->after, listing->name)));
 	sg_text_append_string(text, "}");
 	return true;
 }
@@ -258,8 +258,8 @@ static bool step_stats(struct sg_control *control, struct sg_listing *listing)
 		sg_text_append_string(text, "]}");
 		return true;
 	}
-	if (write_service(listing, listing->after.services[listing->at_after],
-		    sg_stats_of_service, sg_stats_of_backend, control))
+	if (write_service(listing, listing->after.services[listing->at_after], sg_stats_of_service,
+		    sg_stats_of_backend, control))
 		listing->at_after++;
 	return false;
 }
@@ -267,8 +267,8 @@ static bool step_stats(struct sg_control *control, struct sg_listing *listing)
 int sg_query_stats(struct sg_control *control, struct sg_call *call, struct sg_error *error)
 {
 	struct sg_listing *listing;
-	int err = sg_json_read_members(
-		no_members, call->request.params, true, NULL, "stats", error);
+	int err =
+		sg_json_read_members(no_members, call->request.params, true, NULL, "stats", error);
 
 	return err ? err : start(control, call, step_stats, &listing, error);
 }

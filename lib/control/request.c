@@ -144,6 +144,6 @@ static json_t *sentence(const char *message)
 void sg_request_write_error(struct sg_text *text, const json_t *id, int code, const char *message)
 {
 	sg_text_append_json(text, json_pack("{s:s, s:o, s:{s:i, s:o}}", "jsonrpc", "2.0", "id",
-					  id ? json_copy((json_t *)id) : json_null(), "error", "code",
-					  code, "message", sentence(message)));
+					  id ? json_copy((json_t *)id) : json_null(), "error",
+					  "code", code, "message", sentence(message)));
 }

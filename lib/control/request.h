@@ -42,8 +42,7 @@ void sg_request_fini(struct sg_request *request);
 // `id` NULL stands for one that could not be read. `result` is taken over; bytes in `message` that
 // are no UTF-8 become "?".
 void sg_request_write_result(struct sg_text *text, const json_t *id, json_t *result);
-void sg_request_write_error(
-	struct sg_text *text, const json_t *id, int code, const char *message);
+void sg_request_write_error(struct sg_text *text, const json_t *id, int code, const char *message);
 // For results that are too large for a tree: what stands before the result, and behind it.
 void sg_request_begin_result(struct sg_text *text, const json_t *id);
 void sg_request_end_result(struct sg_text *text);

@@ -57,6 +57,8 @@ struct sg_rollout {
 	uint64_t shrink_ms; // the addresses are not looked through before
 	struct waiter *waiters;
 	uint64_t look_us;
+	sg_rollout_published_fn *published; // NULL: nobody
+	void *published_context;
 };
 
 static void answer(struct sg_rollout *rollout, uint64_t generation, uint64_t now_ms,
@@ -166,6 +168,9 @@ static int roll_out(struct sg_rollout *rollout, const struct sg_state *state,
 		return err;
 	sg_state_diff(&rollout->state, state, begin_counting, rollout);
 	publish(rollout, snapshot);
+	if (rollout->published)
+		rollout->published(
+			rollout->published_context, &rollout->state, state, snapshot->generation);
 	return 0;
 }
 
@@ -430,6 +435,18 @@ uint64_t sg_rollout_turn(struct sg_rollout *rollout, uint64_t now_ms)
 	}
 	shrink_hops(rollout, now_ms);
 	return next_look_us(rollout, now_ms);
+}
+
+void sg_rollout_observe(
+	struct sg_rollout *rollout, sg_rollout_published_fn *published, void *context)
+{
+	rollout->published = published;
+	rollout->published_context = context;
+}
+
+const struct sg_state *sg_rollout_published_state(const struct sg_rollout *rollout)
+{
+	return &rollout->state;
 }
 
 const struct sg_state *sg_rollout_state(const struct sg_rollout *rollout)

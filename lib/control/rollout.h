@@ -74,6 +74,14 @@ void sg_rollout_routes_changed(struct sg_rollout *rollout);
 #define SG_ROLLOUT_NEVER UINT64_MAX
 uint64_t sg_rollout_turn(struct sg_rollout *rollout, uint64_t now_ms);
 
+// Calls `published` whenever workers are given a state from now on, also when it is the one before.
+typedef void sg_rollout_published_fn(void *context, const struct sg_state *before,
+	const struct sg_state *after, uint64_t generation);
+void sg_rollout_observe(
+	struct sg_rollout *rollout, sg_rollout_published_fn *published, void *context);
+
+// What workers were given last.
+const struct sg_state *sg_rollout_published_state(const struct sg_rollout *rollout);
 // What the next candidate starts from: everything that was committed.
 const struct sg_state *sg_rollout_state(const struct sg_rollout *rollout);
 // The generation that this state is, or will be.

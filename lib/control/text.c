@@ -116,16 +116,16 @@ static int append_callback(const char *bytes, size_t length, void *text)
 
 void sg_text_append_json(struct sg_text *text, json_t *value)
 {
-	if (!value || json_dump_callback(value, append_callback, text,
-			      JSON_COMPACT | JSON_ENCODE_ANY) < 0)
+	if (!value || json_dump_callback(
+			      value, append_callback, text, JSON_COMPACT | JSON_ENCODE_ANY) < 0)
 		text->failed = true;
 	json_decref(value);
 }
 
 void sg_text_append_members(struct sg_text *text, json_t *object)
 {
-	if (!object || json_dump_callback(object, append_callback, text,
-			       JSON_COMPACT | JSON_EMBED) < 0)
+	if (!object ||
+		json_dump_callback(object, append_callback, text, JSON_COMPACT | JSON_EMBED) < 0)
 		text->failed = true;
 	json_decref(object);
 }
@@ -135,7 +135,8 @@ void sg_text_move(struct sg_text *text, struct sg_text *tail)
 	text->failed = text->failed || tail->failed;
 	if (tail->length <= room(text)) {
 		for (struct sg_text_piece *piece = tail->first; piece; piece = piece->next)
-			sg_text_append(text, piece->bytes + piece->start, piece->end - piece->start);
+			sg_text_append(
+				text, piece->bytes + piece->start, piece->end - piece->start);
 		sg_text_clear(tail);
 		return;
 	}

@@ -1,9 +1,9 @@
 // A long text in pieces: an answer while it is written, and while a client reads it.
 //
 // An answer may be 20 MB long. In one piece it would be copied whenever it grows and once more when
-// it is sent, and each copy would hold up everybody else; pieces are filled, handed on and freed one
-// after the other. A piece that memory ran out for marks the text as failed, and it stays so. Any
-// one thread at a time.
+// it is sent, and each copy would hold up everybody else; pieces are filled, handed on and freed
+// one after the other. A piece that memory ran out for marks the text as failed, and it stays so.
+// Any one thread at a time.
 #pragma once
 
 #include <stdbool.h>

@@ -36,4 +36,6 @@ void sg_settings_init(struct sg_settings *settings)
 	snprintf(settings->socket_path, sizeof(settings->socket_path),
 		"/run/stormgate/stormgate.sock");
 	settings->socket_mode = 0660;
+	settings->monitor_mode = 0660;
+	settings->shutdown_timeout_s = SG_DEFAULT_SHUTDOWN_TIMEOUT_S;
 }

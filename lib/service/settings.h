@@ -20,7 +20,8 @@ enum sg_unserved {
 	SG_UNSERVED_REJECT,
 };
 
-#define SG_MAX_PORT_ADDRESSES 16
+#define SG_DEFAULT_SHUTDOWN_TIMEOUT_S 5
+#define SG_MAX_PORT_ADDRESSES         16
 
 // A device, or a VLAN of one: a port of its own to everything but the device's queues.
 struct sg_port_settings {
@@ -79,7 +80,12 @@ struct sg_settings {
 	// control
 	char socket_path[108];
 	mode_t socket_mode;
-	char socket_group[64]; // empty: not set
+	char socket_group[64];  // empty: not set
+	char monitor_path[108]; // of the socket that only answers questions; empty: there is none
+	mode_t monitor_mode;
+	char monitor_group[64];
+	char state_file[1024];       // empty: what the socket changes ends with the process
+	uint32_t shutdown_timeout_s; // 0: at once
 	int control_line;
 
 	bool backend_cidrs_given;

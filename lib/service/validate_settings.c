@@ -335,6 +335,18 @@ static int check_control(const struct sg_settings *settings, struct sg_error *er
 	if (settings->socket_path[0] != '/')
 		return sg_error_set_at(error, -EINVAL, settings->control_line,
 			"control.socket \"%s\" must be an absolute path", settings->socket_path);
+	if (settings->monitor_path[0] && settings->monitor_path[0] != '/')
+		return sg_error_set_at(error, -EINVAL, settings->control_line,
+			"control.monitor_socket \"%s\" must be an absolute path",
+			settings->monitor_path);
+	if (strcmp(settings->monitor_path, settings->socket_path) == 0)
+		return sg_error_set_at(error, -EINVAL, settings->control_line,
+			"control.monitor_socket must be another path than control.socket, which "
+			"may change everything");
+	if (settings->state_file[0] && settings->state_file[0] != '/')
+		return sg_error_set_at(error, -EINVAL, settings->control_line,
+			"control.state_file \"%.100s\" must be an absolute path",
+			settings->state_file);
 	if (settings->socket_mode & ~(mode_t)0777)
 		return sg_error_set_at(error, -EINVAL, settings->control_line,
 			"control.mode \"%o\" must be from \"0\" to \"0777\"",

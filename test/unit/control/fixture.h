@@ -217,6 +217,10 @@ static inline json_t *fixture_ask(struct fixture *fixture, const char *method, c
 	free(line);
 	for (unsigned turn = 0; turn < 100 && fixture->n_answers == 0; turn++)
 		sg_control_turn(fixture->control);
+	// What waits for a disk is told by its descriptor.
+	for (unsigned turn = 0; turn < 1000 && fixture->n_answers == 0 && fixture->control->keeper;
+		turn++)
+		sg_loop_run_once(fixture->control->loop, sg_control_turn, fixture->control, 0);
 	answer = fixture->n_answers == 1 ? json_loads(fixture->answers[0], 0, NULL) : NULL;
 	fixture_forget_answers(fixture);
 	return answer;
