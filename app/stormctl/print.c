@@ -240,6 +240,47 @@ static void print_traffic(const json_t *services)
 	table_print(&table);
 }
 
+static void add_losses(struct table *table, const json_t *service, const json_t *backend)
+{
+	static const char *const members[] = {"dropped_to_backend", "dropped_to_client", NULL};
+	static const char *const ways[] = {"to backend", "to client"};
+
+	for (unsigned i = 0; members[i]; i++) {
+		const char *name;
+		json_t *count;
+
+		json_object_foreach(
+			json_object_get(backend ? backend : service, members[i]), name, count)
+		{
+			table_member(table, service, "name");
+			if (backend)
+				table_end_point(table, backend);
+			else
+				table_text(table, "all");
+			table_text(table, ways[i]);
+			table_text(table, name);
+			table_number(table, (uint64_t)json_integer_value(count));
+		}
+	}
+}
+
+// What was lost, and by whom.
+static void print_losses(const json_t *services)
+{
+	struct table table;
+	size_t i, j;
+	json_t *service, *backend;
+
+	table_init(&table, "SERVICE BACKEND DIRECTION DROP #COUNT");
+	json_array_foreach(services, i, service)
+	{
+		add_losses(&table, service, NULL);
+		json_array_foreach(json_object_get(service, "backends"), j, backend)
+			add_losses(&table, service, backend);
+	}
+	table_print(&table);
+}
+
 void print_stats(const json_t *result)
 {
 	print_packets(result);
@@ -247,6 +288,8 @@ void print_stats(const json_t *result)
 	print_workers(json_object_get(result, "workers"));
 	putchar('\n');
 	print_traffic(json_object_get(result, "services"));
+	putchar('\n');
+	print_losses(json_object_get(result, "services"));
 }
 
 void print_drops(const json_t *result)

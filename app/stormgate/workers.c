@@ -47,15 +47,21 @@ static int open_counters(struct sg_workers *workers, struct sg_error *error)
 	const size_t totals = (sizeof(struct sg_counters) + 63) & ~(size_t)63;
 	const size_t services = SG_MAX_SERVICES * sizeof(struct sg_traffic);
 	const size_t backends = SG_MAX_BACKENDS * sizeof(struct sg_traffic);
+	const size_t service_losses = SG_MAX_SERVICES * sizeof(struct sg_losses);
+	const size_t backend_losses = SG_MAX_BACKENDS * sizeof(struct sg_losses);
 	int err = sg_region_open(&workers->counters,
-		(workers->n + 1) * (totals + services + backends), false, error);
+		(workers->n + 1) * (totals + services + backends + service_losses + backend_losses),
+		false, error);
 	uint8_t *at = workers->counters.bytes;
 
 	for (unsigned i = 0; i <= workers->n && err == 0; i++) {
 		workers->dataplane->counters[i] = (struct sg_worker_counters){.totals = (void *)at,
 			.services = (void *)(at + totals),
-			.backends = (void *)(at + totals + services)};
-		at += totals + services + backends;
+			.backends = (void *)(at + totals + services),
+			.service_losses = (void *)(at + totals + services + backends),
+			.backend_losses =
+				(void *)(at + totals + services + backends + service_losses)};
+		at += totals + services + backends + service_losses + backend_losses;
 	}
 	return err;
 }

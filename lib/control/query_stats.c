@@ -64,6 +64,18 @@ static json_t *worker_to_json(const struct sg_control *control, unsigned worker)
 	return object;
 }
 
+// Only of what was lost: there may be many backends.
+static json_t *losses_by_name(const uint64_t losses[SG_SERVICE_DROP_COUNT])
+{
+	json_t *object = json_object();
+
+	for (unsigned i = 1; i < SG_SERVICE_DROP_COUNT; i++)
+		if (losses[i] > 0)
+			set_number(object, sg_drop_name((enum sg_drop)sg_service_drop_reasons[i]),
+				losses[i]);
+	return object;
+}
+
 static void add_traffic(json_t *object, const struct sg_statistics_traffic *traffic)
 {
 	set_number(object, "flows", traffic->flows);
@@ -73,6 +85,8 @@ static void add_traffic(json_t *object, const struct sg_statistics_traffic *traf
 	set_number(object, "packets_to_client", traffic->packets_to_client);
 	set_number(object, "bytes_to_client", traffic->bytes_to_client);
 	set_number(object, "dropped", traffic->dropped);
+	json_object_set_new(object, "dropped_to_backend", losses_by_name(traffic->losses[0]));
+	json_object_set_new(object, "dropped_to_client", losses_by_name(traffic->losses[1]));
 }
 
 json_t *sg_stats_of_backend(struct sg_control *control, const struct sg_service_spec *spec,

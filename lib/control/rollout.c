@@ -83,7 +83,8 @@ static void begin_counting(
 			continue;
 		sg_statistics_begin_backend(rollout->statistics,
 			sg_compiler_find_backend_slot(
-				rollout->compiler, after->name, &backend->address, backend->port));
+				rollout->compiler, after->name, &backend->address, backend->port),
+			sg_compiler_find_service_slot(rollout->compiler, after->name));
 	}
 }
 

@@ -3,7 +3,10 @@
 // Workers' counters only grow and outlive what they count: a slot that is given to another service
 // or backend goes on from where it was. So control notes a baseline when something begins to live
 // in a slot, and subtracts it here. Gauges (flows) need none: what begins in a slot begins with no
-// flow. Control thread only.
+// flow.
+//
+// A service's packets are those of its backends, present and past: when a backend's slot is given
+// to another, what it has counted is kept with its service. Control thread only.
 #pragma once
 
 #include <stdint.h>
@@ -18,7 +21,8 @@ void sg_statistics_destroy(struct sg_statistics *statistics); // NULL is fine
 
 // Something new lives in the slot: it counts from zero. Slots are those of the compiler.
 void sg_statistics_begin_service(struct sg_statistics *statistics, uint32_t slot);
-void sg_statistics_begin_backend(struct sg_statistics *statistics, uint32_t slot);
+void sg_statistics_begin_backend(
+	struct sg_statistics *statistics, uint32_t slot, uint32_t service_slot);
 
 // Since it began; `flows`: open now.
 struct sg_statistics_traffic {
@@ -26,7 +30,8 @@ struct sg_statistics_traffic {
 	uint64_t new_flows;
 	uint64_t packets_to_backend, bytes_to_backend;
 	uint64_t packets_to_client, bytes_to_client;
-	uint64_t dropped;
+	uint64_t dropped;                          // all of the following
+	uint64_t losses[2][SG_SERVICE_DROP_COUNT]; // as in struct sg_losses
 };
 
 void sg_statistics_service(const struct sg_statistics *statistics, uint32_t slot,

@@ -3,6 +3,7 @@
 #include "dataplane/pipeline.h"
 
 #include "dataplane/answer.h"
+#include "dataplane/loss.h"
 #include "dataplane/source.h"
 #include "net/headers.h"
 
@@ -23,11 +24,6 @@ static void refuse_stray(
 		sg_pkt_drop(pkt, drop);
 }
 
-static void count_service_drop(struct sg_pipeline *pipeline, const struct sg_service *service)
-{
-	sg_counter_add(&pipeline->counters.services[service->slot].dropped, 1);
-}
-
 static void admit(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	struct sg_pkt *pkt, const struct sg_tuple *tuple)
 {
@@ -44,8 +40,8 @@ static void admit(struct sg_pipeline *pipeline, const struct sg_snapshot *snapsh
 	}
 	refused = sg_source_judge4(snapshot->policy, service->policy, tuple->src_be);
 	if (refused) {
-		count_service_drop(pipeline, service);
-		return sg_pkt_drop(pkt, refused);
+		sg_pkt_drop(pkt, refused);
+		return sg_loss_of_service(pipeline, service->slot, pkt);
 	}
 	if (tuple->proto == SG_PROTO_TCP && !starts_connection(pkt)) {
 		if (sg_service_is_stateless(service)) {
@@ -53,8 +49,8 @@ static void admit(struct sg_pipeline *pipeline, const struct sg_snapshot *snapsh
 			pkt->stateless = true;
 			return;
 		}
-		count_service_drop(pipeline, service);
-		return refuse_stray(pipeline, pkt, tuple->proto, SG_DROP_NO_FLOW);
+		refuse_stray(pipeline, pkt, tuple->proto, SG_DROP_NO_FLOW);
+		return sg_loss_of_service(pipeline, service->slot, pkt);
 	}
 	pkt->service = service;
 }

@@ -2,6 +2,7 @@
 #include "dataplane/dnat.h"
 
 #include "dataplane/answer.h"
+#include "dataplane/loss.h"
 #include "dataplane/rewrite.h"
 #include "dataplane/source.h"
 #include "net/headers.h"
@@ -42,26 +43,34 @@ static void refuse(struct sg_pipeline *pipeline, struct sg_pkt *pkt, uint8_t pro
 		sg_pkt_drop(pkt, SG_DROP_REPLY_NO_FLOW);
 }
 
+// Settles the answer, unless it may be carried across.
+static void judge(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_pkt *pkt, const struct sg_tuple *answer, const struct sg_service *service)
+{
+	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+	enum sg_drop refused = sg_source_judge4(snapshot->policy, service->policy, answer->dst_be);
+
+	if (!sg_service_is_stateless(service))
+		refuse(pipeline, pkt, answer->proto);
+	else if (refused)
+		sg_pkt_drop(pkt, refused);
+	else if (ip->ttl <= 1)
+		sg_answer_ttl(pipeline, snapshot, pkt);
+}
+
 void sg_dnat_answer_without_flow(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	struct sg_pkt *pkt, const struct sg_tuple *answer)
 {
-	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 	struct sg_flow flow = {.server = *answer, .mode = SG_FORWARD_DNAT};
 	const struct sg_backend *backend;
-	enum sg_drop refused;
 
 	if (!sg_dnat_find(snapshot, answer, &flow.client, &flow.backend_slot))
 		return sg_pkt_drop(pkt, SG_DROP_REPLY_NO_FLOW);
 	backend = sg_snapshot_backend(snapshot, flow.backend_slot);
 	flow.service_slot = backend->service_slot;
-	if (!sg_service_is_stateless(snapshot->services[flow.service_slot]))
-		return refuse(pipeline, pkt, answer->proto);
-	refused = sg_source_judge4(
-		snapshot->policy, snapshot->services[flow.service_slot]->policy, answer->dst_be);
-	if (refused)
-		return sg_pkt_drop(pkt, refused);
-	if (ip->ttl <= 1)
-		return sg_answer_ttl(pipeline, snapshot, pkt);
+	judge(pipeline, snapshot, pkt, answer, snapshot->services[flow.service_slot]);
+	if (pkt->verdict)
+		return sg_loss_of_backend(pipeline, flow.backend_slot, SG_FLOW_TO_CLIENT, pkt);
 	sg_rewrite_note_deltas(&flow);
 	sg_rewrite_stateless(pipeline, snapshot, &flow, SG_FLOW_TO_CLIENT, pkt);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "dataplane/encapsulate.h"
+#include "dataplane/loss.h"
 #include "dataplane/nexthop.h"
 #include "net/checksum.h"
 #include "net/headers.h"
@@ -95,7 +96,7 @@ static void finish(
 	ip->checksum = sg_checksum_finish(sg_checksum_add(0, ip, (ip->version_ihl & 15) * 4u));
 }
 
-void sg_icmp_error_forward(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+static void forward(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	struct sg_pkt *pkt, sg_flow_ref ref)
 {
 	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
@@ -105,6 +106,10 @@ void sg_icmp_error_forward(struct sg_pipeline *pipeline, const struct sg_snapsho
 	const struct sg_tuple *sent = sg_flow_tuple(flow, SG_FLOW_TO_CLIENT - direction);
 	uint16_t sign = (uint16_t)(0u - direction); // all ones negates a delta
 
+	if (direction == SG_FLOW_TO_BACKEND &&
+		sg_snapshot_backend_word(snapshot, flow->backend_slot) ==
+			SG_BACKEND_WORD(flow->backend_generation, SG_BACKEND_OUTSIDE))
+		return sg_pkt_drop(pkt, SG_DROP_BACKEND_OUTSIDE);
 	// No error is answered with an error (RFC 1122 3.2.2).
 	if (ip->ttl <= 1)
 		return sg_pkt_drop(pkt, SG_DROP_TTL_EXCEEDED);
@@ -121,4 +126,12 @@ void sg_icmp_error_forward(struct sg_pipeline *pipeline, const struct sg_snapsho
 			!sg_encapsulate(pipeline, snapshot, flow, pkt)))
 		return;
 	sg_nexthop_apply(pipeline, snapshot, flow, direction, pkt);
+}
+
+void sg_icmp_error_forward(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_pkt *pkt, sg_flow_ref ref)
+{
+	forward(pipeline, snapshot, pkt, ref);
+	sg_loss_of_backend(pipeline, sg_flow_table_get(pipeline->flows, ref)->backend_slot,
+		sg_flow_ref_direction(ref), pkt);
 }

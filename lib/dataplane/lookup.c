@@ -7,6 +7,7 @@
 
 #include "dataplane/answer.h"
 #include "dataplane/flow_life.h"
+#include "dataplane/loss.h"
 #include "dataplane/recheck.h"
 #include "flow/tcp.h"
 #include "net/headers.h"
@@ -32,11 +33,15 @@ static void forget(struct sg_pipeline *pipeline, struct sg_pkt *pkt)
 	pkt->ref = 0;
 }
 
-// The flow's backend is no longer what it was: REMOVED, DEAD, or its slot has another tenant.
+// The flow's backend is no longer what it was: REMOVED, DEAD, OUTSIDE, or its slot has another
+// tenant.
 static void judge_orphan(
 	struct sg_pipeline *pipeline, struct sg_pkt *pkt, const struct sg_flow *flow, uint32_t word)
 {
 	bool same = word >> 8 == flow->backend_generation;
+	uint8_t life = (uint8_t)word;
+	enum sg_flow_direction direction;
+	uint32_t slot;
 
 	if (flow->client.proto == SG_PROTO_UDP) {
 		// The client's next datagram picks anew; until then the backend may still answer.
@@ -44,7 +49,7 @@ static void judge_orphan(
 			sg_flow_release_client(pipeline, pkt);
 		return;
 	}
-	if (same && (word & 0xff) == SG_BACKEND_REMOVED)
+	if (same && life == SG_BACKEND_REMOVED)
 		return;
 	// A client that only receives may have nothing more to say, and would wait for ever: what
 	// the backend sends him first tells him. The backend sends again what nobody acknowledges,
@@ -52,8 +57,14 @@ static void judge_orphan(
 	if (sg_flow_ref_direction(pkt->ref) == SG_FLOW_TO_CLIENT &&
 		flow->state != SG_FLOW_TCP_CLOSED)
 		return sg_become_reset(pkt);
+	direction = sg_flow_ref_direction(pkt->ref);
+	slot = flow->backend_slot;
 	forget(pipeline, pkt);
-	sg_answer_reset(pipeline, pkt, SG_DROP_BACKEND_GONE, SG_DROP_ANSWER_LIMIT);
+	sg_answer_reset(pipeline, pkt,
+		life == SG_BACKEND_OUTSIDE ? SG_DROP_BACKEND_OUTSIDE : SG_DROP_BACKEND_GONE,
+		SG_DROP_ANSWER_LIMIT);
+	if (same)
+		sg_loss_of_backend(pipeline, slot, direction, pkt);
 }
 
 static void judge_hit(
@@ -93,7 +104,6 @@ static void prefetch_backends(struct sg_pipeline *pipeline, const struct sg_snap
 		page = snapshot->pages[flow->backend_slot / SG_BACKENDS_PER_PAGE];
 		__builtin_prefetch(&page->words[flow->backend_slot % SG_BACKENDS_PER_PAGE]);
 		__builtin_prefetch(&pipeline->counters.backends[flow->backend_slot], 1);
-		__builtin_prefetch(&pipeline->counters.services[flow->service_slot], 1);
 	}
 }
 

@@ -3,6 +3,7 @@
 
 #include "dataplane/answer.h"
 #include "dataplane/flow_life.h"
+#include "dataplane/loss.h"
 #include "dataplane/source.h"
 #include "net/headers.h"
 
@@ -43,6 +44,7 @@ void sg_recheck_hits(
 		const struct sg_flow *flow;
 		enum sg_flow_direction direction;
 		enum sg_drop drop;
+		uint32_t backend_slot;
 
 		if (pkt->verdict || !pkt->ref)
 			continue;
@@ -57,9 +59,11 @@ void sg_recheck_hits(
 		if (!drop)
 			continue;
 		direction = sg_flow_ref_direction(pkt->ref);
+		backend_slot = flow->backend_slot;
 		sg_flow_end_bulk(pipeline, &pkt->ref, 1);
 		pkt->ref = 0;
 		settle(pipeline, pkt, burst->tuples[i].proto, direction, drop);
+		sg_loss_of_backend(pipeline, backend_slot, direction, pkt);
 	}
 }
 

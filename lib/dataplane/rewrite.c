@@ -7,6 +7,7 @@
 
 #include "dataplane/answer.h"
 #include "dataplane/encapsulate.h"
+#include "dataplane/loss.h"
 #include "dataplane/nexthop.h"
 #include "flow/tcp.h"
 #include "net/checksum.h"
@@ -150,23 +151,23 @@ static void find_way(struct sg_pipeline *pipeline, const struct sg_snapshot *sna
 	struct sg_flow *flow, enum sg_flow_direction direction, struct sg_pkt *pkt)
 {
 	sg_nexthop_apply(pipeline, snapshot, flow, direction, pkt);
-	if (pkt->verdict != SG_VERDICT_DROP || pkt->drop != SG_DROP_TOO_BIG ||
-		flow->mode == SG_FORWARD_IPIP)
-		return;
-	restore_headers(pkt, flow, direction);
-	sg_answer_too_big(
-		pipeline, snapshot, pkt, sg_nexthop_mtu(pipeline, snapshot, flow, direction));
+	if (pkt->verdict == SG_VERDICT_DROP && pkt->drop == SG_DROP_TOO_BIG &&
+		flow->mode != SG_FORWARD_IPIP) {
+		restore_headers(pkt, flow, direction);
+		sg_answer_too_big(pipeline, snapshot, pkt,
+			sg_nexthop_mtu(pipeline, snapshot, flow, direction));
+	}
+	sg_loss_of_backend(pipeline, flow->backend_slot, direction, pkt);
 }
 
 static inline void carry(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	struct sg_flow *flow, enum sg_flow_direction direction, struct sg_pkt *pkt)
 {
-	count(&pipeline->counters.services[flow->service_slot], direction, pkt->length);
 	count(&pipeline->counters.backends[flow->backend_slot], direction, pkt->length);
 	if (__builtin_expect(!flow->one_way, 1))
 		rewrite_headers(pkt, flow, direction);
 	else if (!pass(pipeline, snapshot, flow, pkt))
-		return;
+		return sg_loss_of_backend(pipeline, flow->backend_slot, direction, pkt);
 	if (!sg_nexthop_apply_known(pipeline, snapshot, flow, direction, pkt))
 		find_way(pipeline, snapshot, flow, direction, pkt);
 }
@@ -184,8 +185,10 @@ static void rewrite(
 	enum sg_flow_direction direction = sg_flow_ref_direction(pkt->ref);
 	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 
-	if (__builtin_expect(ip->ttl <= 1, 0))
-		return sg_answer_ttl(pipeline, snapshot, pkt);
+	if (__builtin_expect(ip->ttl <= 1, 0)) {
+		sg_answer_ttl(pipeline, snapshot, pkt);
+		return sg_loss_of_backend(pipeline, flow->backend_slot, direction, pkt);
+	}
 
 	if (flow->last_seen != pipeline->now_ticks)
 		flow->last_seen = pipeline->now_ticks;

@@ -9,6 +9,7 @@
 #include "dataplane/affinity.h"
 #include "dataplane/answer.h"
 #include "dataplane/flow_life.h"
+#include "dataplane/loss.h"
 #include "dataplane/nexthop.h"
 #include "dataplane/pick.h"
 #include "dataplane/rewrite.h"
@@ -39,13 +40,17 @@ static uint32_t sequence_of(const struct sg_pkt *pkt, const struct sg_tuple *tup
 	return tuple->proto == SG_PROTO_TCP ? __builtin_bswap32(tcp->seq_be) : 0;
 }
 
-static void lose(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_drop drop)
+static void lose(
+	struct sg_pipeline *pipeline, struct sg_pkt *pkt, uint32_t backend_slot, enum sg_drop drop)
 {
-	sg_counter_add(&pipeline->counters.services[pkt->service->slot].dropped, 1);
-	if (drop == SG_DROP_NO_BACKEND)
-		sg_answer_refusal(pipeline, pkt, drop);
-	else
-		sg_pkt_drop(pkt, drop);
+	sg_pkt_drop(pkt, drop);
+	sg_loss_of_backend(pipeline, backend_slot, SG_FLOW_TO_BACKEND, pkt);
+}
+
+static void refuse(struct sg_pipeline *pipeline, struct sg_pkt *pkt)
+{
+	sg_answer_refusal(pipeline, pkt, SG_DROP_NO_BACKEND);
+	sg_loss_of_service(pipeline, pkt->service->slot, pkt);
 }
 
 static void describe(const struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
@@ -94,23 +99,27 @@ static void plan(struct sg_pipeline *pipeline, const struct sg_snapshot *snapsho
 	struct sg_flow *flow = &starts->flows[starts->n];
 	uint32_t slot;
 
-	if (ip->ttl <= 1)
-		return sg_answer_ttl(pipeline, snapshot, pkt);
+	if (ip->ttl <= 1) {
+		sg_answer_ttl(pipeline, snapshot, pkt);
+		return sg_loss_of_service(pipeline, pkt->service->slot, pkt);
+	}
 	slot = pkt->service->affinity == SG_AFFINITY_CLIENT_IP
 		       ? sg_affinity_pick(pipeline, snapshot, pkt, &burst->tuples[at])
 		       : sg_pick_backend(pipeline, snapshot, pkt->service, &burst->tuples[at]);
 	if (pkt->verdict)
 		return;
 	if (slot == SG_PICK_NONE)
-		return lose(pipeline, pkt, SG_DROP_NO_BACKEND);
+		return refuse(pipeline, pkt);
+	if (!sg_snapshot_may_reach(snapshot, &sg_snapshot_backend(snapshot, slot)->addr))
+		return lose(pipeline, pkt, slot, SG_DROP_BACKEND_OUTSIDE);
 	describe(pipeline, snapshot, pkt, &burst->tuples[at], slot, flow);
 	if (!sg_nexthop_begin(pipeline, snapshot, pkt, flow))
-		return lose(pipeline, pkt, SG_DROP_NO_ROUTE);
+		return lose(pipeline, pkt, slot, SG_DROP_NO_ROUTE);
 	if (pkt->stateless)
 		return go_without_flow(pipeline, snapshot, flow, pkt);
 	if (flow->mode == SG_FORWARD_SNAT) {
 		if (!pipeline->snat)
-			return lose(pipeline, pkt, SG_DROP_SNAT_PORTS);
+			return lose(pipeline, pkt, slot, SG_DROP_SNAT_PORTS);
 		starts->reply_of[starts->n] = (uint8_t)starts->n_replies;
 		starts->replies[starts->n_replies] = flow->server;
 		starts->replies[starts->n_replies++].hop = 0;
@@ -234,7 +243,7 @@ static void start_all(struct sg_pipeline *pipeline, const struct sg_snapshot *sn
 		if (drop == SG_DROP_FLOW_TABLE_FULL && sg_service_is_stateless(pkt->service))
 			go_without_flow(pipeline, snapshot, &starts->flows[i], pkt);
 		else if (drop != SG_DROP_NONE)
-			lose(pipeline, pkt, drop);
+			lose(pipeline, pkt, starts->flows[i].backend_slot, drop);
 	}
 }
 

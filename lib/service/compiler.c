@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/backend_cidrs.h"
 #include "service/compile_indexes.h"
 #include "service/compile_service.h"
 #include "service/compiler_plan.h"
@@ -33,7 +34,8 @@ struct sg_compiler *sg_compiler_create(const struct sg_settings *settings)
 		sg_slots_init(&compiler->service_slots, SG_MAX_SERVICES) < 0 ||
 		sg_slots_init(&compiler->backend_slots, SG_MAX_BACKENDS) < 0 ||
 		sg_resting_init(&compiler->resting, SG_MAX_BACKENDS) < 0 ||
-		sg_deadlines_init(&compiler->deadlines, SG_MAX_SERVICES) < 0) {
+		sg_deadlines_init(&compiler->deadlines, SG_MAX_SERVICES) < 0 ||
+		sg_backend_cidrs_compile(settings, &compiler->cidrs4, &compiler->cidrs6) < 0) {
 		sg_compiler_destroy(compiler);
 		return NULL;
 	}
@@ -48,6 +50,8 @@ void sg_compiler_destroy(struct sg_compiler *compiler)
 	for (uint32_t i = 0; i < compiler->n_holdings; i++)
 		sg_service_spec_unref(compiler->holdings[i].spec);
 	free(compiler->holdings);
+	sg_trie_unref(compiler->cidrs4);
+	sg_trie_unref(compiler->cidrs6);
 	sg_shared_policy_unref(compiler->policy);
 	for (uint32_t i = 0; i < compiler->service_slots.n_ever; i++)
 		free(compiler->holders[i].members);
@@ -63,7 +67,8 @@ void sg_compiler_destroy(struct sg_compiler *compiler)
 	free(compiler);
 }
 
-static struct sg_backend backend_of(const struct sg_member *member, uint32_t service_slot)
+static struct sg_backend backend_of(
+	const struct sg_snapshot *snapshot, const struct sg_member *member, uint32_t service_slot)
 {
 	struct sg_backend backend = {
 		.port_be = htons(member->port),
@@ -76,13 +81,15 @@ static struct sg_backend backend_of(const struct sg_member *member, uint32_t ser
 
 	if (member->address.family == SG_FAMILY_IPV4)
 		backend.addr4_be = sg_addr_ipv4_be(&member->address);
+	if (!sg_snapshot_may_reach(snapshot, &member->address))
+		backend.life = SG_BACKEND_OUTSIDE;
 	return backend;
 }
 
 static int build_backends(struct sg_snapshot *snapshot, const struct sg_visit *visit)
 {
 	for (uint32_t i = 0; i < visit->n_members; i++) {
-		struct sg_backend backend = backend_of(&visit->members[i], visit->slot);
+		struct sg_backend backend = backend_of(snapshot, &visit->members[i], visit->slot);
 
 		sg_snapshot_route_backend(snapshot, &backend);
 		if (sg_snapshot_put_backend(snapshot, visit->members[i].slot, &backend) < 0)
@@ -170,6 +177,8 @@ static struct sg_snapshot *build(const struct sg_plan *plan, struct sg_routes *r
 
 	if (!snapshot)
 		return NULL;
+	snapshot->cidrs4 = compiler->cidrs4 ? sg_trie_ref(compiler->cidrs4) : NULL;
+	snapshot->cidrs6 = compiler->cidrs6 ? sg_trie_ref(compiler->cidrs6) : NULL;
 	snapshot->policy_epoch = previous ? previous->policy_epoch : 0;
 	snapshot->routes = sg_routes_ref(routes);
 	snapshot->maglev_key = (struct sg_hash_key){{compiler->settings->maglev_seed, 0}};

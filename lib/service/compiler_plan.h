@@ -46,6 +46,7 @@ struct sg_holding {
 struct sg_compiler {
 	const struct sg_settings *settings;
 	uint64_t drain_ms;
+	struct sg_trie *cidrs4, *cidrs6; // of backend_cidrs; NULL: anywhere
 	struct sg_snapshot *current;     // compiled last; NULL before the first
 	struct sg_shared_policy *policy; // that it was compiled from; NULL: everyone may
 	struct sg_slots service_slots;

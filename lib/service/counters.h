@@ -35,8 +35,12 @@ struct sg_traffic {
 	sg_counter bytes_to_client;
 	sg_counter flows_created;
 	sg_counter flows_ended;
-	sg_counter dropped; // of packets that were already known to be this service's
-	sg_counter reserved;
+	sg_counter reserved[2];
+};
+
+// Lost packets by direction (0 to the backend, 1 to the client) and enum sg_service_drop.
+struct sg_losses {
+	sg_counter by_number[2][SG_SERVICE_DROP_COUNT];
 };
 
 struct sg_counters {
@@ -63,10 +67,16 @@ struct sg_counters {
 	uint64_t generation;    // of the snapshot that this worker used in its last turn
 };
 
-// The blocks of one worker. `services` and `backends` are indexed by slot and belong to one large
-// mapping that the kernel fills page by page as slots are used.
+// The blocks of one worker, indexed by slot. They belong to one large mapping that the kernel fills
+// page by page as slots are used, and as packets are lost.
+//
+// Packets and bytes are counted at the backend alone, and so is what is lost of a flow: a service's
+// are the sum over its backends. So a hit touches one line of counters, of however many services
+// there are. `services` counts flows, and `service_losses` what is lost before a backend is known.
 struct sg_worker_counters {
 	struct sg_counters *totals;
 	struct sg_traffic *services; // SG_MAX_SERVICES
 	struct sg_traffic *backends; // SG_MAX_BACKENDS
+	struct sg_losses *service_losses;
+	struct sg_losses *backend_losses;
 };

@@ -19,3 +19,12 @@ const char *sg_drop_meaning(enum sg_drop drop)
 {
 	return reasons[drop].meaning;
 }
+
+#define SG_SERVICE_DROP_NUMBER(symbol) [SG_DROP_##symbol] = SG_SERVICE_DROP_##symbol,
+#define SG_SERVICE_DROP_REASON(symbol) [SG_SERVICE_DROP_##symbol] = SG_DROP_##symbol,
+
+const uint8_t sg_service_drop_numbers[SG_DROP_COUNT] = {
+	SG_SERVICE_DROP_LIST(SG_SERVICE_DROP_NUMBER)};
+
+const uint8_t sg_service_drop_reasons[SG_SERVICE_DROP_COUNT] = {
+	SG_SERVICE_DROP_LIST(SG_SERVICE_DROP_REASON)};

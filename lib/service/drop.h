@@ -5,6 +5,8 @@
 // The meaning says what happened and, where there is something to do, what to do about it.
 #pragma once
 
+#include <stdint.h>
+
 // clang-format off
 #define SG_DROP_LIST(X)                                                                            \
 	/* parse: what the bytes are */                                                            \
@@ -46,6 +48,7 @@
 		"TCP that starts no connection and belongs to none (idle longer than its timeout?)") \
 	X(REPLY_NO_FLOW, "reply_no_flow", "to a SNAT address, but it answers no flow that is known") \
 	/* schedule: make a flow */                                                                \
+	X(BACKEND_OUTSIDE, "backend_outside", "the backend lies outside backend_cidrs: nothing is sent there") \
 	X(NO_BACKEND, "no_backend", "the service has no usable backend, and the answers' rate limit is used up")                           \
 	X(FLOW_TABLE_FULL, "flow_table_full", "no room for a flow: raise dataplane.flows_per_worker") \
 	X(SNAT_PORTS, "snat_ports", "every SNAT port towards this backend is in use: add SNAT addresses") \
@@ -74,6 +77,27 @@ enum sg_drop {
 #undef SG_DROP_ENUM
 	SG_DROP_COUNT, // one more than the last reason
 };
+
+// What the stages can lose of a packet that is known to be a service's: what is counted for each
+// service and each backend. Drops behind the stages (a full transmit queue, a port that is down)
+// are the port's.
+#define SG_SERVICE_DROP_LIST(X)                                                                   \
+	X(NOT_ALLOWED)                                                                            \
+	X(DENIED) X(NO_FLOW) X(REPLY_NO_FLOW) X(NO_BACKEND) X(BACKEND_OUTSIDE) X(FLOW_TABLE_FULL) \
+		X(SNAT_PORTS) X(NO_ROUTE) X(TTL_EXCEEDED) X(BACKEND_GONE) X(ANSWER_LIMIT)         \
+			X(NEXTHOP_UNRESOLVED) X(TOO_BIG) X(NO_BUFFER)
+
+enum sg_service_drop {
+	SG_SERVICE_DROP_NONE = 0, // no service's
+#define SG_SERVICE_DROP_ENUM(symbol) SG_SERVICE_DROP_##symbol,
+	SG_SERVICE_DROP_LIST(SG_SERVICE_DROP_ENUM)
+#undef SG_SERVICE_DROP_ENUM
+	SG_SERVICE_DROP_COUNT,
+};
+
+// From one to the other.
+extern const uint8_t sg_service_drop_numbers[SG_DROP_COUNT];         // enum sg_service_drop
+extern const uint8_t sg_service_drop_reasons[SG_SERVICE_DROP_COUNT]; // enum sg_drop
 
 // `drop` is from 1 to SG_DROP_COUNT - 1.
 const char *sg_drop_name(enum sg_drop drop);

@@ -25,6 +25,7 @@ enum sg_backend_life {
 	SG_BACKEND_DRAINING = 2, // `drain`: no new flows, old ones stay as long as they like
 	SG_BACKEND_REMOVED = 3,  // deleted: TCP flows may finish, UDP flows pick anew
 	SG_BACKEND_DEAD = 4,     // drain time over: what still comes is answered with RST
+	SG_BACKEND_OUTSIDE = 5,  // of backend_cidrs, whatever else it is: as DEAD
 };
 
 // The word that every packet of a known flow compares: generation << 8 | life.
@@ -122,6 +123,9 @@ struct sg_snapshot {
 	uint32_t n_service_slots;
 	struct sg_backend_page **pages; // by slot / SG_BACKENDS_PER_PAGE; NULL where free
 	uint32_t n_pages;
+	// The prefixes that backends may lie in; NULL: anywhere. Asked at the packet, although a
+	// state with a backend outside is refused.
+	struct sg_trie *cidrs4, *cidrs6;
 	struct sg_policy *policy; // for all services; NULL: everyone may
 	bool policy_ends;         // it holds for existing flows as well
 	// Grows when flows that exist are to be held against policies that end them.
@@ -142,6 +146,16 @@ static inline const struct sg_backend *sg_snapshot_backend(
 static inline uint32_t sg_snapshot_backend_word(const struct sg_snapshot *snapshot, uint32_t slot)
 {
 	return snapshot->pages[slot / SG_BACKENDS_PER_PAGE]->words[slot % SG_BACKENDS_PER_PAGE];
+}
+
+// Whether a packet may leave for a backend of this address.
+static inline bool sg_snapshot_may_reach(
+	const struct sg_snapshot *snapshot, const struct sg_addr *addr)
+{
+	const struct sg_trie *cidrs =
+		addr->family == SG_FAMILY_IPV6 ? snapshot->cidrs6 : snapshot->cidrs4;
+
+	return !cidrs || sg_trie_find(cidrs, addr->bytes) != SG_TRIE_NONE;
 }
 
 // The service at a VIP, or NULL.

@@ -65,6 +65,8 @@ void sg_snapshot_free(struct sg_snapshot *snapshot)
 	sg_index6_unref(snapshot->vips6);
 	sg_index6_unref(snapshot->addresses6);
 	sg_index6_unref(snapshot->dnat6);
+	sg_trie_unref(snapshot->cidrs4);
+	sg_trie_unref(snapshot->cidrs6);
 	sg_policy_unref(snapshot->policy);
 	sg_routes_unref(snapshot->routes);
 	free(snapshot->services);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "net/headers.h"
+#include "service/backend_cidrs.h"
 #include "service/validate_names.h"
 
 #define MAX_AFFINITY_TIMEOUT_S (365 * 24 * 3600)
@@ -291,21 +292,9 @@ static int enter_own_addresses(struct sg_service_check *check)
 
 static int build_cidrs(struct sg_service_check *check)
 {
-	const struct sg_settings *settings = check->settings;
-	struct sg_trie_entry *entries;
-
-	if (!settings->backend_cidrs_given)
-		return 0;
-	entries = malloc((settings->n_backend_cidrs + 1) * sizeof(entries[0]));
-	if (!entries)
-		return out_of_memory(check);
-	for (unsigned i = 0; i < settings->n_backend_cidrs; i++)
-		entries[i] =
-			(struct sg_trie_entry){.prefix = settings->backend_cidrs[i], .value = 1};
-	check->cidrs4 = sg_trie_create(entries, settings->n_backend_cidrs, SG_FAMILY_IPV4);
-	check->cidrs6 = sg_trie_create(entries, settings->n_backend_cidrs, SG_FAMILY_IPV6);
-	free(entries);
-	return check->cidrs4 && check->cidrs6 ? 0 : out_of_memory(check);
+	return sg_backend_cidrs_compile(check->settings, &check->cidrs4, &check->cidrs6) < 0
+		       ? out_of_memory(check)
+		       : 0;
 }
 
 int sg_service_check_init(struct sg_service_check *ret_check, const struct sg_settings *settings,

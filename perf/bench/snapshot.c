@@ -68,7 +68,9 @@ static void open_idle_workers(struct idle_workers *workers)
 	for (unsigned i = 0; i < 2; i++)
 		workers->counters[i] = (struct sg_worker_counters){.totals = &workers->totals[i],
 			.services = calloc(SG_MAX_SERVICES, sizeof(struct sg_traffic)),
-			.backends = calloc(SG_MAX_BACKENDS, sizeof(struct sg_traffic))};
+			.backends = calloc(SG_MAX_BACKENDS, sizeof(struct sg_traffic)),
+			.service_losses = calloc(SG_MAX_SERVICES, sizeof(struct sg_losses)),
+			.backend_losses = calloc(SG_MAX_BACKENDS, sizeof(struct sg_losses))};
 }
 
 static void close_idle_workers(struct idle_workers *workers)
@@ -76,6 +78,8 @@ static void close_idle_workers(struct idle_workers *workers)
 	for (unsigned i = 0; i < 2; i++) {
 		free(workers->counters[i].services);
 		free(workers->counters[i].backends);
+		free(workers->counters[i].service_losses);
+		free(workers->counters[i].backend_losses);
 	}
 }
 

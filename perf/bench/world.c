@@ -106,6 +106,8 @@ static void open_pipeline(struct sg_world *world)
 	memcpy(ports[1].mac, port_macs[1], 6);
 	world->counters = (struct sg_worker_counters){.totals = &world->totals,
 		.services = calloc(SG_MAX_SERVICES, sizeof(struct sg_traffic)),
+		.service_losses = calloc(SG_MAX_SERVICES, sizeof(struct sg_losses)),
+		.backend_losses = calloc(SG_MAX_BACKENDS, sizeof(struct sg_losses)),
 		.backends = calloc(SG_MAX_BACKENDS, sizeof(struct sg_traffic))};
 	world->memory = sg_bench_memory(world->bench, bytes);
 	memset(world->memory, 0, bytes);
@@ -148,6 +150,8 @@ void sg_world_close(struct sg_world *world)
 {
 	sg_bench_free(world->memory);
 	free(world->counters.services);
+	free(world->counters.service_losses);
+	free(world->counters.backend_losses);
 	free(world->counters.backends);
 	free(world->replies);
 	sg_snat_pool_destroy(world->snat);

@@ -60,6 +60,18 @@ static bool read_packet(
 	return true;
 }
 
+// What is not from the VIP is for a backend: in no mode does anything leave for one that lies
+// outside of backend_cidrs, and each of those has a hop of its own.
+static void check_way(const struct sg_pkt *pkt, uint32_t src_be)
+{
+	if (src_be == addr_be(VIP))
+		return;
+	if (pkt->verdict == SG_VERDICT_FORWARD)
+		demand(pkt->hop == HOP_POD || pkt->hop == HOP_POD2);
+	if (pkt->verdict == SG_VERDICT_SEND)
+		demand(pkt->flags & SG_PKT_FROM_KERNEL);
+}
+
 static void check_packet(const struct rig *rig, const struct sg_pkt *pkt)
 {
 	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + 14);
@@ -73,6 +85,7 @@ static void check_packet(const struct rig *rig, const struct sg_pkt *pkt)
 	// Nothing leaves for the pods' net but what a service sends to its own backends.
 	if (pkt->verdict == SG_VERDICT_FORWARD && ip->src_be == addr_be(SNAT))
 		demand(ip->dst_be == addr_be(POD) || ip->dst_be == addr_be(POD2));
+	check_way(pkt, ip->src_be);
 }
 
 static void run_burst(struct rig *rig)
@@ -98,6 +111,16 @@ static void add_service(
 	spec->backends[0].port = port;
 }
 
+// A service most of whose backends lie outside of backend_cidrs, which validation would refuse: the
+// node itself, and a neighbour that is not resolved.
+static void add_far_service(
+	struct rig *rig, const char *name, uint8_t protocol, uint16_t port, enum sg_forward forward)
+{
+	add_service(rig, name, protocol, port, forward);
+	rig_backend(sg_state_find(&rig->state, name), "10.0.0.11", port, 5);
+	rig_backend(sg_state_find(&rig->state, name), "10.0.0.9", port, 5);
+}
+
 // Opened once: what an input leaves behind is aged out before the next, and what is random starts
 // over.
 static struct rig *fresh_rig(void)
@@ -106,7 +129,8 @@ static struct rig *fresh_rig(void)
 	static bool open;
 
 	if (!open) {
-		rig_open(&rig, &(struct rig_options){.max_flows = 32});
+		rig_open(&rig,
+			&(struct rig_options){.max_flows = 32, .backend_cidr = "10.0.0.2/31"});
 		rig_backend(rig_service(&rig, "web", SG_PROTO_TCP, 80), POD2, 8080, 1);
 		rig_service(&rig, "dns", SG_PROTO_UDP, 53);
 		add_service(&rig, "kept", SG_PROTO_TCP, 81, SG_FORWARD_DNAT);
@@ -116,6 +140,10 @@ static struct rig *fresh_rig(void)
 		sg_state_find(&rig.state, "sticky")->affinity = SG_AFFINITY_CLIENT_IP;
 		sg_state_find(&rig.state, "sticky")->affinity_timeout_s =
 			60; // below what ages inputs out
+		add_far_service(&rig, "far", SG_PROTO_TCP, 85, SG_FORWARD_SNAT);
+		add_far_service(&rig, "far-kept", SG_PROTO_TCP, 86, SG_FORWARD_DNAT);
+		add_far_service(&rig, "far-direct", SG_PROTO_UDP, 87, SG_FORWARD_DSR);
+		add_far_service(&rig, "far-tunnel", SG_PROTO_TCP, 88, SG_FORWARD_IPIP);
 		rig_commit(&rig);
 		open = true;
 	}

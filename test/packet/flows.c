@@ -39,8 +39,8 @@ void a_connection_is_translated_both_ways(void **unused)
 		expect_addresses(&rig, VIP, CLIENT, client_mac);
 	}
 	assert_int_equal(rig.counters[0].services[0].flows_created, 1);
-	assert_int_equal(rig.counters[0].services[0].packets_to_backend, 13);
-	assert_int_equal(rig.counters[0].services[0].packets_to_client, 12);
+	assert_int_equal(rig.counters[0].backends[0].packets_to_backend, 13);
+	assert_int_equal(rig.counters[0].backends[0].packets_to_client, 12);
 	rig_close(&rig);
 }
 

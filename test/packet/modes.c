@@ -78,7 +78,7 @@ void dnat_keeps_the_clients_address(void **unused)
 		assert_int_equal(embryos_of(&rig), 0);
 		expect(pod_sends(&peer, SG_TCP_ACK, 501, 134, 1001), SG_VERDICT_FORWARD);
 		expect_addresses(&rig, VIP, CLIENT, client_mac);
-		assert_int_equal(rig.counters[0].services[0].packets_to_client, 2);
+		assert_int_equal(rig.counters[0].backends[0].packets_to_client, 2);
 		rig_close(&rig);
 	}
 }
@@ -240,7 +240,7 @@ void a_forgotten_flow_goes_on_where_the_scheduler_is_consistent(void **unused)
 			expect_addresses(&rig, VIP, CLIENT, client_mac);
 			expect_ports(&rig, 80, 4000);
 		}
-		assert_int_equal(rig.counters[0].services[0].packets_to_backend, 3);
+		assert_int_equal(rig.counters[0].backends[0].packets_to_backend, 3);
 		rig_close(&rig);
 	}
 }

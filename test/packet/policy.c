@@ -186,3 +186,92 @@ void a_slots_flows_are_its_tenants(void **unused)
 	assert_int_equal(rig.pipelines[0]->backend_flows[slot], 0);
 	rig_close(&rig);
 }
+
+// The state is compiled without having been validated: whatever lets such a backend through,
+// nothing leaves for it.
+void nothing_leaves_for_a_backend_outside(void **unused)
+{
+	(void)unused;
+	for (unsigned mode = 0; mode < SG_FORWARD_COUNT; mode++) {
+		struct sg_service_spec *spec;
+		struct rig rig;
+		struct peer peer = meet(&rig, SG_PROTO_TCP, 4000, 80);
+
+		rig_open(&rig, &(struct rig_options){.backend_cidr = "10.0.0.2/32"});
+		spec = rig_service(&rig, "web", SG_PROTO_TCP, 80);
+		spec->forward = (enum sg_forward)mode;
+		assert_int_equal(sg_addr_parse(POD2, &spec->backends[0].address), 0);
+		rig_commit(&rig);
+		expect_drop(client_sends(&peer, SG_TCP_SYN, 100, 0, 0), SG_DROP_BACKEND_OUTSIDE);
+		if (mode != SG_FORWARD_SNAT)
+			expect_drop(client_sends(&peer, SG_TCP_ACK, 101, 501, 5),
+				SG_DROP_BACKEND_OUTSIDE);
+		assert_int_equal(count(&rig), 0);
+		assert_int_equal(
+			rig.counters[0]
+				.backend_losses[0]
+				.by_number[SG_FLOW_TO_BACKEND][SG_SERVICE_DROP_BACKEND_OUTSIDE],
+			1 + (mode != SG_FORWARD_SNAT));
+		rig_close(&rig);
+	}
+}
+
+// A flow that exists is stopped by the word that each of its packets reads.
+void a_known_flow_to_a_backend_outside_ends(void **unused)
+{
+	struct peer peer, other;
+	struct rig rig;
+
+	(void)unused;
+	open_rig(&rig, &peer, &other);
+	for (unsigned slot = 0; slot < 2; slot++)
+		rig.snapshot->pages[0]->words[slot] = SG_BACKEND_WORD(1, SG_BACKEND_OUTSIDE);
+	expect(client_sends(&peer, SG_TCP_ACK, 101, 501, 5), SG_VERDICT_ANSWER);
+	expect_drop(client_sends(&other, SG_TCP_RST, 101, 0, 0), SG_DROP_BACKEND_OUTSIDE);
+	assert_int_equal(count(&rig), 0);
+	rig_close(&rig);
+}
+
+// What is lost is lost by somebody: each loss stands once, by name and direction.
+void losses_are_counted_for_who_has_them(void **unused)
+{
+	struct peer peer, other, stranger;
+	const struct sg_losses *own, *backend;
+	struct sg_service_spec *spec;
+	struct sg_prefix prefix;
+	struct rig rig;
+	uint32_t slot;
+
+	(void)unused;
+	open_rig(&rig, &peer, &other);
+	spec = sg_service_spec_clone(sg_state_find(&rig.state, "web"));
+	assert_non_null(spec);
+	assert_int_equal(sg_prefix_parse("203.0.113.0/24", &prefix, NULL), 0);
+	assert_int_equal(sg_policy_spec_add_deny(&spec->policy, &prefix), 0);
+	assert_int_equal(sg_state_put(&rig.state, spec), 0);
+	rig_commit(&rig);
+	slot = sg_compiler_find_service_slot(rig.compiler, "web");
+	own = &rig.counters[0].service_losses[slot];
+	backend = &rig.counters[0].backend_losses[sg_compiler_find_backend_slot(
+		rig.compiler, "web", &spec->backends[0].address, 8080)];
+
+	stranger = meet(&rig, SG_PROTO_TCP, 9, 80);
+	stranger.client.src = "203.0.113.9";
+	expect_drop(client_sends(&stranger, SG_TCP_SYN, 1, 0, 0), SG_DROP_DENIED);
+	expect_drop(client_sends(&stranger, SG_TCP_SYN, 1, 0, 0), SG_DROP_DENIED);
+	assert_int_equal(own->by_number[SG_FLOW_TO_BACKEND][SG_SERVICE_DROP_DENIED], 2);
+	// A stray that is answered with RST is not lost; a RST is.
+	stranger.client.src = CLIENT;
+	expect(client_sends(&stranger, SG_TCP_ACK, 1, 1, 0), SG_VERDICT_ANSWER);
+	expect_drop(client_sends(&stranger, SG_TCP_RST, 1, 0, 0), SG_DROP_NO_FLOW);
+	assert_int_equal(own->by_number[SG_FLOW_TO_BACKEND][SG_SERVICE_DROP_NO_FLOW], 1);
+	// TTL 1 in either direction, with no answers left.
+	rig.pipelines[0]->answers.tokens = 0;
+	peer.client.ttl = peer.pod.ttl = 1;
+	expect_drop(client_sends(&peer, SG_TCP_ACK, 101, 501, 5), SG_DROP_TTL_EXCEEDED);
+	expect_drop(pod_sends(&peer, SG_TCP_ACK, 501, 101, 5), SG_DROP_TTL_EXCEEDED);
+	expect_drop(pod_sends(&peer, SG_TCP_ACK, 501, 101, 5), SG_DROP_TTL_EXCEEDED);
+	assert_int_equal(backend->by_number[SG_FLOW_TO_BACKEND][SG_SERVICE_DROP_TTL_EXCEEDED], 1);
+	assert_int_equal(backend->by_number[SG_FLOW_TO_CLIENT][SG_SERVICE_DROP_TTL_EXCEEDED], 2);
+	rig_close(&rig);
+}

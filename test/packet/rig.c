@@ -97,6 +97,8 @@ static void open_worker(struct rig *rig, unsigned worker, uint32_t max_flows)
 	counters->totals = &rig->totals[worker];
 	counters->services = calloc(SG_MAX_SERVICES, sizeof(struct sg_traffic));
 	counters->backends = calloc(SG_MAX_BACKENDS, sizeof(struct sg_traffic));
+	counters->service_losses = calloc(SG_MAX_SERVICES, sizeof(struct sg_losses));
+	counters->backend_losses = calloc(SG_MAX_BACKENDS, sizeof(struct sg_losses));
 	rig->memories[worker] =
 		aligned_alloc(64, (sg_pipeline_bytes(max_flows) + 63) & ~(size_t)63);
 	memset(rig->memories[worker], 0, sg_pipeline_bytes(max_flows));
@@ -124,6 +126,13 @@ void rig_open(struct rig *rig, const struct rig_options *options)
 	memset(rig, 0, sizeof(*rig));
 	sg_settings_init(&rig->settings);
 	rig->settings.unserved = options->unserved;
+	if (options->backend_cidr) {
+		rig->settings.backend_cidrs_given = true;
+		rig->settings.n_backend_cidrs = 1;
+		assert_int_equal(sg_prefix_parse(options->backend_cidr,
+					 &rig->settings.backend_cidrs[0], NULL),
+			0);
+	}
 	if (options->tcp)
 		rig->settings.timeouts.tcp = options->tcp;
 	if (options->tcp_half_closed)
@@ -154,6 +163,8 @@ void rig_close(struct rig *rig)
 	for (unsigned i = 0; i < rig->n_workers; i++) {
 		free(rig->memories[i]);
 		free(rig->counters[i].services);
+		free(rig->counters[i].service_losses);
+		free(rig->counters[i].backend_losses);
 		free(rig->counters[i].backends);
 	}
 	sg_snat_pool_destroy(rig->snat);

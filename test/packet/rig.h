@@ -67,6 +67,7 @@ struct rig_options {
 	uint32_t max_flows;  // 0: 1024
 	uint16_t snat_ports; // 0: all from 1024
 	enum sg_unserved unserved;
+	const char *backend_cidr;      // NULL: backends may lie anywhere
 	uint32_t tcp, tcp_half_closed; // timeouts in seconds; 0: the default
 };
 

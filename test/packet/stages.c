@@ -119,6 +119,9 @@ int main(void)
 		cmocka_unit_test(a_flow_that_ends_in_a_burst_is_gone_for_the_rest),
 		cmocka_unit_test(packets_without_a_flow_pass_the_policy),
 		cmocka_unit_test(a_slots_flows_are_its_tenants),
+		cmocka_unit_test(nothing_leaves_for_a_backend_outside),
+		cmocka_unit_test(a_known_flow_to_a_backend_outside_ends),
+		cmocka_unit_test(losses_are_counted_for_who_has_them),
 		cmocka_unit_test(every_reason_was_seen),
 	};
 

@@ -577,34 +577,112 @@ static void an_export_chooses_the_only_owner(void **state)
 	json_decref(exported);
 }
 
+static json_t *stats_of(struct fixture *fixture, const char *service)
+{
+	json_t *stats = ask(fixture, "stats", "{}"), *found = NULL, *object;
+	size_t i;
+
+	json_array_foreach(json_object_get(stats, "services"), i, object)
+	{
+		if (strcmp(json_string_value(json_object_get(object, "name")), service) == 0)
+			found = json_incref(object);
+	}
+	assert_non_null(found);
+	json_decref(stats);
+	return found;
+}
+
+static json_int_t figure(const json_t *object, const char *member)
+{
+	return json_integer_value(json_object_get(object, member));
+}
+
+static uint32_t backend_slot(struct fixture *fixture, const char *address)
+{
+	struct sg_addr addr;
+
+	assert_int_equal(sg_addr_parse(address, &addr), 0);
+	return sg_compiler_find_backend_slot(
+		sg_rollout_compiler(fixture->control->rollout), "web", &addr, 8080);
+}
+
 static void counters_start_at_zero_when_a_slot_is_reused(void **state)
 {
 	struct fixture *fixture = *state;
-	struct sg_traffic *traffic = fixture->fake.counters[0].services;
+	struct sg_worker_counters *counters = fixture->fake.counters;
 	const struct sg_compiler *compiler = sg_rollout_compiler(fixture->control->rollout);
 	uint32_t slot = sg_compiler_find_service_slot(compiler, "web");
-	json_t *stats, *web;
+	uint32_t backend = backend_slot(fixture, "10.0.0.2");
+	json_t *web;
 
-	traffic[slot].packets_to_backend = 100;
-	traffic[slot].flows_created = 5;
-	traffic[slot].flows_ended = 2;
-	fixture->fake.counters[1].services[slot].packets_to_backend = 11;
-	stats = ask(fixture, "stats", "{}");
-	web = json_array_get(json_object_get(stats, "services"), 0);
-	assert_int_equal(json_integer_value(json_object_get(web, "packets_to_backend")), 111);
-	assert_int_equal(json_integer_value(json_object_get(web, "flows")), 3);
-	assert_int_equal(json_integer_value(json_object_get(web, "new_flows")), 5);
-	json_decref(stats);
+	counters[0].services[slot].flows_created = 5;
+	counters[0].services[slot].flows_ended = 2;
+	counters[0].backends[backend].packets_to_backend = 100;
+	counters[1].backends[backend_slot(fixture, "10.0.0.3")].packets_to_backend = 11;
+	counters[0].service_losses[slot].by_number[0][SG_SERVICE_DROP_DENIED] = 3;
+	counters[1].backend_losses[backend].by_number[1][SG_SERVICE_DROP_TOO_BIG] = 4;
+	web = stats_of(fixture, "web");
+	assert_int_equal(figure(web, "packets_to_backend"), 111);
+	assert_int_equal(figure(web, "flows"), 3);
+	assert_int_equal(figure(web, "new_flows"), 5);
+	assert_int_equal(figure(web, "dropped"), 7);
+	assert_int_equal(figure(json_object_get(web, "dropped_to_backend"), "denied"), 3);
+	assert_int_equal(figure(json_object_get(web, "dropped_to_client"), "too_big"), 4);
+	assert_int_equal(json_object_size(json_object_get(web, "dropped_to_backend")), 1);
+	json_decref(web);
 
-	traffic[slot].flows_ended = 5;
+	counters[0].services[slot].flows_ended = 5;
 	done(ask(fixture, "service delete", "{\"name\":\"web\"}"));
 	done(ask(fixture, "service add",
 		"{\"name\":\"web\",\"vip\":\"192.0.2.10\",\"protocol\":\"tcp\",\"port\":80}"));
-	traffic[sg_compiler_find_service_slot(compiler, "web")].packets_to_backend += 1;
-	stats = ask(fixture, "stats", "{}");
-	web = json_array_get(json_object_get(stats, "services"), 0);
-	assert_int_equal(json_integer_value(json_object_get(web, "packets_to_backend")), 1);
-	assert_int_equal(json_integer_value(json_object_get(web, "new_flows")), 0);
+	web = stats_of(fixture, "web");
+	assert_int_equal(figure(web, "packets_to_backend"), 0);
+	assert_int_equal(figure(web, "new_flows"), 0);
+	assert_int_equal(figure(web, "dropped"), 0);
+	json_decref(web);
+	done(ask(fixture, "backend add",
+		"{\"service\":\"web\",\"address\":\"10.0.0.2\",\"port\":8080}"));
+	counters[0].backends[backend_slot(fixture, "10.0.0.2")].packets_to_backend += 1;
+	web = stats_of(fixture, "web");
+	assert_int_equal(figure(web, "packets_to_backend"), 1);
+	json_decref(web);
+}
+
+// What a backend that is gone has carried stays its service's, also when its slot is another's.
+static void a_service_keeps_what_its_former_backends_counted(void **state)
+{
+	struct fixture *fixture = *state;
+	struct sg_worker_counters *counters = fixture->fake.counters;
+	uint32_t backend = backend_slot(fixture, "10.0.0.2"), later = UINT32_MAX;
+	json_t *stats;
+
+	counters[0].backends[backend].packets_to_client = 70;
+	done(ask(fixture, "backend delete",
+		"{\"service\":\"web\",\"address\":\"10.0.0.2\",\"port\":8080,\"now\":true}"));
+	counters[0].backends[backend].packets_to_client = 75;
+	// Workers sweep, and the slot is given out again.
+	for (unsigned i = 0; i < 5; i++) {
+		for (unsigned worker = 0; worker < FAKE_WORKERS; worker++)
+			fixture->fake.totals[worker].sweeps += 2;
+		done(ask(fixture, "service set",
+			i % 2 ? "{\"name\":\"web\",\"scheduler\":\"rr\"}"
+			      : "{\"name\":\"web\",\"scheduler\":\"maglev\"}"));
+		done(ask(fixture, "service set",
+			i % 2 ? "{\"name\":\"web\",\"scheduler\":\"lc\"}"
+			      : "{\"name\":\"web\",\"scheduler\":\"wlc\"}"));
+	}
+	done(ask(fixture, "service add",
+		"{\"name\":\"api\",\"vip\":\"192.0.2.11\",\"protocol\":\"tcp\",\"port\":80,"
+		"\"backends\":[{\"address\":\"10.0.0.9\",\"port\":8080}]}"));
+	later = sg_compiler_find_backend_slot(sg_rollout_compiler(fixture->control->rollout), "api",
+		&find(fixture, "api")->backends[0].address, 8080);
+	assert_int_equal(later, backend);
+	counters[0].backends[backend].packets_to_client = 80;
+	stats = stats_of(fixture, "web");
+	assert_int_equal(figure(stats, "packets_to_client"), 75);
+	json_decref(stats);
+	stats = stats_of(fixture, "api");
+	assert_int_equal(figure(stats, "packets_to_client"), 5);
 	json_decref(stats);
 }
 
@@ -832,6 +910,7 @@ int main(void)
 		WITH_FIXTURE(an_export_applies),
 		WITH_FIXTURE(an_export_chooses_the_only_owner),
 		WITH_FIXTURE(counters_start_at_zero_when_a_slot_is_reused),
+		WITH_FIXTURE(a_service_keeps_what_its_former_backends_counted),
 		WITH_FIXTURE(the_account_closes),
 		WITH_FIXTURE(flows_are_listed_up_to_the_limit),
 		WITH_FIXTURE(an_ipv6_flow_is_listed_with_its_addresses),

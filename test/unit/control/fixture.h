@@ -66,8 +66,10 @@ static uint32_t fake_backend_flows(void *context, uint32_t slot)
 	return ((struct fake_dataplane *)context)->backend_flows;
 }
 
-#define SERVICE_BYTES (SG_MAX_SERVICES * sizeof(struct sg_traffic))
-#define BACKEND_BYTES (SG_MAX_BACKENDS * sizeof(struct sg_traffic))
+#define SERVICE_BYTES      (SG_MAX_SERVICES * sizeof(struct sg_traffic))
+#define BACKEND_BYTES      (SG_MAX_BACKENDS * sizeof(struct sg_traffic))
+#define SERVICE_LOSS_BYTES (SG_MAX_SERVICES * sizeof(struct sg_losses))
+#define BACKEND_LOSS_BYTES (SG_MAX_BACKENDS * sizeof(struct sg_losses))
 
 // Large and hardly touched, so not from the heap: a sanitizer would make a fuzzer wait for it.
 static inline void *fake_map(size_t bytes)
@@ -92,6 +94,8 @@ static inline void fake_open(struct fake_dataplane *fake)
 			break;
 		fake->counters[i].services = fake_map(SERVICE_BYTES);
 		fake->counters[i].backends = fake_map(BACKEND_BYTES);
+		fake->counters[i].service_losses = fake_map(SERVICE_LOSS_BYTES);
+		fake->counters[i].backend_losses = fake_map(BACKEND_LOSS_BYTES);
 		memory = aligned_alloc(4096, bytes);
 		memset(memory, 0, bytes);
 		fake->tables[i] = sg_flow_table_init(memory, FAKE_MAX_FLOWS, &key);
@@ -113,6 +117,8 @@ static inline void fake_close(struct fake_dataplane *fake)
 	for (unsigned i = 0; i < FAKE_WORKERS; i++) {
 		munmap(fake->counters[i].services, SERVICE_BYTES);
 		munmap(fake->counters[i].backends, BACKEND_BYTES);
+		munmap(fake->counters[i].service_losses, SERVICE_LOSS_BYTES);
+		munmap(fake->counters[i].backend_losses, BACKEND_LOSS_BYTES);
 		munmap(fake->addresses[i], sg_flow_addresses_bytes(FAKE_MAX_FLOWS));
 		free(fake->tables[i]);
 	}
