@@ -291,10 +291,12 @@ static int check_count(struct check *check)
 static int check_policy(struct check *check)
 {
 	const struct sg_shared_policy *policy = check->state->policy;
-	const struct sg_policy_spec *spec = &policy->spec;
+	const struct sg_policy_spec *spec;
 
-	if (!policy ||
-		(spec->n_allow <= SG_MAX_POLICY_PREFIXES && spec->n_deny <= SG_MAX_POLICY_PREFIXES))
+	if (!policy)
+		return 0;
+	spec = &policy->spec;
+	if (spec->n_allow <= SG_MAX_POLICY_PREFIXES && spec->n_deny <= SG_MAX_POLICY_PREFIXES)
 		return 0;
 	return sg_error_set_at(check->error, -EINVAL, policy->line,
 		"the policy has %u allow and %u deny prefixes; %d of each are the most",
