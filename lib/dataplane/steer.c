@@ -164,6 +164,7 @@ static bool steer_icmp_error(struct sg_pipeline *pipeline, const struct sg_snaps
 
 	if (!sg_icmp_error_read(pkt, &answer))
 		return false;
+	answer.domain = pipeline->domains[pkt->port];
 	if (for_us)
 		client = answer;
 	else if (!sg_dnat_find(snapshot, &answer, &client, &backend_slot))

@@ -101,6 +101,7 @@ int main(void)
 		cmocka_unit_test(a_client_in_a_vlan_is_answered_in_it),
 		cmocka_unit_test(a_pod_in_a_vlan_answers_in_it),
 		cmocka_unit_test(a_tag_that_the_device_took_off_counts),
+		cmocka_unit_test(an_error_from_the_vlan_finds_its_flow),
 		cmocka_unit_test(arp_is_answered_in_the_vlan),
 		cmocka_unit_test(the_same_tuple_in_two_vlans_is_two_flows),
 		cmocka_unit_test(a_client_stays_with_its_backend),

@@ -149,6 +149,30 @@ void a_tag_that_the_device_took_off_counts(void **unused)
 	rig_close(&rig);
 }
 
+void an_error_from_the_vlan_finds_its_flow(void **unused)
+{
+	struct ipv4_text text = {.src = VLAN_CLIENT,
+		.dst = VIP,
+		.proto = SG_PROTO_ICMP,
+		.icmp_type = SG_ICMP_UNREACHABLE,
+		.icmp_code = SG_ICMP_CODE_PORT_UNREACHABLE,
+		.payload = 28};
+	struct rig rig;
+	struct frame frame;
+
+	(void)unused;
+	open_with(&rig, POD, SG_FORWARD_SNAT);
+	expect_hop(client_sends(&rig, VLAN_CLIENT, RIG_VLAN, SG_TCP_SYN), HOP_POD);
+	expect_hop(pod_answers(&rig, 1, 0), HOP_VLAN_CLIENT);
+	frame_ipv4(&frame, port_macs[0], client_mac, &text);
+	memcpy((uint8_t *)frame_l4(&frame) + 8, frame_ip(&rig.out), 28);
+	frame_fix_checksums(&frame);
+	frame_tag(&frame, 0x8100, RIG_VLAN);
+	expect_hop(rig_run(&rig, 0, 0, 0, &frame), HOP_POD);
+	assert_true(frame_checksums_hold(rig.out.bytes, rig.out.length));
+	rig_close(&rig);
+}
+
 void arp_is_answered_in_the_vlan(void **unused)
 {
 	const struct sg_pkt *pkt;
