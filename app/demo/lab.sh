@@ -166,12 +166,27 @@ is_quiet() {
 
 # --- hosts, cables, switches --------------------------------------------------------------------------------------
 
-# node NAME...: hosts without any cable. IPv6 is off: no router discovery disturbs what a story counts.
+# dual_stack: nodes that are made from now on have IPv6, too, and addresses that are good at once; they ask for no
+# router. What two_arms makes has these addresses beside its IPv4 ones:
+#
+#   client 2001:db8:1::7    gateway 2001:db8:1::11 and fd00::1    pods fd00::11 ... fd00::1N    VIPs 2001:db8:2::/64
+ipv6=false
+dual_stack() {
+	ipv6=true
+}
+
+# node NAME...: hosts without any cable. IPv6 is off unless dual_stack came before: no router discovery disturbs what a
+# story counts.
 node() {
 	local name
 	for name in "$@"; do
 		ip netns add "$lab-$name"
-		on "$name" sh -c 'echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6' 2>/dev/null || true
+		if [ $ipv6 = true ]; then
+			on "$name" sh -c 'cd /proc/sys/net/ipv6/conf/default && echo 0 >disable_ipv6 &&
+				echo 0 >accept_dad && echo 0 >accept_ra && echo 0 >router_solicitations'
+		else
+			on "$name" sh -c 'echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6' 2>/dev/null || true
+		fi
 		ip -n "$lab-$name" link set lo up
 	done
 }
@@ -216,7 +231,7 @@ links_up() {
 
 # switch NAME: a node that only switches; `plug SWITCH NODE INTERFACE` puts a cable into it.
 switch() {
-	node "$1"
+	ipv6=false node "$1"
 	ip -n "$lab-$1" link add br0 type bridge mcast_snooping 0
 	ip -n "$lab-$1" link set br0 up
 }
@@ -267,6 +282,7 @@ web_server() {
 			scgi_temp_path $dir/scgi;
 			server {
 				listen $port backlog=4096 reuseport;
+				$([ $ipv6 = false ] || echo "listen [::]:$port backlog=4096 reuseport;")
 				root $dir/www;
 				location = / { return 200 "$name\n"; }
 				location /put/ { dav_methods PUT; }
@@ -334,6 +350,10 @@ two_arms() {
 	link client eth0 gateway eth0
 	address client eth0 198.51.100.7/24
 	route client 192.0.2.0/24 dev eth0
+	if [ $ipv6 = true ]; then
+		address client eth0 2001:db8:1::7/64
+		route client 2001:db8:2::/64 dev eth0
+	fi
 	switch switch
 	plug switch gateway eth1
 	for ((i = 1; i <= $1; i++)); do
@@ -342,25 +362,30 @@ two_arms() {
 	links_up gateway eth0 eth1
 }
 
-# add_pod NAME ADDRESS: one more host on the switch.
+# add_pod NAME ADDRESS: one more host on the switch; with dual_stack, 10.0.0.N is fd00::N, too.
 add_pod() {
 	node "$1"
 	plug switch "$1" eth0
 	address "$1" eth0 "$2/24"
+	[ $ipv6 = false ] || address "$1" eth0 "fd00::${2##*.}/64"
 }
 
 # The part of a config file that fits two_arms and lets several stormgates share a machine; the arguments are further
 # settings of `dataplane`.
 config_two_arms() {
+	local p0='"198.51.100.11/24"' p1='"10.0.0.1/24"' snat='"10.0.0.100-10.0.0.101"'
+	if [ $ipv6 = true ]; then
+		p0+=', "2001:db8:1::11/64"' p1+=', "fd00::1/64"' snat+=', "fd00::100-fd00::101"'
+	fi
 	cat <<-END
 		dataplane: { instance = "$lab"; hugepages = false; flows_per_worker = 65536; $* };
 		ports: (
 			{ name = "p0"; device = "net_af_packet0,iface=eth0"; twin = "sg-p0";
-			  addresses = ["198.51.100.11/24"]; },
+			  addresses = [$p0]; },
 			{ name = "p1"; device = "net_af_packet1,iface=eth1"; twin = "sg-p1";
-			  addresses = ["10.0.0.1/24"]; }
+			  addresses = [$p1]; }
 		);
-		snat: { addresses = ["10.0.0.100-10.0.0.101"]; };
+		snat: { addresses = [$snat]; };
 		control: { socket = "$lab_dir/stormgate.sock"; };
 	END
 }

@@ -10,6 +10,7 @@ shopt -s lastpipe # `... | serve` runs in this shell, and what it starts is this
 
 here=$(dirname "$(readlink -f "$0")") # the stories' folder
 vip=192.0.2.10
+vip6=2001:db8:2::10 # in a lab with IPv6, see dual_stack
 gateway_pid=
 # A jq filter: the stats without what is zero.
 terse='del(.services) | walk(if type == "object" then with_entries(select(.value != 0 and .value != {})) else . end)'
