@@ -32,19 +32,6 @@ static bool holds(const struct sg_pipeline *pipeline, const struct sg_snapshot *
 	       is_usable(snapshot, record->backend_slot, record->backend_generation, service);
 }
 
-static void make_room(struct sg_pipeline *pipeline)
-{
-	sg_flow_ref oldest;
-
-	if (sg_flow_table_embryos_over(pipeline->flows, 1) == 0)
-		return;
-	oldest = sg_flow_table_oldest_embryo(pipeline->flows);
-	if (!oldest)
-		return;
-	sg_counter_add(&pipeline->counters.totals->embryos_recycled, 1);
-	sg_flow_end_bulk(pipeline, &oldest, 1);
-}
-
 // Notes the backend; without room in the table, the client is simply asked about again.
 static void note(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	const struct sg_service *service, const struct sg_tuple *key, uint64_t hash, uint32_t slot)
@@ -60,7 +47,7 @@ static void note(struct sg_pipeline *pipeline, const struct sg_snapshot *snapsho
 		.state = SG_FLOW_AFFINITY,
 		.one_way = 1};
 
-	make_room(pipeline);
+	sg_flow_make_room(pipeline, 1);
 	if (sg_flow_table_insert(pipeline->flows, &record, hash, 0))
 		sg_flow_begin(pipeline, &record);
 }

@@ -1,6 +1,8 @@
 // Counting flows in and out, see flow_life.h.
 #include "dataplane/flow_life.h"
 
+#include "base/prefetch.h"
+
 static void count(struct sg_pipeline *pipeline, const struct sg_flow *flow, bool begins)
 {
 	struct sg_counters *totals = pipeline->counters.totals;
@@ -22,13 +24,32 @@ void sg_flow_begin(struct sg_pipeline *pipeline, const struct sg_flow *flow)
 	count(pipeline, flow, true);
 }
 
-void sg_flow_end_bulk(struct sg_pipeline *pipeline, const sg_flow_ref *refs, unsigned n)
+static void count_out(struct sg_pipeline *pipeline, const sg_flow_ref *refs, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		__builtin_prefetch(sg_flow_table_get(pipeline->flows, refs[i]));
+		sg_prefetch(sg_flow_table_get(pipeline->flows, refs[i]));
 	for (unsigned i = 0; i < n; i++)
 		count(pipeline, sg_flow_table_get(pipeline->flows, refs[i]), false);
+}
+
+void sg_flow_end_bulk(struct sg_pipeline *pipeline, const sg_flow_ref *refs, unsigned n)
+{
+	count_out(pipeline, refs, n);
 	sg_flow_table_remove_bulk(pipeline->flows, refs, n);
+}
+
+void sg_flow_make_room(struct sg_pipeline *pipeline, unsigned n_more)
+{
+	uint32_t over = sg_flow_table_embryos_over(pipeline->flows, n_more);
+	sg_flow_ref refs[SG_BURST];
+	unsigned n;
+
+	if (over == 0)
+		return;
+	n = sg_flow_table_oldest_embryos(pipeline->flows, refs, over < SG_BURST ? over : SG_BURST);
+	sg_counter_add(&pipeline->counters.totals->embryos_recycled, n);
+	count_out(pipeline, refs, n);
+	sg_flow_table_recycle_bulk(pipeline->flows, refs, n);
 }
 
 void sg_flow_release_client(struct sg_pipeline *pipeline, struct sg_pkt *pkt)

@@ -9,6 +9,8 @@
 void sg_flow_begin(struct sg_pipeline *pipeline, const struct sg_flow *flow);
 // Counts flows out and removes them. None is named twice.
 void sg_flow_end_bulk(struct sg_pipeline *pipeline, const sg_flow_ref *refs, unsigned n);
+// The oldest embryos make room for `n_more` flows, SG_BURST at most. Established flows never do.
+void sg_flow_make_room(struct sg_pipeline *pipeline, unsigned n_more);
 // The client of this packet's UDP flow is free to pick another backend, and the packet belongs to
 // no flow any more. What the old backend still answers passes for SG_RELEASED_SECONDS.
 #define SG_RELEASED_SECONDS 5

@@ -5,6 +5,7 @@
 // removed backend start anew, and what else comes for a backend that is gone is refused.
 #include "dataplane/pipeline.h"
 
+#include "base/prefetch.h"
 #include "dataplane/answer.h"
 #include "dataplane/flow_life.h"
 #include "dataplane/loss.h"
@@ -102,8 +103,8 @@ static void prefetch_backends(struct sg_pipeline *pipeline, const struct sg_snap
 		if (refs[i] == 0)
 			continue;
 		page = snapshot->pages[flow->backend_slot / SG_BACKENDS_PER_PAGE];
-		__builtin_prefetch(&page->words[flow->backend_slot % SG_BACKENDS_PER_PAGE]);
-		__builtin_prefetch(&pipeline->counters.backends[flow->backend_slot], 1);
+		sg_prefetch(&page->words[flow->backend_slot % SG_BACKENDS_PER_PAGE]);
+		sg_prefetch_write(&pipeline->counters.backends[flow->backend_slot]);
 	}
 }
 

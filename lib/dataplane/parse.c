@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "base/prefetch.h"
 #include "net/checksum.h"
 #include "net/headers.h"
 
@@ -327,7 +328,7 @@ void sg_stage_parse(struct sg_pipeline *pipeline, struct sg_burst *burst)
 		struct sg_pkt *pkt = &burst->pkts[i];
 
 		if (i + 4 < burst->n)
-			__builtin_prefetch(burst->pkts[i + 4].bytes);
+			sg_prefetch(burst->pkts[i + 4].bytes);
 		if (parse_plain(pipeline, pkt, &burst->tuples[i]))
 			continue;
 		burst->tuples[i] = (struct sg_tuple){0};

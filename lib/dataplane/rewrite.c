@@ -17,37 +17,28 @@
 // in one's complement.
 #define TTL_DELTA 0xfffe
 
-static void step_tcp(struct sg_pipeline *pipeline, struct sg_flow *flow, struct sg_pkt *pkt)
+static enum sg_flow_event step_tcp(struct sg_flow *flow, const struct sg_pkt *pkt)
 {
 	const struct sg_tcp_hdr *tcp = (const void *)(pkt->bytes + pkt->l4_offset);
 	uint32_t payload;
 
 	// fast path: a segment inside an established connection changes nothing.
 	if (__builtin_expect(sg_flow_tcp_is_plain(flow, tcp->flags), 1))
-		return;
+		return SG_FLOW_EVENT_NONE;
 	payload = pkt->length - pkt->l4_offset - (tcp->offset >> 4) * 4u;
-	if (flow->one_way) {
-		if (sg_flow_tcp_step_one_way(flow, tcp->flags, __builtin_bswap32(tcp->seq_be),
-			    payload) == SG_FLOW_EVENT_CONFIRMED)
-			sg_flow_table_confirm(pipeline->flows, pkt->ref);
-		return;
-	}
-	if (sg_flow_tcp_step(flow, sg_flow_ref_direction(pkt->ref), tcp->flags,
-		    __builtin_bswap32(tcp->seq_be), __builtin_bswap32(tcp->ack_be),
-		    payload) == SG_FLOW_EVENT_CONFIRMED)
-		sg_flow_table_confirm(pipeline->flows, pkt->ref);
+	if (flow->one_way)
+		return sg_flow_tcp_step_one_way(
+			flow, tcp->flags, __builtin_bswap32(tcp->seq_be), payload);
+	return sg_flow_tcp_step(flow, sg_flow_ref_direction(pkt->ref), tcp->flags,
+		__builtin_bswap32(tcp->seq_be), __builtin_bswap32(tcp->ack_be), payload);
 }
 
-static void step_udp(struct sg_pipeline *pipeline, struct sg_flow *flow, struct sg_pkt *pkt)
+static enum sg_flow_event step_udp(struct sg_flow *flow, const struct sg_pkt *pkt)
 {
-	enum sg_flow_event event;
-
 	if (flow->state == SG_FLOW_UDP)
-		return;
-	event = flow->one_way ? sg_flow_udp_step_one_way(flow)
-			      : sg_flow_udp_step(flow, sg_flow_ref_direction(pkt->ref));
-	if (event == SG_FLOW_EVENT_CONFIRMED)
-		sg_flow_table_confirm(pipeline->flows, pkt->ref);
+		return SG_FLOW_EVENT_NONE;
+	return flow->one_way ? sg_flow_udp_step_one_way(flow)
+			     : sg_flow_udp_step(flow, sg_flow_ref_direction(pkt->ref));
 }
 
 // Directions mix at random in a burst, so nothing here branches on them: a misprediction would cost
@@ -178,12 +169,20 @@ void sg_rewrite_stateless(struct sg_pipeline *pipeline, const struct sg_snapshot
 	carry(pipeline, snapshot, flow, direction, pkt);
 }
 
-static void rewrite(
-	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
+// Flows that this burst has confirmed: the table is told of all at once, so that its cache misses
+// overlap.
+struct confirmed {
+	unsigned n;
+	sg_flow_ref refs[SG_BURST];
+};
+
+static void rewrite(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_pkt *pkt, struct confirmed *confirmed)
 {
 	struct sg_flow *flow = sg_flow_table_get(pipeline->flows, pkt->ref);
 	enum sg_flow_direction direction = sg_flow_ref_direction(pkt->ref);
 	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+	enum sg_flow_event event;
 
 	if (__builtin_expect(ip->ttl <= 1, 0)) {
 		sg_answer_ttl(pipeline, snapshot, pkt);
@@ -192,20 +191,24 @@ static void rewrite(
 
 	if (flow->last_seen != pipeline->now_ticks)
 		flow->last_seen = pipeline->now_ticks;
-	if (flow->client.proto == SG_PROTO_TCP)
-		step_tcp(pipeline, flow, pkt);
-	else
-		step_udp(pipeline, flow, pkt);
+	event = flow->client.proto == SG_PROTO_TCP ? step_tcp(flow, pkt) : step_udp(flow, pkt);
+	if (__builtin_expect(event == SG_FLOW_EVENT_CONFIRMED, 0))
+		confirmed->refs[confirmed->n++] = pkt->ref;
 	carry(pipeline, snapshot, flow, direction, pkt);
 }
 
 void sg_stage_rewrite(
 	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_burst *burst)
 {
+	struct confirmed confirmed;
+
+	confirmed.n = 0;
 	for (unsigned i = 0; i < burst->n; i++) {
 		struct sg_pkt *pkt = &burst->pkts[i];
 
 		if (!pkt->verdict)
-			rewrite(pipeline, snapshot, pkt);
+			rewrite(pipeline, snapshot, pkt, &confirmed);
 	}
+	if (confirmed.n > 0)
+		sg_flow_table_confirm_bulk(pipeline->flows, confirmed.refs, confirmed.n);
 }

@@ -4,8 +4,6 @@
 // SNAT ports proposed and room made for all, and only then is one flow after the other entered.
 #include "dataplane/pipeline.h"
 
-#include <string.h>
-
 #include "dataplane/affinity.h"
 #include "dataplane/answer.h"
 #include "dataplane/flow_life.h"
@@ -16,6 +14,11 @@
 #include "flow/tcp.h"
 #include "net/checksum.h"
 #include "net/headers.h"
+
+// A set of hashes that may say yes wrongly: a bit for each, by 8 bits of it.
+struct seen {
+	uint64_t words[4];
+};
 
 // The flows that a burst wants to start; the arrays go by the same index.
 struct starts {
@@ -30,7 +33,9 @@ struct starts {
 	struct sg_pair6 reply_pairs[SG_BURST]; // of IPv6
 	uint64_t hashes[SG_BURST];             // of the clients' tuples
 	uint64_t reply_hashes[SG_BURST];
-	uint64_t started[4]; // a bit for each flow that was started, by 8 bits of its hash
+	uint64_t free_replies; // a bit for each whose proposed tuple was free
+	// Hashes of tuples that flows of this burst were entered under.
+	struct seen clients, servers;
 };
 
 static uint32_t sequence_of(const struct sg_pkt *pkt, const struct sg_tuple *tuple)
@@ -132,25 +137,11 @@ static void plan(struct sg_pipeline *pipeline, const struct sg_snapshot *snapsho
 	starts->n++;
 }
 
-// The oldest embryos make room for the burst's. Established flows never do.
-static void make_room(struct sg_pipeline *pipeline, unsigned n_more)
-{
-	uint32_t over = sg_flow_table_embryos_over(pipeline->flows, n_more);
-	sg_flow_ref refs[SG_BURST];
-	unsigned n;
-
-	if (over == 0)
-		return;
-	n = sg_flow_table_oldest_embryos(pipeline->flows, refs, over < SG_BURST ? over : SG_BURST);
-	sg_counter_add(&pipeline->counters.totals->embryos_recycled, n);
-	sg_flow_end_bulk(pipeline, refs, n);
-}
-
-// Whether another packet of this burst may have started a flow of that hash; from now on one has.
-static bool may_have_started(struct starts *starts, uint64_t hash)
+// Whether the hash may have been seen before; from now on it has.
+static bool see(struct seen *seen, uint64_t hash)
 {
 	uint64_t bit = UINT64_C(1) << (hash & 63);
-	uint64_t *word = &starts->started[hash >> 6 & 3];
+	uint64_t *word = &seen->words[hash >> 6 & 3];
 	bool had = *word & bit;
 
 	*word |= bit;
@@ -169,14 +160,18 @@ static bool find_snat_port(
 	struct sg_pipeline *pipeline, struct starts *starts, unsigned i, uint32_t syn_seq)
 {
 	unsigned reply = starts->reply_of[i];
-	sg_flow_ref old;
+	bool seen = see(&starts->servers, starts->reply_hashes[reply]);
+	sg_flow_ref old = 0;
 
-	if (!sg_snat_settle(pipeline->snat, pipeline->flows, pipeline->worker, &pipeline->random,
-		    syn_seq, &starts->replies[reply], &starts->reply_pairs[reply],
-		    &starts->reply_hashes[reply], &old))
+	// fast path: what was proposed is nearly always free, and still so.
+	if (__builtin_expect(seen || !(starts->free_replies >> reply & 1), 0) &&
+		!sg_snat_settle(pipeline->snat, pipeline->flows, pipeline->worker,
+			&pipeline->random, syn_seq, &starts->replies[reply],
+			&starts->reply_pairs[reply], &starts->reply_hashes[reply], &old))
 		return false;
 	if (old)
 		give_way(pipeline, old);
+	see(&starts->servers, starts->reply_hashes[reply]); // it may be another by now
 	starts->flows[i].server = starts->replies[reply];
 	return true;
 }
@@ -203,7 +198,7 @@ static enum sg_drop start(struct sg_pipeline *pipeline, struct starts *starts, u
 	struct sg_flow *flow = &starts->flows[i];
 	uint64_t reply_hash = 0;
 
-	if (may_have_started(starts, hash)) {
+	if (see(&starts->clients, hash)) {
 		pkt->ref = sg_flow_table_find(pipeline->flows, tuple, hash);
 		if (pkt->ref)
 			return SG_DROP_NONE;
@@ -228,10 +223,10 @@ static void start_all(struct sg_pipeline *pipeline, const struct sg_snapshot *sn
 	struct sg_burst *burst, struct starts *starts)
 {
 	if (starts->n_replies > 0)
-		sg_snat_propose(pipeline->snat, pipeline->flows, pipeline->worker,
-			&pipeline->snat_turns, starts->replies, starts->reply_pairs,
-			starts->n_replies, starts->reply_hashes);
-	make_room(pipeline, starts->n);
+		starts->free_replies = sg_snat_propose(pipeline->snat, pipeline->flows,
+			pipeline->worker, &pipeline->snat_turns, starts->replies,
+			starts->reply_pairs, starts->n_replies, starts->reply_hashes);
+	sg_flow_make_room(pipeline, starts->n);
 	sg_flow_table_prefetch_room(pipeline->flows, starts->hashes, starts->n);
 	sg_flow_table_prefetch_room(pipeline->flows, starts->reply_hashes, starts->n);
 	for (unsigned i = 0; i < starts->n; i++) {
@@ -273,7 +268,7 @@ void sg_stage_schedule(
 
 	starts.n = 0;
 	starts.n_replies = 0;
-	memset(starts.started, 0, sizeof(starts.started));
+	starts.clients = starts.servers = (struct seen){{0}};
 	for (unsigned i = 0; i < burst->n; i++) {
 		if (!burst->pkts[i].verdict && !burst->pkts[i].ref)
 			plan(pipeline, snapshot, burst, i, &starts);

@@ -12,17 +12,21 @@ static bool is_entry_of(const struct sg_flow_table *table, uint32_t bucket_at, u
 	uint64_t hash;
 	uint32_t home;
 
+	if (sg_flow_ref_direction(ref) == SG_FLOW_TO_CLIENT ? flow->one_way
+							    : flow->state == SG_FLOW_UDP_RELEASED)
+		return false;
 	key.hop = 0;
 	sg_flow_table_hash(table, &key, 1, &hash);
 	home = sg_cuckoo_primary(&cuckoo, hash);
 	if (entry & SG_CUCKOO_ALTERNATE)
 		home = sg_cuckoo_other(&cuckoo, home, sg_cuckoo_signature(hash));
 	return flow->state != SG_FLOW_FREE && home == bucket_at &&
-	       bucket->signatures[slot] == sg_cuckoo_signature(hash);
+	       bucket->signatures[slot] == sg_cuckoo_signature(hash) &&
+	       bucket->tags[slot] == sg_flow_embryo_tag(table, ref >> 1);
 }
 
-// How many entries the index has, and how many of them are in their alternate; UINT32_MAX when one
-// is nobody's.
+// How many entries of flows the index has, and how many of all are in their alternate; UINT32_MAX
+// when one that is to stay is nobody's, or a living embryo's counts as stale.
 static uint32_t count_entries(const struct sg_flow_table *table, uint32_t *ret_alternates)
 {
 	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
@@ -33,14 +37,18 @@ static uint32_t count_entries(const struct sg_flow_table *table, uint32_t *ret_a
 		const struct sg_cuckoo_bucket *bucket = &cuckoo.buckets[at];
 
 		for (unsigned slot = 0; slot < SG_CUCKOO_SLOTS; slot++) {
+			bool owned, stale;
+
 			if ((bucket->signatures[slot] == 0) != (bucket->entries[slot] == 0))
 				return UINT32_MAX;
 			if (bucket->entries[slot] == 0)
 				continue;
-			if (!is_entry_of(table, at, slot))
-				return UINT32_MAX;
-			n++;
 			*ret_alternates += !!(bucket->entries[slot] & SG_CUCKOO_ALTERNATE);
+			owned = is_entry_of(table, at, slot);
+			stale = sg_cuckoo_stale(&cuckoo, bucket) >> slot & 1;
+			if (owned ? stale : bucket->tags[slot] == SG_CUCKOO_UNTAGGED)
+				return UINT32_MAX;
+			n += owned;
 		}
 	}
 	return n;
@@ -51,8 +59,10 @@ static uint32_t sum_of_overflows(const struct sg_flow_table *table)
 	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
 	uint32_t sum = 0;
 
-	for (uint32_t at = 0; at < cuckoo.n_buckets; at++)
-		sum += cuckoo.buckets[at].overflow;
+	for (uint32_t at = 0; at < cuckoo.n_buckets; at++) {
+		for (unsigned class = 0; class < SG_CUCKOO_CLASSES; class ++)
+			sum += cuckoo.buckets[at].overflow[class];
+	}
 	return sum;
 }
 
@@ -116,7 +126,7 @@ static const char *check_records(const struct sg_flow_table *table)
 		if (is_found(table, record << 1 | SG_FLOW_TO_BACKEND) ==
 			(flow->state == SG_FLOW_UDP_RELEASED))
 			return "a flow is not found under its client's tuple";
-		if (is_found(table, record << 1 | SG_FLOW_TO_CLIENT) == flow->one_way)
+		if (!flow->one_way && !is_found(table, record << 1 | SG_FLOW_TO_CLIENT))
 			return "a flow is not found under its server's tuple";
 		if (!has_its_addresses(table, record))
 			return "an IPv6 flow's addresses are not those of its tuples";
@@ -131,9 +141,10 @@ static const char *check_queue(const struct sg_flow_table *table)
 	const struct sg_flow_node *nodes = sg_flow_table_nodes(table);
 	uint32_t embryos = 0;
 
-	for (uint32_t at = nodes[0].next; at != 0 && embryos <= table->max_flows;
-		at = nodes[at].next) {
-		if (nodes[nodes[at].prev].next != at || !sg_flow_table_get(table, at << 1)->embryo)
+	for (uint32_t at = sg_flow_node_next(&nodes[0]); at != 0 && embryos <= table->max_flows;
+		at = sg_flow_node_next(&nodes[at])) {
+		if (sg_flow_node_next(&nodes[sg_flow_node_prev(&nodes[at])]) != at ||
+			!sg_flow_table_get(table, at << 1)->embryo)
 			return "the queue of embryos is torn";
 		embryos++;
 	}
@@ -160,7 +171,7 @@ const char *sg_flow_table_check(const struct sg_flow_table *table)
 	if (problem)
 		return problem;
 	if (entries == UINT32_MAX)
-		return "the index has an entry that is nobody's";
+		return "the index has an entry that is nobody's, or takes an embryo's for stale";
 	if (entries != entries_due(table))
 		return "the index does not have an entry for each direction";
 	if (sum_of_overflows(table) != alternates)

@@ -12,6 +12,8 @@
 // bytes a flow that buckets make better use of.
 #include "flow/layout.h"
 
+#include "base/prefetch.h"
+
 #define AHEAD 16 // records that are asked for before an insertion gets them
 #define KEEP  48 // records that the pocket takes back; the bitmap brings up to 64 at once
 static_assert(AHEAD + 64 <= SG_FLOW_POCKET && KEEP <= SG_FLOW_POCKET, "the pocket overflows");
@@ -80,8 +82,8 @@ static inline uint32_t *pocket_at(struct sg_flow_table *table, uint32_t depth)
 static void put_at_bottom(struct sg_flow_table *table, uint32_t record)
 {
 	*pocket_at(table, table->n_pocket++) = record;
-	__builtin_prefetch(&sg_flow_table_records(table)[record], 1);
-	__builtin_prefetch(&sg_flow_table_nodes(table)[record], 1);
+	sg_prefetch_write(&sg_flow_table_records(table)[record]);
+	sg_prefetch_write(&sg_flow_table_nodes(table)[record]);
 }
 
 // Takes all bits of some word.

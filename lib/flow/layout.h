@@ -30,10 +30,29 @@ enum sg_flow_hash {
 	SG_FLOW_HASH_CONSTANT, // for tests: the worst there is
 };
 
+// Records have 28 bits, so that half of the epoch in which the embryo came has room beside each of
+// two. Two words rather than bit fields, which the compiler reads and writes in pieces of several
+// sizes: what was just stored in parts and is loaded whole stalls.
 struct sg_flow_node {
-	uint32_t prev;
+	uint32_t prev; // SG_FLOW_NODE_ bits
 	uint32_t next;
 };
+#define SG_FLOW_NODE_RECORD UINT32_C(0x0fffffff)
+
+static inline uint32_t sg_flow_node_prev(const struct sg_flow_node *node)
+{
+	return node->prev & SG_FLOW_NODE_RECORD;
+}
+
+static inline uint32_t sg_flow_node_next(const struct sg_flow_node *node)
+{
+	return node->next & SG_FLOW_NODE_RECORD;
+}
+
+static inline uint8_t sg_flow_node_epoch(const struct sg_flow_node *node)
+{
+	return (uint8_t)(node->prev >> 28 | node->next >> 28 << 4);
+}
 
 struct sg_flow_table {
 	// Written by init only.
@@ -57,6 +76,9 @@ struct sg_flow_table {
 	uint32_t sweep_at;     // the next record that the sweep looks at
 	uint32_t pocket_top;   // counts up and down, wrapping; the top one is in front of it
 	uint32_t n_pocket;
+	uint8_t epoch;                   // of embryos that come now, see embryo.c
+	uint8_t oldest_epoch;            // of the embryo that came first
+	uint32_t epoch_left;             // embryos that may come before the next epoch
 	uint32_t pocket[SG_FLOW_POCKET]; // free records, the one freed last on top
 };
 
@@ -65,6 +87,8 @@ static inline struct sg_cuckoo sg_flow_table_cuckoo(const struct sg_flow_table *
 	return (struct sg_cuckoo){
 		.buckets = (struct sg_cuckoo_bucket *)((uintptr_t)table + table->buckets_at),
 		.n_buckets = table->n_buckets,
+		.oldest = table->oldest_epoch,
+		.span = (uint8_t)(table->epoch - table->oldest_epoch) % SG_CUCKOO_EPOCHS,
 	};
 }
 
@@ -106,9 +130,20 @@ static inline uint32_t sg_flow_entry_of_ref(sg_flow_ref ref)
 struct sg_flow_table *sg_flow_table_init_hashed(
 	void *memory, uint32_t max_flows, const struct sg_hash_key *key, enum sg_flow_hash hash);
 
-// The embryos' queue, see embryo.c.
+// The embryos' queue, see embryo.c. `begin` comes before an embryo's entries are made, `join`
+// after; `tag` is what its entries carry in between and as long as it is one.
+void sg_flow_embryo_begin(struct sg_flow_table *table);
+uint8_t sg_flow_embryo_tag(const struct sg_flow_table *table, uint32_t record);
 void sg_flow_embryo_join(struct sg_flow_table *table, uint32_t record);
 void sg_flow_embryo_leave(struct sg_flow_table *table, uint32_t record);
+
+// Hashes both directions' keys of up to SG_FLOW_HASH_RECORDS flows, client's first, and asks for
+// where their entries are.
+#define SG_FLOW_HASH_RECORDS 32
+void sg_flow_table_hash_records(const struct sg_flow_table *table, const sg_flow_ref *refs,
+	unsigned n, uint64_t *ret_hashes);
+// Gives a record back whose entries and place in the queue are gone, or left behind.
+void sg_flow_table_give_record(struct sg_flow_table *table, uint32_t record);
 
 // Free records, see free.c. `next` names the one that `take` will take; 0: all are in use.
 size_t sg_flow_free_bytes(uint32_t max_flows);

@@ -368,9 +368,8 @@ static void propose_one(const struct sg_snat_pool *pool, const struct sg_flow_ta
 	reply->dport_be = __builtin_bswap16(span.ports[take_digit(&fraction, span.n)]);
 }
 
-// Proposes for up to SG_FLOW_MAX_BURST replies; where the table knows the tuple, once more, all of
-// those together.
-static void propose_burst(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
+// Where the table knows the tuple that a turn gives, once more, all of those together.
+uint64_t sg_snat_propose(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
 	unsigned worker, struct sg_snat_turns *turns, struct sg_tuple *replies,
 	struct sg_pair6 *pairs, unsigned n, uint64_t *ret_hashes)
 {
@@ -379,6 +378,7 @@ static void propose_burst(const struct sg_snat_pool *pool, const struct sg_flow_
 	sg_flow_ref refs[SG_FLOW_MAX_BURST];
 	uint8_t open[SG_FLOW_MAX_BURST]; // replies that have no free tuple yet
 	unsigned n_open = n;
+	uint64_t found = 0;
 
 	for (unsigned i = 0; i < n; i++)
 		open[i] = (uint8_t)i;
@@ -394,27 +394,19 @@ static void propose_burst(const struct sg_snat_pool *pool, const struct sg_flow_
 		for (unsigned k = 0; k < n_open; k++) {
 			replies[open[k]] = tuples[k];
 			ret_hashes[open[k]] = hashes[k];
+			found |= (uint64_t)(refs[k] == 0) << open[k];
 			open[n_taken] = open[k];
 			n_taken += refs[k] != 0;
 		}
 		n_open = n_taken;
 	}
-}
-
-void sg_snat_propose(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
-	unsigned worker, struct sg_snat_turns *turns, struct sg_tuple *replies,
-	struct sg_pair6 *pairs, unsigned n, uint64_t *ret_hashes)
-{
-	for (unsigned at = 0; at < n; at += SG_FLOW_MAX_BURST)
-		propose_burst(pool, table, worker, turns, replies + at, pairs + at,
-			n - at < SG_FLOW_MAX_BURST ? n - at : SG_FLOW_MAX_BURST, ret_hashes + at);
+	return found;
 }
 
 bool sg_snat_settle(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
 	unsigned worker, uint64_t *random, uint32_t syn_seq, struct sg_tuple *reply,
 	struct sg_pair6 *pair, uint64_t *hash, sg_flow_ref *ret_old)
 {
-	// fast path: what was proposed is nearly always still free.
 	if (!sg_flow_table_find(table, reply, *hash)) {
 		*ret_old = 0;
 		return true;

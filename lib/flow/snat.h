@@ -72,14 +72,15 @@ void sg_snat_turns_init(struct sg_snat_turns *turns, uint64_t *random);
 // domain says that it is one, and the pair beside it has the backend as source and gets the
 // destination; for IPv4 the pair is not looked at.
 //
-// `propose` gives each of `replies` (its hop is set to 0) a destination that is free, if a few
-// turns find one, and `ret_hashes` its hash in the table. `settle` then goes on with one at a time,
-// just before it is inserted: it takes the proposal if it is free indeed (a flow inserted meanwhile
-// may have it), and searches otherwise. `syn_seq`: the SYN's sequence number, see
+// `propose` gives each of up to SG_FLOW_MAX_BURST `replies` (its hop is set to 0) a destination
+// that is free, if a few turns find one, and `ret_hashes` its hash in the table; it returns a bit
+// for each that is free. `settle` goes on with one of the others, or one whose proposal may have
+// been given to a flow inserted meanwhile, just before it is inserted: it takes the proposal if it
+// is free after all, and searches otherwise. `syn_seq`: the SYN's sequence number, see
 // sg_flow_tcp_may_reuse; anything for UDP. When the tuple belongs to a closed flow or an embryo,
 // `ret_old` names it, and the caller removes it before it inserts; otherwise 0. Returns false when
 // none was found: `reply`'s destination is then of no meaning.
-void sg_snat_propose(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
+uint64_t sg_snat_propose(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
 	unsigned worker, struct sg_snat_turns *turns, struct sg_tuple *replies,
 	struct sg_pair6 *pairs, unsigned n, uint64_t *ret_hashes);
 bool sg_snat_settle(const struct sg_snat_pool *pool, const struct sg_flow_table *table,

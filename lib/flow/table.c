@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#define REMOVE_BURST 32
+#include "base/prefetch.h"
 
 static inline size_t align_up(size_t bytes)
 {
@@ -157,7 +157,7 @@ sg_flow_ref sg_flow_table_find(
 	uint32_t other;
 	sg_flow_ref ref = find_in_bucket(records, &cuckoo.buckets[primary], signature, tuple);
 
-	if (ref || cuckoo.buckets[primary].overflow == 0)
+	if (ref || *sg_cuckoo_overflow(&cuckoo.buckets[primary], signature) == 0)
 		return ref;
 	other = sg_cuckoo_other(&cuckoo, primary, signature);
 	return find_in_bucket(records, &cuckoo.buckets[other], signature, tuple);
@@ -168,7 +168,7 @@ void sg_flow_table_prefetch(const struct sg_flow_table *table, const uint64_t *h
 	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
 
 	for (unsigned i = 0; i < n; i++)
-		__builtin_prefetch(&cuckoo.buckets[sg_cuckoo_primary(&cuckoo, hashes[i])]);
+		sg_prefetch(&cuckoo.buckets[sg_cuckoo_primary(&cuckoo, hashes[i])]);
 }
 
 void sg_flow_table_prefetch_room(
@@ -176,8 +176,7 @@ void sg_flow_table_prefetch_room(
 {
 	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
 
-	for (unsigned i = 0; i < n; i++)
-		sg_cuckoo_prefetch_room(&cuckoo, hashes[i]);
+	sg_cuckoo_prefetch_rooms(&cuckoo, hashes, n);
 }
 
 // The first entry of a bucket that has the signature, as a ref; 0: none. The record is asked for
@@ -191,7 +190,7 @@ static inline sg_flow_ref take_candidate(
 		(unsigned)__builtin_ctz(mask | 1u << SG_CUCKOO_SLOTS) & (SG_CUCKOO_SLOTS - 1);
 	sg_flow_ref ref = mask ? sg_flow_ref_of_entry(bucket->entries[slot]) : 0;
 
-	__builtin_prefetch(&records[ref >> 1], 1);
+	sg_prefetch_write(&records[ref >> 1]);
 	return ref;
 }
 
@@ -208,20 +207,21 @@ void sg_flow_table_find_bulk(const struct sg_flow_table *table, const struct sg_
 
 	for (unsigned i = 0; i < n; i++) {
 		at[i] = sg_cuckoo_primary(&cuckoo, hashes[i]);
-		__builtin_prefetch(&cuckoo.buckets[at[i]]);
+		sg_prefetch(&cuckoo.buckets[at[i]]);
 	}
 	for (unsigned i = 0; i < n; i++) {
-		const struct sg_cuckoo_bucket *bucket = &cuckoo.buckets[at[i]];
+		struct sg_cuckoo_bucket *bucket = &cuckoo.buckets[at[i]];
+		uint16_t signature = sg_cuckoo_signature(hashes[i]);
 
-		ret_refs[i] = take_candidate(records, bucket, sg_cuckoo_signature(hashes[i]));
+		ret_refs[i] = take_candidate(records, bucket, signature);
 		away[n_away] = (uint8_t)i;
-		n_away += ret_refs[i] == 0 && bucket->overflow != 0;
+		n_away += ret_refs[i] == 0 && *sg_cuckoo_overflow(bucket, signature) != 0;
 	}
 	for (unsigned k = 0; k < n_away; k++) {
 		unsigned i = away[k];
 
 		at[i] = sg_cuckoo_other(&cuckoo, at[i], sg_cuckoo_signature(hashes[i]));
-		__builtin_prefetch(&cuckoo.buckets[at[i]]);
+		sg_prefetch(&cuckoo.buckets[at[i]]);
 	}
 	for (unsigned k = 0; k < n_away; k++) {
 		unsigned i = away[k];
@@ -237,12 +237,16 @@ void sg_flow_table_find_bulk(const struct sg_flow_table *table, const struct sg_
 	}
 }
 
-static void give_record(struct sg_flow_table *table, uint32_t record)
+void sg_flow_table_give_record(struct sg_flow_table *table, uint32_t record)
 {
+	struct sg_flow *flow = &sg_flow_table_records(table)[record];
+
 	// Alone, without touching `life`: a reader that copies before, during or after sees the old
 	// flow or a free record.
-	__atomic_store_n(
-		&sg_flow_table_records(table)[record].state, SG_FLOW_FREE, __ATOMIC_RELAXED);
+	__atomic_store_n(&flow->state, SG_FLOW_FREE, __ATOMIC_RELAXED);
+	// What has been left behind in the index may still lead here: it finds no packet's tuple.
+	flow->client.proto = 0;
+	flow->server.proto = 0;
 	sg_flow_free_give(table, record);
 	table->count--;
 }
@@ -313,6 +317,8 @@ static inline __attribute__((always_inline)) void write_record(struct sg_flow_ta
 	if (addresses)
 		write_words(&sg_flow_table_all_addresses(table)[number], addresses, N_WORDS);
 	record->embryo = embryo;
+	// What has been left behind in the index must not find a note for a tuple.
+	record->server.proto = flow->one_way ? 0 : flow->server.proto;
 	// Every word before even: partner of the acquire load in sg_flow_table_read.
 	__atomic_store_n(&record->life, (uint16_t)(life + 1), __ATOMIC_RELEASE);
 }
@@ -321,17 +327,24 @@ static inline __attribute__((always_inline)) sg_flow_ref insert(struct sg_flow_t
 	const struct sg_flow *flow, const struct sg_flow_addresses *addresses, uint64_t client_hash,
 	uint64_t server_hash)
 {
-	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
 	uint32_t record = sg_flow_free_next(table);
 	sg_flow_ref ref = record << 1;
 	bool embryo = sg_flow_state_is_embryo(flow->state);
+	struct sg_cuckoo cuckoo;
+	uint8_t tag;
 
 	if (record == 0)
 		return 0;
-	if (!sg_cuckoo_insert(&cuckoo, client_hash, sg_flow_entry_of_ref(ref | SG_FLOW_TO_BACKEND)))
+	if (embryo)
+		sg_flow_embryo_begin(table);
+	cuckoo = sg_flow_table_cuckoo(table);
+	tag = embryo && flow->state != SG_FLOW_AFFINITY ? sg_cuckoo_tag(table->epoch)
+							: SG_CUCKOO_UNTAGGED;
+	if (!sg_cuckoo_insert(
+		    &cuckoo, client_hash, sg_flow_entry_of_ref(ref | SG_FLOW_TO_BACKEND), tag))
 		return 0;
 	if (!flow->one_way && !sg_cuckoo_insert(&cuckoo, server_hash,
-				      sg_flow_entry_of_ref(ref | SG_FLOW_TO_CLIENT))) {
+				      sg_flow_entry_of_ref(ref | SG_FLOW_TO_CLIENT), tag)) {
 		sg_cuckoo_remove(
 			&cuckoo, client_hash, sg_flow_entry_of_ref(ref | SG_FLOW_TO_BACKEND));
 		return 0;
@@ -371,28 +384,38 @@ static void remove_hashed(struct sg_flow_table *table, uint32_t record, const ui
 		sg_cuckoo_remove(&cuckoo, hashes[1], sg_flow_entry_of_ref(ref | SG_FLOW_TO_CLIENT));
 	if (flow->embryo)
 		sg_flow_embryo_leave(table, record);
-	give_record(table, record);
+	sg_flow_table_give_record(table, record);
+}
+
+void sg_flow_table_hash_records(const struct sg_flow_table *table, const sg_flow_ref *refs,
+	unsigned n, uint64_t *ret_hashes)
+{
+	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
+	const struct sg_flow *records = sg_flow_table_records(table);
+	struct sg_tuple keys[2 * SG_FLOW_HASH_RECORDS];
+
+	if (n == 0)
+		return;
+	for (unsigned i = 0; i < n; i++)
+		sg_prefetch_write(&records[refs[i] >> 1]);
+	for (unsigned i = 0; i < n; i++) {
+		keys[2 * i] = records[refs[i] >> 1].client;
+		keys[2 * i + 1] = records[refs[i] >> 1].server;
+		keys[2 * i].hop = 0;
+		keys[2 * i + 1].hop = 0;
+	}
+	sg_flow_table_hash(table, keys, 2 * n, ret_hashes);
+	if (n > 1)
+		sg_flow_table_prefetch(table, ret_hashes, 2 * n);
+	for (unsigned i = 0; n > 1 && i < 2 * n; i++)
+		sg_cuckoo_prefetch_entry(&cuckoo, ret_hashes[i]);
 }
 
 static void remove_burst(struct sg_flow_table *table, const sg_flow_ref *refs, unsigned n)
 {
-	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
-	const struct sg_flow *records = sg_flow_table_records(table);
-	struct sg_tuple keys[2 * REMOVE_BURST];
-	uint64_t hashes[2 * REMOVE_BURST];
+	uint64_t hashes[2 * SG_FLOW_HASH_RECORDS];
 
-	for (unsigned i = 0; i < n; i++)
-		__builtin_prefetch(&records[refs[i] >> 1], 1);
-	for (unsigned i = 0; i < n; i++) {
-		memcpy(&keys[2 * i], &records[refs[i] >> 1], 2 * sizeof(keys[0]));
-		keys[2 * i].hop = 0;
-		keys[2 * i + 1].hop = 0;
-	}
-	sg_flow_table_hash(table, keys, 2 * n, hashes);
-	if (n > 1)
-		sg_flow_table_prefetch(table, hashes, 2 * n);
-	for (unsigned i = 0; n > 1 && i < 2 * n; i++)
-		sg_cuckoo_prefetch_entry(&cuckoo, hashes[i]);
+	sg_flow_table_hash_records(table, refs, n, hashes);
 	for (unsigned i = 0; i < n; i++)
 		remove_hashed(table, refs[i] >> 1, &hashes[2 * i]);
 }
@@ -404,22 +427,21 @@ void sg_flow_table_remove(struct sg_flow_table *table, sg_flow_ref ref)
 
 void sg_flow_table_remove_bulk(struct sg_flow_table *table, const sg_flow_ref *refs, unsigned n)
 {
-	for (unsigned at = 0; at < n; at += REMOVE_BURST)
-		remove_burst(table, refs + at, n - at < REMOVE_BURST ? n - at : REMOVE_BURST);
+	for (unsigned at = 0; at < n; at += SG_FLOW_HASH_RECORDS)
+		remove_burst(table, refs + at,
+			n - at < SG_FLOW_HASH_RECORDS ? n - at : SG_FLOW_HASH_RECORDS);
 }
 
 void sg_flow_table_release_client(struct sg_flow_table *table, sg_flow_ref ref)
 {
 	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
-	struct sg_flow *flow = sg_flow_table_get(table, ref);
-	struct sg_tuple key = flow->client;
-	uint64_t hash;
+	uint64_t hashes[2];
 
-	key.hop = 0;
-	sg_flow_table_hash(table, &key, 1, &hash);
-	sg_cuckoo_remove(&cuckoo, hash, sg_flow_entry_of_ref((ref & ~1u) | SG_FLOW_TO_BACKEND));
 	sg_flow_table_confirm(table, ref);
-	flow->state = SG_FLOW_UDP_RELEASED;
+	sg_flow_table_hash_records(table, &ref, 1, hashes);
+	sg_cuckoo_remove(
+		&cuckoo, hashes[0], sg_flow_entry_of_ref((ref & ~1u) | SG_FLOW_TO_BACKEND));
+	sg_flow_table_get(table, ref)->state = SG_FLOW_UDP_RELEASED;
 }
 
 uint32_t sg_flow_table_count(const struct sg_flow_table *table)

@@ -19,8 +19,8 @@
 // that takes longer fails. Not before: the queue is exact.
 //
 // A flow whose answers do not come through us (dsr, ipip) is `one_way`: it is entered under its
-// client's tuple alone, and its server's tuple is only a note. `one_way` is part of what insert is
-// given and never changes after.
+// client's tuple alone, and its server's tuple is only a note, without a protocol. `one_way` is
+// part of what insert is given and never changes after.
 //
 // IPv6 flows live in the same table, under the same capacity. Their tuples have a fingerprint where
 // IPv4's have addresses (net/tuple.h); the addresses themselves are a line of 64 bytes beside the
@@ -108,7 +108,7 @@ static_assert(offsetof(struct sg_flow, client) == 0 && offsetof(struct sg_flow, 
 typedef uint32_t sg_flow_ref;
 
 #define SG_FLOW_MAX_BURST 64                        // keys that find_bulk takes at once
-#define SG_FLOW_MAX_FLOWS ((UINT32_C(1) << 30) - 1) // records have 30 bits in an entry
+#define SG_FLOW_MAX_FLOWS ((UINT32_C(1) << 28) - 1) // records have 28 bits in the embryos' queue
 
 static inline enum sg_flow_direction sg_flow_ref_direction(sg_flow_ref ref)
 {
@@ -207,15 +207,17 @@ void sg_flow_table_release_client(struct sg_flow_table *table, sg_flow_ref ref);
 // Embryos. `embryos_full`: one has to go before another comes, because their share is used up or
 // there is no record left; `oldest_embryo` names it (0: there is none). For a burst of `n_more` new
 // embryos, `embryos_over` says how many have to go, and `oldest_embryos` names up to `max`, oldest
-// first: removed in bulk, their cache misses overlap. `confirm` takes a flow off the queue; a
-// confirmed one stays as it is.
+// first, for `recycle_bulk`, which removes them cheaply: their entries stay in the index until
+// others take the place. `confirm` takes a flow off the queue; a confirmed one stays as it is.
 bool sg_flow_table_embryos_full(const struct sg_flow_table *table);
 sg_flow_ref sg_flow_table_oldest_embryo(struct sg_flow_table *table);
 uint32_t sg_flow_table_embryos_over(const struct sg_flow_table *table, uint32_t n_more);
 unsigned sg_flow_table_oldest_embryos(
 	const struct sg_flow_table *table, sg_flow_ref *ret_refs, unsigned max);
+void sg_flow_table_recycle_bulk(struct sg_flow_table *table, const sg_flow_ref *refs, unsigned n);
 void sg_flow_table_confirm(struct sg_flow_table *table, sg_flow_ref ref);
-// Makes an embryo the youngest; a confirmed flow stays as it is.
+void sg_flow_table_confirm_bulk(struct sg_flow_table *table, const sg_flow_ref *refs, unsigned n);
+// Makes the record of an affinity (SG_FLOW_AFFINITY; of nothing else) the youngest embryo.
 void sg_flow_table_renew_embryo(struct sg_flow_table *table, sg_flow_ref ref);
 
 struct sg_flow_timeouts {

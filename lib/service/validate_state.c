@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/prefetch.h"
 #include "service/endpoints.h"
 #include "service/validate_service.h"
 
@@ -214,13 +215,13 @@ static void prefetch_ahead(const struct sg_state *state, unsigned i, bool backen
 	size_t bytes;
 
 	if (i + 2 * AHEAD < state->n_services)
-		__builtin_prefetch(&state->services[i + 2 * AHEAD]->vips);
+		sg_prefetch(&state->services[i + 2 * AHEAD]->vips);
 	if (!backends || i + AHEAD >= state->n_services)
 		return;
 	spec = state->services[i + AHEAD];
 	bytes = spec->n_backends * sizeof(spec->backends[0]);
 	for (size_t at = 0; at < bytes && at < MAX_BYTES; at += LINE_BYTES)
-		__builtin_prefetch((const char *)spec->backends + at);
+		sg_prefetch((const char *)spec->backends + at);
 }
 
 static int check_clashes(struct check *check)

@@ -88,7 +88,7 @@ static void make_room(struct gateway *gateway)
 		return;
 	n = sg_flow_table_oldest_embryos(
 		gateway->table, refs, over < SG_BENCH_BURST ? over : SG_BENCH_BURST);
-	sg_flow_table_remove_bulk(gateway->table, refs, n);
+	sg_flow_table_recycle_bulk(gateway->table, refs, n);
 }
 
 static void start_flows(struct gateway *gateway, struct burst *burst, bool established)

@@ -153,7 +153,7 @@ static void a_burst_finds_the_room_it_asked_for(void **unused)
 		for (unsigned i = 0; i < n; i++)
 			assert_int_equal(
 				sg_flow_table_get(table, refs[i])->backend_slot, oldest_number++);
-		sg_flow_table_remove_bulk(table, refs, n);
+		sg_flow_table_recycle_bulk(table, refs, n);
 		assert_int_equal(sg_flow_table_embryos_over(table, n_new), 0);
 		assert_true(over == 0 || sg_flow_table_embryos_over(table, n_new + 1) == 1);
 		for (unsigned i = 0; i < n_new; i++) {
@@ -187,7 +187,7 @@ static void a_flood_recycles_embryos_and_nothing_else(void **unused)
 		// Exactly the one that came `share` arrivals ago.
 		assert_int_equal(
 			sg_flow_table_get(table, oldest)->backend_slot, next_number - share);
-		sg_flow_table_remove(table, oldest);
+		sg_flow_table_recycle_bulk(table, &oldest, 1);
 		assert_int_not_equal(insert(SG_FLOW_TCP_SYN), 0);
 		assert_true(sg_flow_table_embryos_full(table));
 	}
@@ -201,6 +201,128 @@ static void a_flood_recycles_embryos_and_nothing_else(void **unused)
 	free(table);
 }
 
+// What a twin knows of a flow that comes and goes; few of them, so that each comes back while the
+// index still has entries that it left behind, under every epoch there is.
+enum {
+	N_NUMBERS = 700,
+	MAX_FLOWS = 300,
+};
+struct known {
+	sg_flow_ref refs[N_NUMBERS]; // 0: not in the table
+	bool confirmed[N_NUMBERS];
+};
+
+static struct sg_flow flow_of(uint32_t number)
+{
+	struct sg_flow flow = fixture_flow(number, number & 1 ? SG_FLOW_TCP_SYN : SG_FLOW_UDP_NEW);
+
+	flow.one_way = number % 5 == 0;
+	if (number % 7 == 0)
+		flow = (struct sg_flow){
+			.client = flow.client, .state = SG_FLOW_AFFINITY, .one_way = 1};
+	return flow;
+}
+
+static void forget(struct known *known, sg_flow_ref ref)
+{
+	for (uint32_t number = 0; number < N_NUMBERS; number++) {
+		if (known->refs[number] == ref)
+			known->refs[number] = 0;
+	}
+}
+
+static void recycle_oldest(struct known *known, uint32_t n)
+{
+	sg_flow_ref refs[8];
+
+	n = sg_flow_table_oldest_embryos(table, refs, n);
+	for (uint32_t i = 0; i < n; i++)
+		forget(known, refs[i]);
+	sg_flow_table_recycle_bulk(table, refs, n);
+}
+
+// One thing that can happen to a flow.
+static void happen(struct known *known, uint32_t number, uint64_t random)
+{
+	struct sg_flow flow = flow_of(number);
+	sg_flow_ref *ref = &known->refs[number];
+
+	if (*ref == 0) {
+		recycle_oldest(known, sg_flow_table_embryos_over(table, 1) + random % 3 / 2);
+		*ref = fixture_insert(table, &flow);
+		known->confirmed[number] = false;
+	} else if (random % 8 == 0 && flow.state != SG_FLOW_AFFINITY) {
+		sg_flow_table_get(table, *ref)->state =
+			number & 1 ? SG_FLOW_TCP_ESTABLISHED : SG_FLOW_UDP;
+		sg_flow_table_confirm_bulk(table, ref, 1);
+		known->confirmed[number] = true;
+	} else if (random % 8 == 1 && flow.state == SG_FLOW_AFFINITY) {
+		sg_flow_table_renew_embryo(table, *ref);
+	} else if (known->confirmed[number] || random % 8 == 2) {
+		sg_flow_table_remove(table, *ref);
+		*ref = 0;
+	}
+}
+
+static void assert_known(const struct known *known, uint32_t number)
+{
+	struct sg_flow flow = flow_of(number);
+	sg_flow_ref ref = known->refs[number];
+
+	assert_int_equal(fixture_find(table, &flow, SG_FLOW_TO_BACKEND), ref);
+	if (!flow.one_way)
+		assert_int_equal(fixture_find(table, &flow, SG_FLOW_TO_CLIENT),
+			ref ? ref | SG_FLOW_TO_CLIENT : 0);
+}
+
+static void what_recycled_embryos_leave_behind_is_nobodys(void **unused)
+{
+	static const enum sg_flow_hash hashes[] = {
+		SG_FLOW_HASH_SIPHASH, SG_FLOW_HASH_IDENTITY, SG_FLOW_HASH_CONSTANT};
+
+	(void)unused;
+	for (size_t h = 0; h < sizeof(hashes) / sizeof(hashes[0]); h++) {
+		struct known *known = calloc(1, sizeof(*known));
+		uint64_t random = 11 + h;
+
+		table = fixture_table(MAX_FLOWS, hashes[h]);
+		for (unsigned round = 0; round < 200000; round++) {
+			uint32_t number = sg_reduce((uint32_t)sg_random_next(&random), N_NUMBERS);
+
+			happen(known, number, sg_random_next(&random) >> 32);
+			assert_known(known, number);
+			if (round % 5000 == 0)
+				fixture_assert_consistent(table);
+		}
+		for (uint32_t number = 0; number < N_NUMBERS; number++)
+			assert_known(known, number);
+		free(known);
+		free(table);
+	}
+}
+
+// The oldest embryo outlives more arrivals than there are epochs: its entries do not get stale.
+static void an_embryo_stays_while_others_come_and_are_confirmed(void **unused)
+{
+	struct sg_flow first = fixture_flow(0, SG_FLOW_TCP_SYN);
+	sg_flow_ref ref;
+
+	(void)unused;
+	open_table(1000);
+	ref = insert(SG_FLOW_TCP_SYN);
+	for (unsigned round = 0; round < 100000; round++) {
+		sg_flow_ref other = insert(SG_FLOW_TCP_SYN);
+
+		if (round & 1)
+			sg_flow_table_confirm(table, other);
+		sg_flow_table_remove(table, other);
+		assert_int_equal(fixture_find(table, &first, SG_FLOW_TO_BACKEND), ref);
+	}
+	assert_int_equal(sg_flow_table_oldest_embryo(table), ref);
+	fixture_assert_consistent(table);
+	free(table);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +332,8 @@ int main(void)
 		cmocka_unit_test(the_share_is_what_established_flows_leave),
 		cmocka_unit_test(a_burst_finds_the_room_it_asked_for),
 		cmocka_unit_test(a_flood_recycles_embryos_and_nothing_else),
+		cmocka_unit_test(what_recycled_embryos_leave_behind_is_nobodys),
+		cmocka_unit_test(an_embryo_stays_while_others_come_and_are_confirmed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
