@@ -218,6 +218,8 @@ static void steer_ipv4(struct sg_pipeline *pipeline, const struct sg_snapshot *s
 		return steer_to_kernel(pipeline, snapshot, pkt);
 	if (pkt->flaw)
 		return sg_pkt_drop(pkt, pkt->flaw);
+	if (!(pkt->flags & SG_PKT_FROM_KERNEL) && sg_snapshot_address4(snapshot, ip->src_be))
+		return sg_pkt_drop(pkt, SG_DROP_BAD_ADDRESS); // one of ours, from outside
 
 	if (pkt->class == SG_CLASS_FLOW)
 		steer_home(pipeline, pkt, tuple);

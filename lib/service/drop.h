@@ -19,7 +19,7 @@
 		"checksum offload off: ethtool -K IF tx off")                                      \
 	X(BAD_ARP, "bad_arp", "not an ARP packet for IPv4 over Ethernet")                          \
 	X(BAD_ADDRESS, "bad_address",                                                              \
-		"source or destination can be no host's: land attack, broadcast, multicast or zero source") \
+		"source or destination can be no host's: land attack, broadcast, multicast, zero, or our own as source") \
 	X(OTHER_MAC, "other_mac", "unicast to another station's MAC (the link floods, or the port is promiscuous)") \
 	X(UNKNOWN_ETHERTYPE, "unknown_ethertype", "neither IPv4, IPv6 nor ARP")                    \
 	X(VLAN_TAG, "vlan_tag", "tagged with a VLAN that no port in the config file has")          \

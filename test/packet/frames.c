@@ -105,6 +105,19 @@ void frame_arp(struct frame *frame, const uint8_t dst_mac[6], const uint8_t src_
 	frame->length = 60;
 }
 
+void frame_add_options(struct frame *frame, unsigned bytes)
+{
+	struct sg_ipv4_hdr *ip = frame_ip(frame);
+	uint8_t *options = (uint8_t *)(ip + 1);
+
+	memmove(options + bytes, options, frame->length - 34u);
+	memset(options, 1, bytes); // no operation
+	frame->length = (uint16_t)(frame->length + bytes);
+	ip->version_ihl = (uint8_t)(ip->version_ihl + bytes / 4);
+	ip->total_length_be = htons(frame->length - 14);
+	frame_fix_checksums(frame);
+}
+
 void frame_tag(struct frame *frame, uint16_t type, uint16_t tag)
 {
 	const uint16_t words[2] = {htons(type), htons(tag)};

@@ -41,6 +41,8 @@ struct sg_ipv4_hdr *frame_ip(struct frame *frame);
 void *frame_l4(struct frame *frame);
 // Puts a tag (802.1Q's two bytes) before the Ethertype; `type` is 0x8100, or a provider's.
 void frame_tag(struct frame *frame, uint16_t type, uint16_t tag);
+// IPv4 options that do nothing; `bytes` is a multiple of 4, at most 40.
+void frame_add_options(struct frame *frame, unsigned bytes);
 // After a test has changed a header by hand.
 void frame_fix_checksums(struct frame *frame);
 // Whether the IP header's and TCP's, UDP's or ICMP's checksums are right.

@@ -1,4 +1,5 @@
 // One packet, one verdict: a table of what the stages make of a packet that nobody knows yet.
+#include "net/checksum.h"
 #include "rig.h"
 #include "stages.h"
 
@@ -48,6 +49,14 @@ static void tag_100_fragment(struct frame *f) { last_fragment(f); frame_tag(f, 0
 static void dont_fragment(struct frame *f) { frame_ip(f)->fragment_be = htons(SG_IPV4_DF); frame_fix_checksums(f); }
 static void other_mac(struct frame *f) { f->bytes[5] ^= 0x77; }
 static void broadcast_mac(struct frame *f) { memset(f->bytes, 0xff, 6); }
+static void multicast_mac(struct frame *f) { memcpy(f->bytes, "\x01\x00\x5e\x00\x00\x12", 6); }
+static void options_4(struct frame *f) { frame_add_options(f, 4); }
+static void options_40(struct frame *f) { frame_add_options(f, 40); }
+static void options_cut(struct frame *f) { frame_ip(f)->version_ihl = 0x4f; frame_fix_checksums(f); }
+static void udp_shorter(struct frame *f) { f->length += 3; frame_ip(f)->total_length_be = htons(f->length - 14); frame_ip(f)->checksum = 0; frame_ip(f)->checksum = sg_checksum_finish(sg_checksum_add(0, frame_ip(f), 20)); }
+static void ttl_0(struct frame *f) { frame_ip(f)->ttl = 0; frame_fix_checksums(f); }
+static void ip_checksum_0(struct frame *f) { frame_ip(f)->checksum = 0; }
+static void tcp_checksum_0(struct frame *f) { ((struct sg_tcp_hdr *)frame_l4(f))->checksum = 0; }
 static void ethertype_lldp(struct frame *f) { f->bytes[12] = 0x88; f->bytes[13] = 0xcc; }
 static void tag_100(struct frame *f) { frame_tag(f, 0x8100, RIG_VLAN); }
 static void padded_tag_100(struct frame *f) { pad_to_60(f); frame_tag(f, 0x8100, 0xe000 | RIG_VLAN); }
@@ -141,11 +150,33 @@ static const struct row rows[] = {
 	{"a fragment from a broadcast address", 0, UDP("255.255.255.255", 4000, VIP, 53), last_fragment, DROP(BAD_ADDRESS)},
 	{"a broken fragment for the kernel", 0, UDP(CLIENT, 4000, "198.51.100.11", 53, .payload = 16), beyond_fragment, SG_VERDICT_PUNT, 0},
 	{"land attack", 0, TCP(VIP, 80, VIP, 80, SYN), NULL, DROP(BAD_ADDRESS)},
+	{"source the VIP, another port", 0, TCP(VIP, 4000, VIP, 80, SYN), NULL, DROP(BAD_ADDRESS)},
+	{"source the VIP, to a SNAT address", 1, UDP(VIP, 4000, SNAT, 2000), NULL, DROP(BAD_ADDRESS)},
+	{"source a SNAT address", 0, TCP(SNAT, 4000, VIP, 80, SYN), NULL, DROP(BAD_ADDRESS)},
+	{"echo from the VIP's own SNAT address", 0, ICMP(SNAT, VIP, SG_ICMP_ECHO), NULL, DROP(BAD_ADDRESS)},
+	{"a fragment from a SNAT address", 0, UDP(SNAT, 4000, VIP, 53), last_fragment, DROP(BAD_ADDRESS)},
+	{"the node itself with a SNAT address of its", 0, TCP(SNAT, 4000, VIP, 80, SYN), NULL, SG_VERDICT_FORWARD, 0, SG_PKT_FROM_KERNEL},
+	{"source the pods' subnet broadcast", 0, UDP("10.255.255.255", 80, VIP, 53), NULL, DROP(NO_ROUTE)},
+	{"source 0.1.2.3", 0, UDP("0.1.2.3", 80, VIP, 53), NULL, DROP(BAD_ADDRESS)},
+	{"source 240.0.0.1", 0, UDP("240.0.0.1", 80, VIP, 53), NULL, DROP(BAD_ADDRESS)},
 	{"source 0.0.0.0", 0, TCP("0.0.0.0", 80, VIP, 80, SYN), NULL, DROP(BAD_ADDRESS)},
 	{"source broadcast", 0, TCP("255.255.255.255", 80, VIP, 80, SYN), NULL, DROP(BAD_ADDRESS)},
 	{"source multicast", 0, UDP("224.0.0.1", 80, VIP, 53), NULL, DROP(BAD_ADDRESS)},
 	{"source loopback", 0, UDP("127.0.0.1", 80, VIP, 53), NULL, DROP(BAD_ADDRESS)},
 	{"to a VIP by link broadcast", 0, TCP(CLIENT, 4000, VIP, 80, SYN), broadcast_mac, DROP(BAD_ADDRESS)},
+	{"to a VIP by link multicast", 0, TCP(CLIENT, 4000, VIP, 80, SYN), multicast_mac, DROP(BAD_ADDRESS)},
+	{"to the subnet's broadcast", 0, UDP(CLIENT, 4000, "198.51.100.255", 53), broadcast_mac, DROP(NOT_LOCAL)},
+	{"to every router, VRRP", 0, UDP(CLIENT, 1, "224.0.0.18", 1), multicast_mac, SG_VERDICT_PUNT_URGENT, 0},
+	{"IPv4 options", 0, TCP(CLIENT, 4000, VIP, 80, SYN), options_4, SG_VERDICT_FORWARD, 0},
+	{"all the options that fit", 0, UDP(CLIENT, 4000, VIP, 53, .payload = 9), options_40, SG_VERDICT_FORWARD, 0},
+	{"options in an echo", 0, ICMP(CLIENT, VIP, SG_ICMP_ECHO, .payload = 5), options_40, SG_VERDICT_ANSWER, 0},
+	{"options behind the end", 0, TCP(CLIENT, 4000, VIP, 80, SYN), options_cut, DROP(BAD_IP_HEADER)},
+	{"an empty datagram", 0, UDP(CLIENT, 4000, VIP, 53), NULL, SG_VERDICT_FORWARD, 0},
+	{"one byte", 0, UDP(CLIENT, 4000, VIP, 53, .payload = 1), NULL, SG_VERDICT_FORWARD, 0},
+	{"UDP that ends before IP does", 0, UDP(CLIENT, 4000, VIP, 53, .payload = 9), udp_shorter, SG_VERDICT_FORWARD, 0},
+	{"TTL 0 is answered as 1 is", 0, TCP(CLIENT, 4000, VIP, 80, SYN), ttl_0, SG_VERDICT_ANSWER, 0},
+	{"an IP checksum of the wrong kind", 0, TCP(CLIENT, 4000, VIP, 80, SYN), ip_checksum_0, DROP(BAD_IP_CHECKSUM)},
+	{"a TCP checksum of 0", 0, TCP(CLIENT, 4000, VIP, 80, SYN), tcp_checksum_0, DROP(BAD_L4_CHECKSUM)},
 	{"to another station's MAC", 0, TCP(CLIENT, 4000, VIP, 80, SYN), other_mac, DROP(OTHER_MAC)},
 	{"LLDP", 0, TCP(CLIENT, 4000, VIP, 80, SYN), ethertype_lldp, DROP(UNKNOWN_ETHERTYPE)},
 	{"a VLAN that a port has", 0, TCP(VLAN_CLIENT, 4000, VIP, 80, SYN), tag_100, SG_VERDICT_FORWARD, 0},
@@ -476,6 +507,45 @@ void ttl_1_is_answered_from_the_ports_address(void **unused)
 	assert_int_equal(frame_ip(&rig.out)->dst_be, addr_be(CLIENT));
 	assert_true(frame_checksums_hold(rig.out.bytes, rig.out.length));
 	assert_memory_equal(rig.out.bytes, client_mac, 6);
+	rig_close(&rig);
+}
+
+// Every length, odd ones too, with options and without: carried across with right checksums, and
+// without Ethernet's padding.
+void every_length_keeps_its_checksums(void **unused)
+{
+	struct rig rig;
+	struct frame frame;
+
+	(void)unused;
+	rig_open(&rig, &(struct rig_options){0});
+	declare_services(&rig);
+	for (uint16_t i = 0; i < 2 * 3 * 70; i++) {
+		bool tcp = i & 1;
+		uint16_t payload = i / 6, options = i / 2 % 3 * 20;
+		struct ipv4_text text = {.src = CLIENT,
+			.dst = VIP,
+			.sport = (uint16_t)(4000 + i),
+			.dport = tcp ? 80 : 53,
+			.proto = tcp ? SG_PROTO_TCP : SG_PROTO_UDP,
+			.flags = SG_TCP_SYN,
+			.payload = payload};
+		uint16_t length;
+
+		frame_ipv4(&frame, port_macs[0], client_mac, &text);
+		if (options)
+			frame_add_options(&frame, options);
+		length = frame.length;
+		if (length < 60)
+			pad_to_60(&frame);
+		if (rig_run(&rig, 0, 0, 0, &frame)->verdict != SG_VERDICT_FORWARD)
+			fail_msg("%u bytes behind %u of options", payload, options);
+		assert_int_equal(rig.out.length, length);
+		assert_true(frame_checksums_hold(rig.out.bytes, rig.out.length));
+		assert_memory_equal(
+			rig.out.bytes + length - payload, frame.bytes + length - payload, payload);
+		assert_memory_equal(frame_ip(&rig.out) + 1, frame_ip(&frame) + 1, options);
+	}
 	rig_close(&rig);
 }
 

@@ -51,6 +51,7 @@ int main(void)
 		cmocka_unit_test(punting_has_a_budget_and_arp_its_own),
 		cmocka_unit_test(an_undeclared_port_can_be_refused_aloud),
 		cmocka_unit_test(ttl_1_is_answered_from_the_ports_address),
+		cmocka_unit_test(every_length_keeps_its_checksums),
 		cmocka_unit_test(echo_comes_back_whole),
 		cmocka_unit_test(a_connection_is_translated_both_ways),
 		cmocka_unit_test(a_datagram_and_its_answer_are_translated),

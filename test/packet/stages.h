@@ -8,6 +8,7 @@ void answers_have_a_budget(void **state);
 void punting_has_a_budget_and_arp_its_own(void **state);
 void an_undeclared_port_can_be_refused_aloud(void **state);
 void ttl_1_is_answered_from_the_ports_address(void **state);
+void every_length_keeps_its_checksums(void **state);
 void echo_comes_back_whole(void **state);
 
 // flows.c
