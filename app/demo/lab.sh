@@ -386,7 +386,8 @@ config_two_arms() {
 			  addresses = [$p1]; }
 		);
 		snat: { addresses = [$snat]; };
-		control: { socket = "$lab_dir/stormgate.sock"; };
+		control: { socket = "$lab_dir/stormgate.sock"; shutdown_timeout = ${shutdown_timeout:-0};
+		           ${control_settings:-} };
 	END
 }
 

@@ -52,7 +52,7 @@ void print_export(const json_t *result)
 void print_status(const json_t *result)
 {
 	static const char *const members[] = {"version", "instance", "generation", "uptime_s",
-		"workers", "services", "flows", NULL};
+		"workers", "services", "flows", "state_file", "persisted", NULL};
 
 	print_members(result, members);
 }
@@ -133,6 +133,9 @@ void print_change(const json_t *result)
 	if (json_is_true(json_object_get(result, "policy")))
 		printf(dry_run ? "would change the policy\n" : "the policy is changed\n");
 	print_difference(result);
+	if (json_is_false(json_object_get(result, "persisted")))
+		sg_log_warning("the change would not survive a restart: the state file cannot be "
+			       "written (see stormgate's log)");
 	if (dry_run)
 		printf("nothing was changed: generation %d stays\n", (int)generation);
 	else if (json_is_true(json_object_get(result, "active")))

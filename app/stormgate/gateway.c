@@ -12,6 +12,8 @@
 #include "base/log.h"
 #include "control/control.h"
 #include "control/mirror.h"
+#include "control/reload.h"
+#include "control/shutdown.h"
 #include "dataplane/dataplane.h"
 #include "dataplane/pipeline.h"
 
@@ -25,6 +27,7 @@
 #include "workers.h"
 
 struct gateway {
+	const char *config; // the file that settings and state come from
 	const struct sg_settings *settings;
 	struct sg_state *state;
 	struct sg_instance *instance;
@@ -224,12 +227,12 @@ static void on_signal(void *context, int fd, uint32_t events)
 	(void)events;
 	while (read(fd, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGHUP) {
-			sg_log_warning(
-				"SIGHUP is ignored: change services with stormctl, or restart");
+			sg_control_reload(gateway->control, gateway->config, info.ssi_uid,
+				(pid_t)info.ssi_pid);
 			continue;
 		}
 		sg_log_info("%s: stopping", strsignal((int)info.ssi_signo));
-		sg_control_stop(gateway->control);
+		sg_control_shutdown(gateway->control);
 	}
 }
 
@@ -316,14 +319,14 @@ static void log_start(const struct gateway *gateway)
 		settings->hugepages ? "at once" : "as flows come");
 }
 
-int sg_gateway_run(
-	const struct sg_settings *settings, struct sg_state *state, struct sg_error *error)
+int sg_gateway_run(const char *config, const struct sg_settings *settings, struct sg_state *state,
+	struct sg_error *error)
 {
 	static struct gateway gateway;
 	size_t started = 0;
 	int err = 0;
 
-	gateway = (struct gateway){.settings = settings, .state = state};
+	gateway = (struct gateway){.config = config, .settings = settings, .state = state};
 	while (started < N_STEPS && (err = steps[started].start(&gateway, error)) == 0)
 		started++;
 	if (err == 0) {

@@ -13,7 +13,8 @@
 static const char usage[] =
 	"usage: stormgate -c FILE [--check]\n"
 	"\n"
-	"An L4 ingress gateway. Runs in the foreground, logs to stderr, and ends on SIGTERM or SIGINT.\n"
+	"An L4 ingress gateway. Runs in the foreground, logs to stderr, ends on SIGTERM or SIGINT, and\n"
+	"reads FILE again on SIGHUP.\n"
 	"Change services while it runs with stormctl.\n"
 	"\n"
 	"  -c, --config FILE   the configuration, e.g. /etc/stormgate/stormgate.conf\n"
@@ -106,7 +107,7 @@ int main(int argc, char **argv)
 		sg_state_fini(&state);
 		return 1;
 	}
-	if (sg_gateway_run(&settings, &state, &error) < 0) {
+	if (sg_gateway_run(options.config, &settings, &state, &error) < 0) {
 		sg_log_error("%s", error.text);
 		return 1;
 	}

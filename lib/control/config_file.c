@@ -325,6 +325,7 @@ static const struct sg_config_key control_keys[] = {
 	SG_CONFIG_KEY("socket", sg_config_read_string, SETTING(socket_path), .max = 107),
 	SG_CONFIG_KEY("mode", read_mode, SETTING(socket_mode)),
 	SG_CONFIG_KEY("group", sg_config_read_string, SETTING(socket_group), .max = 64),
+	SG_CONFIG_KEY("shutdown_timeout", sg_config_read_u32, SETTING(shutdown_timeout_s), .max = 3600),
 	SG_CONFIG_KEY("state_file", sg_config_read_string, SETTING(state_file), .max = 1024),
 	SG_CONFIG_END,
 };

@@ -85,6 +85,7 @@ int sg_control_create(struct sg_control **ret_control, const struct sg_settings 
 	control->unsent = unsent_of_socket;
 	control->answer_context = control;
 	sg_state_init(&control->first_state);
+	sg_state_init(&control->file_state);
 	control->statistics = sg_statistics_create(publisher);
 	control->history = sg_history_create();
 	err = control->statistics && control->history
@@ -99,6 +100,10 @@ int sg_control_create(struct sg_control **ret_control, const struct sg_settings 
 	if (err) {
 		sg_control_destroy(control);
 		return err;
+	}
+	if (sg_state_clone(&control->file_state, state) < 0) {
+		sg_control_destroy(control);
+		return sg_error_set(error, -ENOMEM, "no memory is left for the control thread");
 	}
 	control->first_state = *state;
 	sg_state_init(state);
@@ -121,6 +126,7 @@ void sg_control_destroy(struct sg_control *control)
 	sg_rollout_destroy(control->rollout);
 	sg_server_close(control->server);
 	sg_state_fini(&control->first_state);
+	sg_state_fini(&control->file_state);
 	sg_statistics_destroy(control->statistics);
 	sg_history_destroy(control->history);
 	sg_loop_destroy(control->loop);
@@ -271,7 +277,7 @@ uint64_t sg_control_turn(void *context)
 		if (control->keeper)
 			sg_keeper_turn(control->keeper,
 				sg_rollout_published_state(control->rollout), now_ms);
-		if (sg_listing_turn(control))
+		if (sg_listing_turn(control) || sg_shutdown_turn(control, now_ms))
 			delay_us = 0;
 	}
 	if (control->server && sg_server_turn(control->server))

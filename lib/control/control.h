@@ -39,7 +39,7 @@ int sg_control_add_fd(struct sg_control *control, int fd, sg_loop_fn *call, void
 	struct sg_error *error);
 void sg_control_remove_fd(struct sg_control *control, int fd);
 
-// Serves until sg_control_stop, which may come from a callback. Errors: the loop or the mirror
-// broke for good.
+// Serves until sg_control_stop, or until sg_control_shutdown (shutdown.h) has come to its end;
+// either may come from a callback. Errors: the loop or the mirror broke for good.
 int sg_control_run(struct sg_control *control, struct sg_error *error);
 void sg_control_stop(struct sg_control *control);

@@ -9,6 +9,7 @@
 #include "control/listing.h"
 #include "control/rollout.h"
 #include "control/server.h"
+#include "control/shutdown.h"
 #include "control/statistics.h"
 
 struct sg_control {
@@ -17,6 +18,7 @@ struct sg_control {
 	struct sg_mirror *mirror;
 	struct sg_loop *loop;
 	struct sg_statistics *statistics;
+	struct sg_state file_state;  // the config file's services, as it was read last
 	struct sg_state first_state; // until the first snapshot
 	struct sg_rollout *rollout;  // NULL until then
 	struct sg_history *history;
@@ -29,6 +31,7 @@ struct sg_control {
 	struct sg_error error;
 	struct sg_drain_waits drain_waits;
 	struct sg_listings listings;
+	struct sg_shutdown shutdown;
 	// Where answers go: the server, or a test.
 	void (*answer)(void *context, uint64_t connection, struct sg_text *text);
 	// Bytes that a connection has not read yet.

@@ -147,6 +147,11 @@ static void end_writing(struct sg_keeper *keeper)
 {
 	keeper->busy = false;
 	sg_intents_clear(&keeper->writing.intents);
+	if (keeper->err == -ESTALE && !keeper->failing) {
+		sg_log_warning("%s: it is written anew", keeper->error.text);
+		keeper->whole = true;
+		return;
+	}
 	if (keeper->err) {
 		// What the file holds is as it was, or not known.
 		fail(keeper);

@@ -175,3 +175,8 @@ void sg_loop_stop(struct sg_loop *loop)
 {
 	loop->stopped = true;
 }
+
+bool sg_loop_is_stopped(const struct sg_loop *loop)
+{
+	return loop->stopped;
+}

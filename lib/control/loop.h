@@ -6,6 +6,7 @@
 // meanwhile. Level triggered.
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -34,3 +35,4 @@ int sg_loop_run(struct sg_loop *loop, sg_loop_turn_fn *turn, void *context);
 // One turn, waiting at most as long as `turn` says, or not at all with `no_wait`: for tests.
 int sg_loop_run_once(struct sg_loop *loop, sg_loop_turn_fn *turn, void *context, int no_wait);
 void sg_loop_stop(struct sg_loop *loop);
+bool sg_loop_is_stopped(const struct sg_loop *loop);

@@ -53,8 +53,9 @@ struct sg_rollout {
 	unsigned n_pending_ends;
 
 	bool routes_changed;
-	uint64_t retry_ms;  // nothing is compiled on our own account before
-	uint64_t shrink_ms; // the addresses are not looked through before
+	bool withdrawal_due; // the next snapshot announces no VIP
+	uint64_t retry_ms;   // nothing is compiled on our own account before
+	uint64_t shrink_ms;  // the addresses are not looked through before
 	struct waiter *waiters;
 	uint64_t look_us;
 	sg_rollout_published_fn *published; // NULL: nobody
@@ -312,6 +313,12 @@ int sg_rollout_commit(struct sg_rollout *rollout, struct sg_state *candidate,
 	return 0;
 }
 
+void sg_rollout_withdraw(struct sg_rollout *rollout)
+{
+	sg_compiler_withdraw(rollout->compiler);
+	rollout->withdrawal_due = true;
+}
+
 void sg_rollout_routes_changed(struct sg_rollout *rollout)
 {
 	rollout->routes_changed = true;
@@ -394,6 +401,7 @@ static void roll_out_again(struct sg_rollout *rollout, uint64_t now_ms)
 	int err = roll_out(rollout, &rollout->state, NULL, 0, now_ms, &error);
 
 	rollout->retry_ms = now_ms + (err ? RETRY_MS : PAUSE_MS);
+	rollout->withdrawal_due = rollout->withdrawal_due && err;
 	if (err)
 		sg_log_error("the kernel's routes cannot be followed for now: %s", error.text);
 }
@@ -401,8 +409,9 @@ static void roll_out_again(struct sg_rollout *rollout, uint64_t now_ms)
 // When the next of those is due; UINT64_MAX: never.
 static uint64_t due_ms(const struct sg_rollout *rollout)
 {
-	uint64_t deadline_ms =
-		rollout->routes_changed ? 0 : sg_compiler_next_deadline_ms(rollout->compiler);
+	uint64_t deadline_ms = rollout->routes_changed || rollout->withdrawal_due
+				       ? 0
+				       : sg_compiler_next_deadline_ms(rollout->compiler);
 
 	return deadline_ms > rollout->retry_ms ? deadline_ms : rollout->retry_ms;
 }

@@ -69,6 +69,9 @@ int sg_rollout_check(
 // The kernel's routes have changed: the next turn compiles them in.
 void sg_rollout_routes_changed(struct sg_rollout *rollout);
 
+// The next turn compiles a snapshot in which no VIP is announced, and so are all later ones.
+void sg_rollout_withdraw(struct sg_rollout *rollout);
+
 // Does what is due, and returns after how many microseconds it wants to be called again
 // (SG_ROLLOUT_NEVER).
 #define SG_ROLLOUT_NEVER UINT64_MAX

@@ -406,6 +406,9 @@ int sg_state_file_append(
 	uint64_t checksum = file->checksum;
 	int err = lines->failed ? -ENOMEM : chain_text(&checksum, lines);
 
+	if (!is_current(file))
+		return sg_error_set(
+			error, -ESTALE, "%s was taken away or replaced by somebody", file->path);
 	if (!err)
 		err = write_text(file->fd, lines, HEADER_BYTES + file->bytes);
 	if (!err && sg_file_operations.sync(file->fd) < 0)

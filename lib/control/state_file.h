@@ -57,6 +57,7 @@ int sg_state_file_set_aside(const char *path, char ret_path[PATH_MAX]);
 
 // `lines`: complete lines with their newlines. When these return, the lines are on the disk, or a
 // sentence says why not and the file is as it was. After a failure only replace may be tried.
+// -ESTALE: somebody has taken the file away that is to be appended to.
 int sg_state_file_replace(
 	struct sg_state_file *file, const struct sg_text *lines, struct sg_error *error);
 int sg_state_file_append(

@@ -68,14 +68,14 @@ static void add_address6(struct sg_index6 *addresses, const uint8_t addr[16], ui
 	sg_index6_put(addresses, addr, 0, before == SG_INDEX_NONE ? bits : before | bits);
 }
 
-static void add_vips(struct sg_snapshot *snapshot, const struct sg_holding *holding)
+static void add_vips(struct sg_snapshot *snapshot, const struct sg_holding *holding, bool withdrawn)
 {
 	const struct sg_service *service = snapshot->services[holding->slot];
 	uint32_t bits = SG_ADDRESS_VIP;
 
 	if (!service || (holding->deleted && !holding->draining))
 		return;
-	if (holding->spec->announce == SG_ANNOUNCE_ALWAYS)
+	if (holding->spec->announce == SG_ANNOUNCE_ALWAYS && !withdrawn)
 		bits |= SG_ADDRESS_ANNOUNCE;
 	if (service->vip4_be != 0)
 		add_address4(snapshot->addresses4, service->vip4_be, bits);
@@ -94,7 +94,7 @@ static int build_addresses(struct sg_snapshot *snapshot, const struct sg_plan *p
 	if (!snapshot->addresses4 || !snapshot->addresses6)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < plan->n_holdings; i++)
-		add_vips(snapshot, &plan->holdings[i]);
+		add_vips(snapshot, &plan->holdings[i], plan->compiler->withdrawn);
 	for (unsigned i = 0; i < settings->n_snat_addresses; i++) {
 		const struct sg_addr *addr = &settings->snat_addresses[i];
 
@@ -231,7 +231,7 @@ int sg_compile_indexes(struct sg_snapshot *snapshot, const struct sg_plan *plan)
 		share_vips(snapshot, previous);
 	else if (build_vips(snapshot, plan) < 0)
 		return -ENOMEM;
-	if (previous && !plan->addresses_changed)
+	if (previous && !plan->addresses_changed && !plan->compiler->withdrawn)
 		share_addresses(snapshot, previous);
 	else if (build_addresses(snapshot, plan) < 0)
 		return -ENOMEM;

@@ -299,6 +299,11 @@ void sg_compiler_end_now(struct sg_compiler *compiler, const char *service,
 	holder->has_marks = true;
 }
 
+void sg_compiler_withdraw(struct sg_compiler *compiler)
+{
+	compiler->withdrawn = true;
+}
+
 uint32_t sg_compiler_find_service_slot(const struct sg_compiler *compiler, const char *service)
 {
 	return find_service(compiler, service, false);

@@ -52,6 +52,9 @@ void sg_compiler_reclaim(struct sg_compiler *compiler, struct sg_snapshot *snaps
 void sg_compiler_end_now(struct sg_compiler *compiler, const char *service,
 	const struct sg_addr *address, uint16_t port);
 
+// From the next compile on no VIP is announced, whatever its service says.
+void sg_compiler_withdraw(struct sg_compiler *compiler);
+
 // When the next compile is due on account of time alone (a drain deadline), as sg_clock_ms();
 // UINT64_MAX: never.
 uint64_t sg_compiler_next_deadline_ms(const struct sg_compiler *compiler);

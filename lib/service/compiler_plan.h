@@ -63,6 +63,7 @@ struct sg_compiler {
 	uint32_t *due;          // scratch: SG_MAX_SERVICES
 	uint32_t *member_slots; // scratch: SG_MAX_SERVICE_BACKENDS
 	uint64_t n_plans;
+	bool withdrawn; // no VIP is announced
 };
 
 // One service that does not stay as it is.

@@ -24,7 +24,7 @@ head -c 5000000 /dev/urandom | tee "$lab_dir/pod1/www/5m" >"$lab_dir/pod2/www/5m
 cat >"$lab_dir/stormgate.conf" <<END
 dataplane: { instance = "$lab"; hugepages = false; flows_per_worker = 65536; };
 ports: ( { name = "p0"; device = "net_af_packet0,iface=eth0"; twin = "sg-p0"; addresses = ["10.0.0.1/24"]; } );
-control: { socket = "$lab_dir/stormgate.sock"; };
+control: { socket = "$lab_dir/stormgate.sock"; shutdown_timeout = 0; };
 services: ( { name = "web"; vip = "$vip"; protocol = "tcp"; port = 80; forward = "dsr"; scheduler = "rr";
   backends = ( { address = "10.0.0.11"; }, { address = "10.0.0.12"; } ); } );
 END

@@ -22,7 +22,7 @@ cat >"$lab_dir/stormgate.conf" <<END
 dataplane: { instance = "$lab"; hugepages = false; flows_per_worker = 65536; };
 ports: ( { name = "p0"; device = "net_af_packet0,iface=eth0"; twin = "sg-p0"; addresses = ["10.0.0.1/24"]; } );
 snat: { addresses = ["10.0.0.100"]; };
-control: { socket = "$lab_dir/stormgate.sock"; };
+control: { socket = "$lab_dir/stormgate.sock"; shutdown_timeout = 0; };
 services: ( { name = "web"; vip = "$vip"; protocol = "tcp"; port = 80;
   backends = ( { address = "10.0.0.11"; port = 8080; }, { address = "10.0.0.12"; port = 8080; } ); } );
 END

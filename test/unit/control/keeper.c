@@ -214,6 +214,22 @@ static void a_corrupt_file_is_set_aside(void **unused)
 	fixture_destroy(fixture);
 }
 
+// Somebody takes the file away: the next change finds out, and puts all of it there again.
+static void a_file_that_was_removed_comes_back(void **unused)
+{
+	struct fixture *fixture = start(WEB("maglev", "10.0.0.2"));
+
+	(void)unused;
+	persisted(ask(fixture, "service add", ADD_API));
+	assert_int_equal(unlink(path), 0);
+	persisted(ask(fixture, "service set", "{\"name\":\"web\",\"port\":81}"));
+	fixture_destroy(fixture);
+	fixture = start(WEB("maglev", "10.0.0.2"));
+	assert_non_null(find(fixture, "api"));
+	assert_int_equal(find(fixture, "web")->port, 81);
+	fixture_destroy(fixture);
+}
+
 static struct sg_file_operations real;
 static bool full;
 
@@ -373,6 +389,7 @@ int main(void)
 		WITH_DIRECTORY(a_changed_block_wins),
 		WITH_DIRECTORY(conflicts_with_the_file_cost_only_themselves),
 		WITH_DIRECTORY(a_corrupt_file_is_set_aside),
+		WITH_DIRECTORY(a_file_that_was_removed_comes_back),
 		WITH_DIRECTORY(a_full_disk_is_told_and_stops_nothing),
 		WITH_DIRECTORY(no_death_loses_what_was_answered),
 	};

@@ -1,0 +1,250 @@
+// The config file once more, see reload.h.
+#include "control/reload.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "control/config_file.h"
+#include "control/config_service.h"
+#include "control/control_internal.h"
+#include "control/edit.h"
+#include "control/state_diff.h"
+#include "service/validate.h"
+
+struct setting {
+	const char *name;
+	size_t offset, size;
+};
+
+// clang-format off
+#define SETTING(name, field) {name, offsetof(struct sg_settings, field), sizeof(((struct sg_settings *)0)->field)}
+static const struct setting settings_by_name[] = {
+	SETTING("dataplane.instance", instance),
+	SETTING("dataplane.workers", workers),
+	SETTING("dataplane.workers", n_workers),
+	SETTING("dataplane.control_cpu", control_cpu),
+	SETTING("dataplane.flows_per_worker", flows_per_worker),
+	SETTING("dataplane.hugepages", hugepages),
+	SETTING("dataplane.poll", poll),
+	SETTING("dataplane.unserved", unserved),
+	SETTING("dataplane.maglev_seed", maglev_seed),
+	SETTING("ports", ports),
+	SETTING("ports", n_ports),
+	SETTING("snat.addresses", snat_addresses),
+	SETTING("snat.addresses", n_snat_addresses),
+	SETTING("snat.ports", snat_port_min),
+	SETTING("snat.ports", snat_port_max),
+	SETTING("timeouts.syn", timeouts.syn),
+	SETTING("timeouts.tcp", timeouts.tcp),
+	SETTING("timeouts.tcp_half_closed", timeouts.tcp_half_closed),
+	SETTING("timeouts.tcp_fin", timeouts.tcp_fin),
+	SETTING("timeouts.udp_new", timeouts.udp_new),
+	SETTING("timeouts.udp", timeouts.udp),
+	SETTING("timeouts.drain", timeouts.drain),
+	SETTING("control.socket", socket_path),
+	SETTING("control.mode", socket_mode),
+	SETTING("control.group", socket_group),
+	SETTING("control.monitor_socket", monitor_path),
+	SETTING("control.monitor_mode", monitor_mode),
+	SETTING("control.monitor_group", monitor_group),
+	SETTING("control.state_file", state_file),
+	SETTING("control.shutdown_timeout", shutdown_timeout_s),
+	SETTING("backend_cidrs", backend_cidrs_given),
+	SETTING("backend_cidrs", backend_cidrs),
+	SETTING("backend_cidrs", n_backend_cidrs),
+};
+// clang-format on
+
+#define N_SETTINGS (sizeof(settings_by_name) / sizeof(settings_by_name[0]))
+
+// Without what is no setting: where in the file it stands, and whether it stands there at all.
+static void forget_lines(struct sg_settings *settings)
+{
+	for (unsigned i = 0; i < SG_MAX_PORTS; i++)
+		settings->ports[i].line = 0;
+	settings->dataplane_line = settings->snat_line = settings->control_line = 0;
+	settings->poll_given = settings->snat_ports_given = false;
+}
+
+static void add_name(char *names, size_t size, const char *name)
+{
+	size_t used = strlen(names), length = strlen(name);
+
+	if (used >= length && strcmp(names + used - length, name) == 0)
+		return;
+	snprintf(names + used, size - used, "%s%s", used ? ", " : "", name);
+}
+
+void sg_settings_compare(
+	const struct sg_settings *a, const struct sg_settings *b, char *ret_names, size_t size)
+{
+	struct sg_settings *copies = malloc(2 * sizeof(copies[0]));
+
+	ret_names[0] = '\0';
+	if (!copies)
+		return;
+	copies[0] = *a;
+	copies[1] = *b;
+	forget_lines(&copies[0]);
+	forget_lines(&copies[1]);
+	for (size_t i = 0; i < N_SETTINGS; i++) {
+		const struct setting *setting = &settings_by_name[i];
+		char *old = (char *)&copies[0] + setting->offset;
+		char *new = (char *)&copies[1] + setting->offset;
+
+		if (memcmp(old, new, setting->size) != 0)
+			add_name(ret_names, size, setting->name);
+		memset(old, 0, setting->size);
+		memset(new, 0, setting->size);
+	}
+	if (memcmp(&copies[0], &copies[1], sizeof(copies[0])) != 0)
+		add_name(ret_names, size, "others");
+	free(copies);
+}
+
+struct reload {
+	struct sg_control *control;
+	const char *path;
+	struct sg_settings settings;
+	struct sg_state file;
+};
+
+static void refuse(const char *path, const struct sg_error *error)
+{
+	if (error->line > 0)
+		sg_log_error("%s:%d: %s", path, error->line, error->text);
+	else
+		sg_log_error("%s: %s", path, error->text);
+	sg_log_error("SIGHUP: %s is refused, and everything stays as it was", path);
+}
+
+static void warn(void *path, int line, const char *text)
+{
+	if (line > 0)
+		sg_log_warning("%s:%d: %s", (const char *)path, line, text);
+	else
+		sg_log_warning("%s: %s", (const char *)path, text);
+}
+
+static void report(void *context, const char *sentence)
+{
+	(void)context;
+	sg_log_warning("%s", sentence);
+}
+
+static void on_done(void *context, const struct sg_rollout_result *result)
+{
+	struct sg_control *control = context;
+
+	if (!result->err || result->err == -ECANCELED)
+		return;
+	sg_history_forget(control->history, result->generation);
+	sg_log_error("SIGHUP: the file's services cannot be used: %s", result->error.text);
+}
+
+// What the state becomes: the file's blocks, and the edits of those that have not changed.
+static int merge(struct reload *reload, struct sg_edit *edit, struct sg_error *error)
+{
+	struct sg_control *control = reload->control;
+	const struct sg_state *state = sg_rollout_state(control->rollout);
+	struct sg_intents intents = {0};
+	int err = sg_intents_note(&intents, &control->file_state, &control->file_state, state);
+
+	*edit = (struct sg_edit){.n_ends = 0};
+	if (err)
+		sg_error_set(error, err, "no memory is left for the change");
+	else
+		err = sg_intents_merge(
+			&intents, &reload->file, true, report, NULL, &edit->state, error);
+	sg_intents_clear(&intents);
+	if (!err)
+		sg_edit_settle(edit, state);
+	return err;
+}
+
+static int commit(struct reload *reload, struct sg_edit *edit, struct sg_history_entry *entry,
+	struct sg_error *error)
+{
+	struct sg_control *control = reload->control;
+	const struct sg_state *state = sg_rollout_state(control->rollout);
+	struct sg_state_change count = sg_state_count_changes(state, &edit->state);
+	bool changes;
+	int err = sg_history_describe(entry, state, &edit->state);
+
+	if (err)
+		return sg_error_set(error, err, "no memory is left for the history");
+	changes = entry->n_changes > 0 || entry->policy_changed;
+	sg_validate_state_warnings(&edit->state, state, warn, (void *)reload->path);
+	err = sg_rollout_commit(
+		control->rollout, &edit->state, NULL, 0, on_done, control, sg_clock_ms(), error);
+	entry->generation = sg_rollout_generation(control->rollout);
+	if (err || !changes)
+		sg_history_drop(entry);
+	else
+		sg_history_add(control->history, entry);
+	if (!err)
+		sg_log_info("SIGHUP: %s is read again: %u services added, %u changed, %u removed%s",
+			reload->path, count.added, count.changed, count.removed,
+			changes ? "" : ", so nothing is to be done");
+	return err;
+}
+
+static void say_what_needs_a_restart(const struct reload *reload)
+{
+	char names[1000];
+
+	sg_settings_compare(reload->control->settings, &reload->settings, names, sizeof(names));
+	if (names[0])
+		sg_log_warning("%s: these settings are other than those that stormgate was started "
+			       "with, and need a restart: %s",
+			reload->path, names);
+}
+
+// From here on edits are edits of these blocks.
+static void take_file(struct reload *reload)
+{
+	struct sg_control *control = reload->control;
+
+	sg_state_fini(&control->file_state);
+	control->file_state = reload->file;
+	sg_state_init(&reload->file);
+	if (control->keeper)
+		sg_keeper_set_file(control->keeper, &control->file_state);
+}
+
+void sg_control_reload(struct sg_control *control, const char *path, uid_t uid, pid_t pid)
+{
+	struct reload *reload = calloc(1, sizeof(*reload));
+	struct sg_history_entry entry = {.uid = uid, .pid = pid, .verb = "reload"};
+	struct sg_error error = {0};
+	struct sg_edit edit;
+	int err;
+
+	if (!reload)
+		return;
+	reload->control = control;
+	reload->path = path;
+	err = sg_config_file_read(path, &reload->settings, &reload->file, &error);
+	if (err)
+		goto free_reload;
+	err = merge(reload, &edit, &error);
+	if (err)
+		goto free_file;
+	err = commit(reload, &edit, &entry, &error);
+	sg_edit_fini(&edit);
+	if (!err) {
+		take_file(reload);
+		say_what_needs_a_restart(reload);
+	}
+free_file:
+	sg_state_fini(&reload->file);
+free_reload:
+	if (err)
+		refuse(path, &error);
+	free(reload);
+}
