@@ -62,7 +62,8 @@ static int open_service(struct sg_edit *edit, const struct sg_json_member *membe
 		return err;
 	spec = sg_state_find(&edit->state, read.name.service);
 	if (!spec)
-		return sg_error_set(error, -ENOENT, "no service is named '%s'", read.name.service);
+		return sg_error_set(error, -ENOENT,
+			"no service is named '%s'; see \"service list\"", read.name.service);
 	spec = sg_service_spec_clone(spec);
 	if (!spec)
 		return refuse_memory(error);
@@ -92,8 +93,9 @@ static struct sg_backend_spec *find_backend(const struct sg_service_spec *spec,
 	char text[SG_ADDR_TEXT_BYTES + 8];
 
 	if (!backend)
-		sg_error_set(error, -ENOENT, "service '%s' has no backend %s", spec->name,
-			format_backend(name, text));
+		sg_error_set(error, -ENOENT,
+			"service '%s' has no backend %s; see \"service show %s\"", spec->name,
+			format_backend(name, text), spec->name);
 	return backend;
 }
 

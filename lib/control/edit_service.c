@@ -46,7 +46,8 @@ static int find_service(const struct sg_edit *edit, const char *name,
 {
 	*ret_spec = sg_state_find(&edit->state, name);
 	if (!*ret_spec)
-		return sg_error_set(error, -ENOENT, "no service is named '%s'", name);
+		return sg_error_set(
+			error, -ENOENT, "no service is named '%s'; see \"service list\"", name);
 	return 0;
 }
 

@@ -55,7 +55,8 @@ static int find_slot(const struct sg_control *control, const char *service, uint
 		return 0;
 	*ret_slot = sg_compiler_find_service_slot(sg_rollout_compiler(control->rollout), service);
 	if (*ret_slot == UINT32_MAX)
-		return sg_error_set(error, -ENOENT, "no service is named '%s'", service);
+		return sg_error_set(
+			error, -ENOENT, "no service is named '%s'; see \"service list\"", service);
 	return 0;
 }
 

@@ -141,7 +141,8 @@ int sg_query_service_show(struct sg_control *control, struct sg_call *call, stru
 		return err;
 	spec = sg_state_find(sg_rollout_state(control->rollout), name);
 	if (!spec)
-		return sg_error_set(error, -ENOENT, "no service is named '%s'", name);
+		return sg_error_set(
+			error, -ENOENT, "no service is named '%s'; see \"service list\"", name);
 	err = sg_listing_start(control, call, step_show, &listing, error);
 	if (err)
 		return err;
