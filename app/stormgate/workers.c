@@ -26,6 +26,7 @@ struct sg_workers {
 	struct sg_region counters; // of all workers and the twins' thread
 	struct sg_region load_view;
 	struct sg_region memories[SG_MAX_WORKERS];
+	struct sg_region addresses[SG_MAX_WORKERS]; // of IPv6 flows
 	struct sg_worker workers[SG_MAX_WORKERS];
 };
 
@@ -114,6 +115,7 @@ static struct sg_pipeline *lay_out_pipeline(
 			.snat_port_max = settings->snat_port_max,
 			.timeouts = settings->timeouts,
 			.max_flows = settings->flows_per_worker,
+			.addresses = workers->addresses[number].bytes,
 			.counters = &dataplane->counters[number],
 			.loads = workers->n > 1 ? &workers->loads : NULL,
 			.sum_chain = sg_rx_sum_chain,
@@ -127,6 +129,10 @@ static int open_worker(struct sg_workers *workers, unsigned number,
 	int err = sg_region_open(&workers->memories[number],
 		sg_pipeline_bytes(settings->flows_per_worker), settings->hugepages, error);
 
+	// Filled as IPv6 flows come: pages that are reserved at once would be lost without them.
+	if (err == 0)
+		err = sg_region_open(&workers->addresses[number],
+			sg_flow_addresses_bytes(settings->flows_per_worker), false, error);
 	if (err)
 		return err;
 	workers->pipelines[number] = lay_out_pipeline(workers, number, settings);
@@ -190,6 +196,7 @@ void sg_workers_close(struct sg_workers *workers)
 		return;
 	for (unsigned i = 0; i < workers->n; i++) {
 		sg_region_close(&workers->memories[i]);
+		sg_region_close(&workers->addresses[i]);
 		free(workers->workers[i].reassembly);
 	}
 	sg_region_close(&workers->load_view);

@@ -7,6 +7,33 @@
 #include "dataplane/source.h"
 #include "net/headers.h"
 
+// Why the source may not start a flow, or SG_DROP_NONE.
+static inline enum sg_drop judge_source(const struct sg_snapshot *snapshot,
+	const struct sg_service *service, const struct sg_pkt *pkt, const struct sg_tuple *tuple)
+{
+	if (__builtin_expect(sg_pkt_is_ipv6(pkt), 0))
+		return sg_source_judge6(
+			snapshot->policy, service->policy, sg_pkt_ip6(pkt)->pair.src);
+	return sg_source_judge4(snapshot->policy, service->policy, tuple->src_be);
+}
+
+static const struct sg_service *find_service(
+	const struct sg_snapshot *snapshot, const struct sg_pkt *pkt, const struct sg_tuple *tuple)
+{
+	if (sg_pkt_is_ipv6(pkt))
+		return sg_snapshot_find_service6(
+			snapshot, sg_pkt_ip6(pkt)->pair.dst, tuple->dport_be, tuple->proto);
+	return sg_snapshot_find_service4(snapshot, tuple->dst_be, tuple->dport_be, tuple->proto);
+}
+
+// SG_ADDRESS_ bits of where it is sent to.
+static uint32_t find_address(
+	const struct sg_snapshot *snapshot, const struct sg_pkt *pkt, const struct sg_tuple *tuple)
+{
+	return sg_pkt_is_ipv6(pkt) ? sg_snapshot_address6(snapshot, sg_pkt_ip6(pkt)->pair.dst)
+				   : sg_snapshot_address4(snapshot, tuple->dst_be);
+}
+
 static bool starts_connection(const struct sg_pkt *pkt)
 {
 	const struct sg_tcp_hdr *tcp = (const void *)(pkt->bytes + pkt->l4_offset);
@@ -27,18 +54,18 @@ static void refuse_stray(
 static void admit(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	struct sg_pkt *pkt, const struct sg_tuple *tuple)
 {
-	const struct sg_service *service =
-		sg_snapshot_find_service4(snapshot, tuple->dst_be, tuple->dport_be, tuple->proto);
+	const struct sg_service *service = find_service(snapshot, pkt, tuple);
 	enum sg_drop refused;
 
 	if (!service) {
-		if (!(sg_snapshot_address4(snapshot, tuple->dst_be) & SG_ADDRESS_VIP))
+		if (!(find_address(snapshot, pkt, tuple) & SG_ADDRESS_VIP))
 			return refuse_stray(pipeline, pkt, tuple->proto, SG_DROP_REPLY_NO_FLOW);
 		if (snapshot->unserved == SG_UNSERVED_REJECT)
-			return sg_answer_refusal(pipeline, pkt, SG_DROP_UNSERVED_PORT);
+			return sg_answer_refusal(
+				pipeline, pkt, tuple->proto, SG_DROP_UNSERVED_PORT);
 		return sg_pkt_drop(pkt, SG_DROP_UNSERVED_PORT);
 	}
-	refused = sg_source_judge4(snapshot->policy, service->policy, tuple->src_be);
+	refused = judge_source(snapshot, service, pkt, tuple);
 	if (refused) {
 		sg_pkt_drop(pkt, refused);
 		return sg_loss_of_service(pipeline, service->slot, pkt);

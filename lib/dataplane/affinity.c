@@ -1,12 +1,15 @@
 // Client-IP affinity, see affinity.h.
 #include "dataplane/affinity.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 #include "dataplane/flow_life.h"
 #include "dataplane/pick.h"
 
 #define AFFINITY_PROTO 0x80 // with the service's protocol in the low bits; no packet's number
 
+// Of an IPv6 client the fingerprint is that of his flows: his address and the VIP.
 static struct sg_tuple key_of(const struct sg_tuple *client)
 {
 	return (struct sg_tuple){.src_be = client->src_be,
@@ -34,7 +37,8 @@ static bool holds(const struct sg_pipeline *pipeline, const struct sg_snapshot *
 
 // Notes the backend; without room in the table, the client is simply asked about again.
 static void note(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	const struct sg_service *service, const struct sg_tuple *key, uint64_t hash, uint32_t slot)
+	const struct sg_service *service, const struct sg_tuple *key, const struct sg_pair6 *pair,
+	uint64_t hash, uint32_t slot)
 {
 	const struct sg_backend *backend = sg_snapshot_backend(snapshot, slot);
 	const struct sg_flow record = {.client = *key,
@@ -47,14 +51,26 @@ static void note(struct sg_pipeline *pipeline, const struct sg_snapshot *snapsho
 		.state = SG_FLOW_AFFINITY,
 		.one_way = 1};
 
+	struct sg_flow_addresses addresses;
+	sg_flow_ref ref;
+
 	sg_flow_make_room(pipeline, 1);
-	if (sg_flow_table_insert(pipeline->flows, &record, hash, 0))
+	if (pair) {
+		addresses.client = *pair;
+		memcpy(addresses.server.src, backend->addr.bytes, 16);
+		memset(addresses.server.dst, 0, 16);
+		ref = sg_flow_table_insert6(pipeline->flows, &record, &addresses, hash, 0);
+	} else {
+		ref = sg_flow_table_insert(pipeline->flows, &record, hash, 0);
+	}
+	if (ref)
 		sg_flow_begin(pipeline, &record);
 }
 
 // At the affinity's home: the client's backend, or the one that is now picked for him.
 static uint32_t remember(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	const struct sg_service *service, const struct sg_tuple *client)
+	const struct sg_service *service, const struct sg_tuple *client,
+	const struct sg_pair6 *pair)
 {
 	struct sg_tuple key = key_of(client);
 	struct sg_flow *record;
@@ -65,6 +81,10 @@ static uint32_t remember(struct sg_pipeline *pipeline, const struct sg_snapshot 
 	sg_flow_table_hash(pipeline->flows, &key, 1, &hash);
 	ref = sg_flow_table_find(pipeline->flows, &key, hash);
 	record = sg_flow_table_get(pipeline->flows, ref);
+	// Another client under the same key: his record stays, and this one is asked about again.
+	if (ref && pair &&
+		!sg_pair6_equal(&sg_flow_table_addresses(pipeline->flows, ref)->client, pair))
+		return sg_pick_backend(pipeline, snapshot, service, client, pair);
 	if (ref && holds(pipeline, snapshot, record, service->slot)) {
 		record->last_seen = pipeline->now_ticks;
 		sg_flow_table_renew_embryo(pipeline->flows, ref);
@@ -72,10 +92,17 @@ static uint32_t remember(struct sg_pipeline *pipeline, const struct sg_snapshot 
 	}
 	if (ref)
 		sg_flow_end_bulk(pipeline, &ref, 1);
-	slot = sg_pick_backend(pipeline, snapshot, service, client);
+	slot = sg_pick_backend(pipeline, snapshot, service, client, pair);
 	if (slot != SG_PICK_NONE)
-		note(pipeline, snapshot, service, &key, hash, slot);
+		note(pipeline, snapshot, service, &key, pair, hash, slot);
 	return slot;
+}
+
+static unsigned home_of(const struct sg_pipeline *pipeline, const struct sg_tuple *tuple,
+	const struct sg_pair6 *pair)
+{
+	return pair ? sg_home_of_tuple6(pipeline->home, pair, tuple)
+		    : sg_home_of_tuple4(pipeline->home, tuple);
 }
 
 static void hand_over(struct sg_pkt *pkt, unsigned worker, uint16_t flag)
@@ -86,16 +113,17 @@ static void hand_over(struct sg_pkt *pkt, unsigned worker, uint16_t flag)
 }
 
 static void tell(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	struct sg_pkt *pkt, const struct sg_tuple *client, uint32_t slot)
+	struct sg_pkt *pkt, const struct sg_tuple *client, const struct sg_pair6 *pair,
+	uint32_t slot)
 {
 	pkt->told_slot = slot;
 	pkt->told_generation = sg_snapshot_backend(snapshot, slot)->generation;
 	pkt->flags &= (uint16_t)~SG_PKT_ASKS;
-	hand_over(pkt, sg_home_of_tuple4(pipeline->home, client), SG_PKT_TOLD);
+	hand_over(pkt, home_of(pipeline, client, pair), SG_PKT_TOLD);
 }
 
 uint32_t sg_affinity_pick(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	struct sg_pkt *pkt, const struct sg_tuple *client)
+	struct sg_pkt *pkt, const struct sg_tuple *client, const struct sg_pair6 *pair)
 {
 	const struct sg_service *service = pkt->service;
 	const struct sg_tuple key = key_of(client);
@@ -105,18 +133,18 @@ uint32_t sg_affinity_pick(struct sg_pipeline *pipeline, const struct sg_snapshot
 		if (is_usable(snapshot, pkt->told_slot, pkt->told_generation, service->slot))
 			return pkt->told_slot;
 		// It went while the packet was on its way.
-		return sg_pick_backend(pipeline, snapshot, service, client);
+		return sg_pick_backend(pipeline, snapshot, service, client, pair);
 	}
 	if (pipeline->n_workers > 1 && !(pkt->flags & SG_PKT_ASKS)) {
-		unsigned home = sg_home_of_tuple4(pipeline->home, &key);
+		unsigned home = home_of(pipeline, &key, pair);
 
 		if (home != pipeline->worker) {
 			hand_over(pkt, home, SG_PKT_ASKS);
 			return SG_PICK_NONE;
 		}
 	}
-	slot = remember(pipeline, snapshot, service, client);
+	slot = remember(pipeline, snapshot, service, client, pair);
 	if (slot != SG_PICK_NONE && pkt->flags & SG_PKT_ASKS)
-		tell(pipeline, snapshot, pkt, client, slot);
+		tell(pipeline, snapshot, pkt, client, pair, slot);
 	return slot;
 }

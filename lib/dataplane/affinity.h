@@ -18,7 +18,9 @@
 #include "dataplane/packet.h"
 #include "dataplane/pipeline.h"
 
+// The record of an IPv6 client has his addresses, as a flow's has.
+//
 // As sg_pick_backend, for a service with affinity. May settle the packet instead: it is handed over
 // to be asked about, or back with the answer.
 uint32_t sg_affinity_pick(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	struct sg_pkt *pkt, const struct sg_tuple *client);
+	struct sg_pkt *pkt, const struct sg_tuple *client, const struct sg_pair6 *pair);

@@ -3,13 +3,14 @@
 
 #include <string.h>
 
+#include "dataplane/answer_ipv6.h"
 #include "net/checksum.h"
 #include "net/headers.h"
 
 #define ANSWER_TTL 64
 
 // Back to the station that sent it, from the port that it came in on.
-static void turn_round(struct sg_pkt *pkt)
+void sg_answer_turn_round(struct sg_pkt *pkt)
 {
 	struct sg_eth_hdr *eth = (void *)pkt->bytes;
 	uint8_t mac[6];
@@ -27,7 +28,7 @@ static void finish_ipv4(struct sg_pkt *pkt, struct sg_ipv4_hdr *ip, uint16_t tot
 	ip->checksum = 0;
 	ip->checksum = sg_checksum_finish(sg_checksum_add(0, ip, (ip->version_ihl & 15) * 4u));
 	pkt->length = sizeof(struct sg_eth_hdr) + total_length;
-	turn_round(pkt);
+	sg_answer_turn_round(pkt);
 }
 
 void sg_answer_arp(struct sg_pipeline *pipeline, struct sg_pkt *pkt)
@@ -104,34 +105,43 @@ static uint32_t sequence_length(const struct sg_pkt *pkt, const struct sg_tcp_hd
 	return payload + !!(tcp->flags & SG_TCP_SYN) + !!(tcp->flags & SG_TCP_FIN);
 }
 
+// RFC 9293 3.10.7.1: where there is no acknowledgement to take the number from, it is zero and
+// acknowledges.
+static struct sg_tcp_hdr reset_of(const struct sg_pkt *pkt)
+{
+	const struct sg_tcp_hdr *tcp = (const void *)(pkt->bytes + pkt->l4_offset);
+	uint32_t behind = __builtin_bswap32(tcp->seq_be) + sequence_length(pkt, tcp);
+	struct sg_tcp_hdr reset = {.sport_be = tcp->dport_be,
+		.dport_be = tcp->sport_be,
+		.offset = 5 << 4,
+		.flags = SG_TCP_RST};
+
+	if (tcp->flags & SG_TCP_ACK) {
+		reset.seq_be = tcp->ack_be;
+	} else {
+		reset.ack_be = __builtin_bswap32(behind);
+		reset.flags |= SG_TCP_ACK;
+	}
+	return reset;
+}
+
 void sg_answer_reset(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_drop drop,
 	enum sg_drop over_limit)
 {
 	struct sg_ipv4_hdr *ip = (void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 	struct sg_tcp_hdr *tcp = (void *)(pkt->bytes + pkt->l4_offset);
-	const struct sg_ipv4_hdr old_ip = *ip;
-	const struct sg_tcp_hdr old = *tcp;
-	uint32_t length = sequence_length(pkt, tcp);
+	const struct sg_tcp_hdr reset = reset_of(pkt);
+	uint32_t asker_be = ip->src_be;
 
-	if (old.flags & SG_TCP_RST)
+	if (tcp->flags & SG_TCP_RST)
 		return sg_pkt_drop(pkt, drop);
 	if (!sg_limiter_take(&pipeline->answers))
 		return sg_pkt_drop(pkt, over_limit);
-
-	// RFC 9293 3.10.7.1: where there is no acknowledgement to take the number from, it is zero
-	// and acknowledges.
-	*tcp = (struct sg_tcp_hdr){.sport_be = old.dport_be,
-		.dport_be = old.sport_be,
-		.offset = 5 << 4,
-		.flags = SG_TCP_RST};
-	if (old.flags & SG_TCP_ACK) {
-		tcp->seq_be = old.ack_be;
-	} else {
-		tcp->ack_be = __builtin_bswap32(__builtin_bswap32(old.seq_be) + length);
-		tcp->flags |= SG_TCP_ACK;
-	}
-	ip->src_be = old_ip.dst_be;
-	ip->dst_be = old_ip.src_be;
+	if (sg_pkt_is_ipv6(pkt))
+		return sg_answer_tcp6(pkt, &reset, false);
+	*tcp = reset;
+	ip->src_be = ip->dst_be;
+	ip->dst_be = asker_be;
 	tcp->checksum = sg_checksum_finish(sg_checksum_add(
 		sg_checksum_pseudo4(ip->src_be, ip->dst_be, SG_PROTO_TCP, sizeof(*tcp)), tcp,
 		sizeof(*tcp)));
@@ -143,13 +153,16 @@ void sg_become_reset(struct sg_pkt *pkt)
 	struct sg_ipv4_hdr *ip = (void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 	struct sg_tcp_hdr *tcp = (void *)(pkt->bytes + pkt->l4_offset);
 	unsigned ip_bytes = (ip->version_ihl & 15) * 4u;
-
-	*tcp = (struct sg_tcp_hdr){.sport_be = tcp->sport_be,
+	const struct sg_tcp_hdr reset = {.sport_be = tcp->sport_be,
 		.dport_be = tcp->dport_be,
 		.seq_be = tcp->seq_be,
 		.ack_be = tcp->ack_be,
 		.offset = 5 << 4,
 		.flags = SG_TCP_RST | (tcp->flags & SG_TCP_ACK)};
+
+	if (sg_pkt_is_ipv6(pkt))
+		return sg_answer_tcp6(pkt, &reset, true);
+	*tcp = reset;
 	tcp->checksum = sg_checksum_finish(sg_checksum_add(
 		sg_checksum_pseudo4(ip->src_be, ip->dst_be, SG_PROTO_TCP, sizeof(*tcp)), tcp,
 		sizeof(*tcp)));
@@ -168,6 +181,26 @@ static uint32_t own_address(const struct sg_snapshot *snapshot, const struct sg_
 	return ours_be ? ours_be : ip->dst_be;
 }
 
+static const uint8_t *own_address6(const struct sg_snapshot *snapshot, const struct sg_pkt *pkt)
+{
+	static const uint8_t none[16];
+	const uint8_t *ours = snapshot->routes->port_addr6[pkt->port];
+
+	return memcmp(ours, none, 16) != 0 ? ours : sg_pkt_ip6(pkt)->pair.dst;
+}
+
+static void answer_too_big6(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_pkt *pkt, uint16_t mtu)
+{
+	const struct sg_icmp_hdr header = {
+		.type = SG_ICMPV6_TOO_BIG, .rest_be = __builtin_bswap32(mtu)};
+
+	if (pkt->class == SG_CLASS_ICMP6)
+		return sg_pkt_drop(pkt, SG_DROP_TOO_BIG);
+	sg_answer_icmpv6_error(
+		pipeline, pkt, &header, own_address6(snapshot, pkt), SG_DROP_TOO_BIG);
+}
+
 void sg_answer_too_big(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	struct sg_pkt *pkt, uint16_t mtu)
 {
@@ -176,6 +209,8 @@ void sg_answer_too_big(struct sg_pipeline *pipeline, const struct sg_snapshot *s
 		.code = SG_ICMP_CODE_FRAG_NEEDED,
 		.rest_be = __builtin_bswap32(mtu)};
 
+	if (sg_pkt_is_ipv6(pkt))
+		return answer_too_big6(pipeline, snapshot, pkt, mtu);
 	if (ip->proto == SG_PROTO_ICMP || !(ip->fragment_be & __builtin_bswap16(SG_IPV4_DF)))
 		return sg_pkt_drop(pkt, SG_DROP_TOO_BIG);
 	answer_icmp(pipeline, pkt, &header, own_address(snapshot, pkt), SG_DROP_TOO_BIG);
@@ -184,16 +219,34 @@ void sg_answer_too_big(struct sg_pipeline *pipeline, const struct sg_snapshot *s
 void sg_answer_ttl(
 	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
 {
+	const struct sg_icmp_hdr header6 = {.type = SG_ICMPV6_TIME_EXCEEDED};
+
+	if (sg_pkt_is_ipv6(pkt))
+		return sg_answer_icmpv6_error(
+			pipeline, pkt, &header6, own_address6(snapshot, pkt), SG_DROP_TTL_EXCEEDED);
 	sg_answer_icmp_error(pipeline, pkt, SG_ICMP_TIME_EXCEEDED, 0, own_address(snapshot, pkt),
 		SG_DROP_TTL_EXCEEDED);
 }
 
-void sg_answer_refusal(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_drop drop)
+static void answer_unreachable6(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_drop drop)
+{
+	const struct sg_icmp_hdr header = {
+		.type = SG_ICMPV6_UNREACHABLE, .code = SG_ICMPV6_CODE_PORT_UNREACHABLE};
+	uint8_t src[16];
+
+	memcpy(src, sg_pkt_ip6(pkt)->pair.dst, 16);
+	sg_answer_icmpv6_error(pipeline, pkt, &header, src, drop);
+}
+
+void sg_answer_refusal(
+	struct sg_pipeline *pipeline, struct sg_pkt *pkt, uint8_t protocol, enum sg_drop drop)
 {
 	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 
-	if (ip->proto == SG_PROTO_TCP)
+	if (protocol == SG_PROTO_TCP)
 		sg_answer_reset(pipeline, pkt, drop, drop);
+	else if (sg_pkt_is_ipv6(pkt))
+		answer_unreachable6(pipeline, pkt, drop);
 	else
 		sg_answer_icmp_error(pipeline, pkt, SG_ICMP_UNREACHABLE,
 			SG_ICMP_CODE_PORT_UNREACHABLE, ip->dst_be, drop);

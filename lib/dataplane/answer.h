@@ -1,5 +1,6 @@
 // Answers in our own name, made in place out of the packet that asks for one, and sent back to the
-// station that it came from.
+// station that it came from. Where not said otherwise, for packets of either family (those of IPv6
+// are put together in answer_ipv6.c).
 //
 // Each function sets the verdict: SG_VERDICT_ANSWER, or the drop when the rate limit is used up.
 #pragma once
@@ -10,12 +11,12 @@
 // To an ARP request for one of our addresses (RFC 826).
 void sg_answer_arp(struct sg_pipeline *pipeline, struct sg_pkt *pkt);
 
-// To an ICMP echo request for one of our addresses (RFC 792). Not limited: it is no bigger than the
+// To an IPv4 echo request for one of our addresses (RFC 792). Not limited: it is no bigger than the
 // question.
 void sg_answer_echo(struct sg_pkt *pkt);
 
-// An ICMP error about the packet (RFC 792, RFC 1812 4.3.2), from `src_be`. Rate-limited; the drop
-// is then `over_limit`.
+// An ICMP error about an IPv4 packet (RFC 792, RFC 1812 4.3.2), from `src_be`. Rate-limited; the
+// drop is then `over_limit`.
 void sg_answer_icmp_error(struct sg_pipeline *pipeline, struct sg_pkt *pkt, uint8_t type,
 	uint8_t code, uint32_t src_be, enum sg_drop over_limit);
 
@@ -35,10 +36,15 @@ void sg_answer_ttl(
 	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt);
 
 // To a packet that is longer than the `mtu` of the way on: fragmentation needed, if it must not be
-// fragmented (RFC 1191); otherwise it is dropped.
+// fragmented (RFC 1191); otherwise it is dropped. IPv6 always must not: too big.
 void sg_answer_too_big(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	struct sg_pkt *pkt, uint16_t mtu);
 
 // To a packet that nobody serves: RST for TCP, port unreachable for UDP; `drop` where no answer is
 // due or left.
-void sg_answer_refusal(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_drop drop);
+void sg_answer_refusal(
+	struct sg_pipeline *pipeline, struct sg_pkt *pkt, uint8_t protocol, enum sg_drop drop);
+
+// The answer that the packet has become goes back to the station that sent it, from the port that
+// it came in on.
+void sg_answer_turn_round(struct sg_pkt *pkt);

@@ -2,7 +2,8 @@
 //
 // They are known by where they come from: the snapshot maps (address, port, protocol) of each dnat
 // service's backends to the backend, and no two services share one. With the VIP that is the
-// client's tuple, whose home is the flow's.
+// client's tuple, whose home is the flow's. The same for IPv6, with pairs of addresses beside the
+// tuples; the client's tuple is not a key yet.
 #pragma once
 
 #include <stdbool.h>
@@ -14,6 +15,10 @@
 // packets, if it is an answer.
 bool sg_dnat_find(const struct sg_snapshot *snapshot, const struct sg_tuple *answer,
 	struct sg_tuple *ret_client, uint32_t *ret_backend_slot);
+
+bool sg_dnat_find6(const struct sg_snapshot *snapshot, const struct sg_tuple *answer,
+	const struct sg_pair6 *answer_pair, struct sg_tuple *ret_client,
+	struct sg_pair6 *ret_client_pair, uint32_t *ret_backend_slot);
 
 // Whether the address is a backend's of a dnat service, so that a fragment of it may be part of an
 // answer.

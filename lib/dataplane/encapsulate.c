@@ -11,30 +11,36 @@
 #include "net/headers.h"
 
 #define OUTER_BYTES  sizeof(struct sg_ipv4_hdr)
+#define OUTER6_BYTES sizeof(struct sg_ipv6_hdr)
 #define OUTER_TTL    64
 #define OPTION_END   0
 #define OPTION_NONE  1
 #define OPTION_MSS   2
 #define MSS_BYTES    4 // kind, length, value
-#define MSS_OVERHEAD (sizeof(struct sg_ipv4_hdr) + sizeof(struct sg_tcp_hdr))
 
+// RFC 2473, 7.1: no IPv6 link carries less than 1,280 bytes, so nobody is told of a smaller MTU.
 static uint16_t inner_mtu(const struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	const struct sg_flow *flow)
+	const struct sg_flow *flow, const struct sg_flow_addresses *addresses)
 {
-	return (uint16_t)(sg_nexthop_mtu(pipeline, snapshot, flow, SG_FLOW_TO_BACKEND) -
-			  OUTER_BYTES);
+	uint16_t mtu = sg_nexthop_mtu(pipeline, snapshot, flow, addresses, SG_FLOW_TO_BACKEND);
+
+	if (!addresses)
+		return (uint16_t)(mtu - OUTER_BYTES);
+	return mtu < SG_IPV6_MIN_MTU + OUTER6_BYTES ? SG_IPV6_MIN_MTU
+						    : (uint16_t)(mtu - OUTER6_BYTES);
 }
 
 bool sg_encapsulate_fits(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	const struct sg_flow *flow, struct sg_pkt *pkt)
+	const struct sg_flow *flow, const struct sg_flow_addresses *addresses, struct sg_pkt *pkt)
 {
-	uint16_t mtu = inner_mtu(pipeline, snapshot, flow);
+	uint16_t mtu = inner_mtu(pipeline, snapshot, flow, addresses);
+	size_t outer_bytes = addresses ? OUTER6_BYTES : OUTER_BYTES;
 
 	if (pkt->length - sizeof(struct sg_eth_hdr) <= mtu)
 		return true;
 	// The outer packet is sent in fragments, unless there can be no packet of that length.
 	if (sg_pkt_may_be_fragmented(pkt) &&
-		pkt->length - sizeof(struct sg_eth_hdr) + OUTER_BYTES <= UINT16_MAX)
+		pkt->length - sizeof(struct sg_eth_hdr) + outer_bytes <= UINT16_MAX)
 		return true;
 	sg_answer_too_big(pipeline, snapshot, pkt, mtu);
 	return false;
@@ -56,11 +62,11 @@ static void change_word(struct sg_tcp_hdr *tcp, uint8_t *at, uint16_t value)
 	tcp->checksum = sg_checksum_apply(tcp->checksum, sg_checksum_delta32(old_word, new_word));
 }
 
-static void clamp_mss(struct sg_pkt *pkt, uint16_t mtu)
+// Lowers a SYN's MSS to what `most` bytes of payload say.
+static void clamp_mss(struct sg_pkt *pkt, uint16_t most)
 {
 	struct sg_tcp_hdr *tcp = (void *)(pkt->bytes + pkt->l4_offset);
 	uint8_t *at = (uint8_t *)(tcp + 1), *end = (uint8_t *)tcp + (tcp->offset >> 4) * 4u;
-	uint16_t most = (uint16_t)(mtu - MSS_OVERHEAD);
 
 	while (at + 1 < end && *at != OPTION_END) {
 		if (*at == OPTION_NONE) {
@@ -75,26 +81,106 @@ static void clamp_mss(struct sg_pkt *pkt, uint16_t mtu)
 	}
 }
 
+// Spreads flows over what differs outside. IPv6 has its fingerprint where IPv4 has addresses.
+static uint64_t hash_of(const struct sg_flow *flow)
+{
+	const struct sg_tuple *client = &flow->client;
+
+	return sg_mix64(((uint64_t)client->src_be << 32 | (uint32_t)client->sport_be << 16 |
+				client->dport_be) ^
+			(uint64_t)client->dst_be << 8);
+}
+
 static uint32_t outer_source(const struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	const struct sg_flow *flow)
 {
-	const struct sg_tuple *client = &flow->client;
-	uint64_t hash = sg_mix64((uint64_t)client->src_be << 32 | (uint32_t)client->sport_be << 16 |
-				 client->dport_be);
 	uint8_t port = sg_routes_find4(snapshot->routes, flow->server.src_be).port;
 	uint32_t own_be = snapshot->routes->port_addr4_be[port];
 
-	if (pipeline->snat)
-		return sg_snat_pool_address4(pipeline->snat, (uint32_t)(hash >> 32));
+	if (pipeline->has_snat4)
+		return sg_snat_pool_address4(pipeline->snat, (uint32_t)(hash_of(flow) >> 32));
 	// Without an address of our own on this port, as with answers: the one that was spoken to.
-	return own_be ? own_be : client->dst_be;
+	return own_be ? own_be : flow->client.dst_be;
 }
 
-bool sg_encapsulate(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+static const uint8_t *outer_source6(const struct sg_pipeline *pipeline,
+	const struct sg_snapshot *snapshot, const struct sg_flow *flow,
+	const struct sg_flow_addresses *addresses)
+{
+	static const uint8_t none[16];
+	uint8_t port = sg_routes_find6(snapshot->routes, addresses->server.src).port;
+	const uint8_t *own = snapshot->routes->port_addr6[port];
+
+	if (pipeline->has_snat6)
+		return sg_snat_pool_address6(pipeline->snat, (uint32_t)(hash_of(flow) >> 32));
+	return memcmp(own, none, 16) != 0 ? own : addresses->client.dst;
+}
+
+// Makes room for an outer header before the packet, and puts Ethernet's before that, whose type
+// stays and whose MACs come with the next hop. False: there is none, and the packet is settled.
+static bool grow(struct sg_pkt *pkt, uint16_t bytes)
+{
+	if (pkt->head < bytes) {
+		sg_pkt_drop(pkt, SG_DROP_NO_BUFFER);
+		return false;
+	}
+	memmove(pkt->bytes - bytes, pkt->bytes, sizeof(struct sg_eth_hdr));
+	pkt->bytes -= bytes;
+	pkt->head = (uint16_t)(pkt->head - bytes);
+	pkt->room = (uint16_t)(pkt->room + bytes);
+	pkt->length += bytes;
+	if (pkt->contiguous)
+		pkt->contiguous = (uint16_t)(pkt->contiguous + bytes);
+	pkt->l4_offset = (uint8_t)(pkt->l4_offset + bytes);
+	return true;
+}
+
+static bool is_syn(const struct sg_pkt *pkt, const struct sg_flow *flow)
+{
+	const struct sg_tcp_hdr *tcp = (const void *)(pkt->bytes + pkt->l4_offset);
+
+	return flow->client.proto == SG_PROTO_TCP &&
+	       (pkt->class == SG_CLASS_FLOW || pkt->class == SG_CLASS_FLOW6) &&
+	       tcp->flags & SG_TCP_SYN;
+}
+
+static void clamp_syn(const struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	const struct sg_flow *flow, const struct sg_flow_addresses *addresses, struct sg_pkt *pkt)
+{
+	size_t headers = sizeof(struct sg_tcp_hdr) +
+			 (addresses ? sizeof(struct sg_ipv6_hdr) : sizeof(struct sg_ipv4_hdr));
+
+	if (is_syn(pkt, flow))
+		clamp_mss(
+			pkt, (uint16_t)(inner_mtu(pipeline, snapshot, flow, addresses) - headers));
+}
+
+static bool encapsulate6(const struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	const struct sg_flow *flow, const struct sg_flow_addresses *addresses, struct sg_pkt *pkt)
+{
+	const struct sg_ipv6_hdr *inner = sg_pkt_ip6(pkt);
+	uint32_t traffic_class = __builtin_bswap32(inner->version_class_label_be) & 0x0ff00000;
+	// Routers that spread flows may go by the label alone (RFC 6438).
+	uint32_t label = (uint32_t)hash_of(flow) & 0xfffff;
+	struct sg_ipv6_hdr outer = {.version_class_label_be = __builtin_bswap32(
+					    SG_IPV6_VERSION | traffic_class | label),
+		.payload_length_be =
+			__builtin_bswap16((uint16_t)(pkt->length - sizeof(struct sg_eth_hdr))),
+		.next = SG_PROTO_IPV6,
+		.hop_limit = OUTER_TTL};
+
+	memcpy(outer.pair.src, outer_source6(pipeline, snapshot, flow, addresses), 16);
+	memcpy(outer.pair.dst, addresses->server.src, 16);
+	if (!grow(pkt, OUTER6_BYTES))
+		return false;
+	*sg_pkt_ip6(pkt) = outer;
+	return true;
+}
+
+static bool encapsulate4(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	const struct sg_flow *flow, struct sg_pkt *pkt)
 {
 	const struct sg_ipv4_hdr *inner = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
-	const struct sg_tcp_hdr *tcp = (const void *)(pkt->bytes + pkt->l4_offset);
 	uint16_t dont_fragment = inner->fragment_be & __builtin_bswap16(SG_IPV4_DF);
 	struct sg_ipv4_hdr outer = {.version_ihl = 0x45,
 		.tos = inner->tos,
@@ -108,23 +194,17 @@ bool sg_encapsulate(struct sg_pipeline *pipeline, const struct sg_snapshot *snap
 		.src_be = outer_source(pipeline, snapshot, flow),
 		.dst_be = flow->server.src_be};
 
-	if (pkt->head < OUTER_BYTES) {
-		sg_pkt_drop(pkt, SG_DROP_NO_BUFFER);
-		return false;
-	}
-	if (inner->proto == SG_PROTO_TCP && tcp->flags & SG_TCP_SYN)
-		clamp_mss(pkt, inner_mtu(pipeline, snapshot, flow));
 	outer.checksum = sg_checksum_finish(sg_checksum_add(0, &outer, sizeof(outer)));
-
-	// The frame's type stays IPv4; its MACs come with the next hop.
-	memmove(pkt->bytes - OUTER_BYTES, pkt->bytes, sizeof(struct sg_eth_hdr));
-	pkt->bytes -= OUTER_BYTES;
-	pkt->head = (uint16_t)(pkt->head - OUTER_BYTES);
-	pkt->room = (uint16_t)(pkt->room + OUTER_BYTES);
-	pkt->length += OUTER_BYTES;
-	if (pkt->contiguous)
-		pkt->contiguous = (uint16_t)(pkt->contiguous + OUTER_BYTES);
-	pkt->l4_offset = (uint8_t)(pkt->l4_offset + OUTER_BYTES);
+	if (!grow(pkt, OUTER_BYTES))
+		return false;
 	memcpy(pkt->bytes + sizeof(struct sg_eth_hdr), &outer, sizeof(outer));
 	return true;
+}
+
+bool sg_encapsulate(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	const struct sg_flow *flow, const struct sg_flow_addresses *addresses, struct sg_pkt *pkt)
+{
+	clamp_syn(pipeline, snapshot, flow, addresses, pkt);
+	return addresses ? encapsulate6(pipeline, snapshot, flow, addresses, pkt)
+			 : encapsulate4(pipeline, snapshot, flow, pkt);
 }

@@ -1,4 +1,5 @@
-// Mode ipip: the client's packet, whole, inside another IPv4 packet to the backend (RFC 2003).
+// Mode ipip: the client's packet, whole, inside another packet of the same family to the backend
+// (RFC 2003; IPv6: RFC 2473, without the option that limits nesting).
 //
 // The outer source is one of this node's own addresses, so that whoever checks sources on the way
 // lets it pass: one of the SNAT addresses, picked by the flow, so that routers which spread packets
@@ -6,9 +7,13 @@
 // type of service are as inside, ECN too (RFC 6040, normal mode: what the path marks, the backend's
 // kernel carries inside).
 //
-// 20 bytes more may not fit. A SYN's MSS is lowered to what does. That tells the backend, whose
-// packets go another way; what a client sends is held down by the backend's own MSS, or by our ICMP
-// "fragmentation needed" with the MTU that is left.
+// IPv6 also gets a flow label outside, of the flow; its packets are never fragmented on the way.
+//
+// 20 bytes more, over IPv6 40, may not fit. A SYN's MSS is lowered to what does. That tells the
+// backend, whose packets go another way; what a client sends is held down by the backend's own MSS,
+// or by our ICMP "fragmentation needed", or "too big", with the MTU that is left.
+//
+// `addresses`: an IPv6 flow's; NULL for IPv4.
 #pragma once
 
 #include <stdbool.h>
@@ -19,9 +24,9 @@
 // Whether the packet will fit with its outer header. If not, it is settled: answered where it must
 // not be fragmented, else dropped by name. Before its TTL is touched.
 bool sg_encapsulate_fits(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	const struct sg_flow *flow, struct sg_pkt *pkt);
+	const struct sg_flow *flow, const struct sg_flow_addresses *addresses, struct sg_pkt *pkt);
 
 // Puts the outer header before the packet, and Ethernet's before that, yet without its MACs. False:
 // there is no room, and the packet is settled.
 bool sg_encapsulate(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	const struct sg_flow *flow, struct sg_pkt *pkt);
+	const struct sg_flow *flow, const struct sg_flow_addresses *addresses, struct sg_pkt *pkt);

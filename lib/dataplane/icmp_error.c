@@ -122,10 +122,10 @@ static void forward(struct sg_pipeline *pipeline, const struct sg_snapshot *snap
 		finish(pipeline, pkt, sent);
 	}
 	if (flow->mode == SG_FORWARD_IPIP &&
-		(!sg_encapsulate_fits(pipeline, snapshot, flow, pkt) ||
-			!sg_encapsulate(pipeline, snapshot, flow, pkt)))
+		(!sg_encapsulate_fits(pipeline, snapshot, flow, NULL, pkt) ||
+			!sg_encapsulate(pipeline, snapshot, flow, NULL, pkt)))
 		return;
-	sg_nexthop_apply(pipeline, snapshot, flow, direction, pkt);
+	sg_nexthop_apply(pipeline, snapshot, flow, NULL, direction, pkt);
 }
 
 void sg_icmp_error_forward(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,

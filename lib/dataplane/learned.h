@@ -10,12 +10,13 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "net/addr.h"
 
 #define SG_LEARNED_ENTRIES 4096
 #define SG_LEARNED_ASK_MS  1000 // the kernel is asked for one address at most this often
 
 struct sg_learned_client {
-	uint32_t addr_be; // 0: empty
+	struct sg_addr addr; // of no family: empty
 	uint8_t mac[6];
 	uint8_t port;
 	uint8_t reserved;
@@ -27,28 +28,31 @@ struct sg_learned {
 };
 
 static inline struct sg_learned_client *sg_learned_slot(
-	struct sg_learned *learned, uint32_t addr_be)
+	struct sg_learned *learned, const struct sg_addr *addr)
 {
-	return &learned->clients[sg_mix64(addr_be) % SG_LEARNED_ENTRIES];
+	uint64_t words[2];
+
+	memcpy(words, addr->bytes, sizeof(words));
+	return &learned->clients[sg_mix64(sg_mix64(words[0]) ^ words[1]) % SG_LEARNED_ENTRIES];
 }
 
 static inline void sg_learned_put(
-	struct sg_learned *learned, uint32_t addr_be, uint8_t port, const uint8_t mac[6])
+	struct sg_learned *learned, const struct sg_addr *addr, uint8_t port, const uint8_t mac[6])
 {
-	struct sg_learned_client *client = sg_learned_slot(learned, addr_be);
+	struct sg_learned_client *client = sg_learned_slot(learned, addr);
 
-	if (client->addr_be != addr_be || client->port != port)
+	if (!sg_addr_equal(&client->addr, addr) || client->port != port)
 		client->asked_ms = 0;
-	client->addr_be = addr_be;
+	client->addr = *addr;
 	client->port = port;
 	memcpy(client->mac, mac, 6);
 }
 
 // NULL when it was never learned, or was displaced.
 static inline struct sg_learned_client *sg_learned_find(
-	struct sg_learned *learned, uint32_t addr_be, uint8_t port)
+	struct sg_learned *learned, const struct sg_addr *addr, uint8_t port)
 {
-	struct sg_learned_client *client = sg_learned_slot(learned, addr_be);
+	struct sg_learned_client *client = sg_learned_slot(learned, addr);
 
-	return client->addr_be == addr_be && client->port == port ? client : NULL;
+	return sg_addr_equal(&client->addr, addr) && client->port == port ? client : NULL;
 }

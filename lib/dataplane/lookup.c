@@ -108,6 +108,26 @@ static void prefetch_backends(struct sg_pipeline *pipeline, const struct sg_snap
 	}
 }
 
+// A known key is not yet a known flow: the addresses must be the flow's, too. They are asked for
+// together; rewriting wants the same lines.
+static void check_addresses(
+	const struct sg_pipeline *pipeline, struct sg_burst *burst, sg_flow_ref *refs)
+{
+	for (unsigned i = 0; i < burst->n; i++) {
+		if (refs[i] && sg_tuple_is_ipv6(&burst->tuples[i]))
+			__builtin_prefetch(sg_flow_table_addresses(pipeline->flows, refs[i]));
+	}
+	for (unsigned i = 0; i < burst->n; i++) {
+		struct sg_pkt *pkt = &burst->pkts[i];
+
+		if (!refs[i] || !sg_tuple_is_ipv6(&burst->tuples[i]) ||
+			sg_pkt_is_of(pipeline, pkt, refs[i]))
+			continue;
+		refs[i] = 0;
+		sg_pkt_drop(pkt, SG_DROP_KEY_COLLISION);
+	}
+}
+
 void sg_stage_lookup(
 	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_burst *burst)
 {
@@ -116,6 +136,8 @@ void sg_stage_lookup(
 	sg_flow_table_hash(pipeline->flows, burst->tuples, burst->n, burst->hashes);
 	sg_flow_table_find_bulk(pipeline->flows, burst->tuples, burst->hashes, burst->n, refs);
 
+	if (__builtin_expect(burst->n_ipv6 > 0, 0))
+		check_addresses(pipeline, burst, refs);
 	if (snapshot->n_pages > SMALL_PAGES)
 		prefetch_backends(pipeline, snapshot, refs, burst->n);
 	burst->n_misses = 0;

@@ -10,21 +10,64 @@ static bool is_resolved(const struct sg_routes *routes, uint16_t hop)
 	return hop != 0 && routes->hops[hop].kind != SG_HOP_UNRESOLVED;
 }
 
+static __attribute__((noinline)) struct sg_route_answer find_route6(
+	const struct sg_routes *routes, const struct sg_pair6 *pair)
+{
+	return sg_routes_find6(routes, pair->src);
+}
+
+// Where packets towards a tuple's source go; `pair` has it for IPv6.
+static inline struct sg_route_answer find_route(
+	const struct sg_routes *routes, const struct sg_tuple *to, const struct sg_pair6 *pair)
+{
+	if (__builtin_expect(pair != NULL, 0))
+		return find_route6(routes, pair);
+	return sg_routes_find4(routes, to->src_be);
+}
+
+static bool is_on_link(
+	const struct sg_routes *routes, const struct sg_tuple *to, const struct sg_pair6 *pair)
+{
+	return pair ? sg_routes_is_on_link6(routes, pair->src)
+		    : sg_routes_is_on_link4(routes, to->src_be);
+}
+
+static struct sg_addr address_of(const struct sg_tuple *to, const struct sg_pair6 *pair)
+{
+	struct sg_addr addr = {.family = SG_FAMILY_IPV6};
+
+	if (!pair)
+		return sg_addr_from_ipv4(to->src_be);
+	memcpy(addr.bytes, pair->src, sizeof(addr.bytes));
+	return addr;
+}
+
+static const struct sg_pair6 *pair_of(
+	const struct sg_flow_addresses *addresses, enum sg_flow_direction direction)
+{
+	return addresses ? sg_flow_pair(addresses, direction) : NULL;
+}
+
 bool sg_nexthop_begin(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	const struct sg_pkt *pkt, struct sg_flow *flow)
+	const struct sg_pkt *pkt, struct sg_flow *flow, const struct sg_flow_addresses *addresses)
 {
 	const struct sg_routes *routes = snapshot->routes;
 	const struct sg_backend *backend = sg_snapshot_backend(snapshot, flow->backend_slot);
-	struct sg_route_answer client = sg_routes_find4(routes, flow->client.src_be);
+	const struct sg_pair6 *pair = pair_of(addresses, SG_FLOW_TO_BACKEND);
+	struct sg_route_answer client = find_route(routes, &flow->client, pair);
 	const struct sg_eth_hdr *eth = (const void *)pkt->bytes;
 
 	if (client.kind == SG_ROUTE_NONE || backend->route_kind == SG_ROUTE_NONE)
 		return false;
-	if (flow->mode == SG_FORWARD_DSR && !sg_routes_is_on_link4(routes, backend->addr4_be))
+	if (flow->mode == SG_FORWARD_DSR &&
+		!is_on_link(routes, &flow->server, pair_of(addresses, SG_FLOW_TO_CLIENT)))
 		return false;
 	if (client.kind != SG_ROUTE_LOCAL && !is_resolved(routes, client.hop) &&
-		!(pkt->flags & SG_PKT_FROM_KERNEL))
-		sg_learned_put(&pipeline->learned, flow->client.src_be, client.port, eth->src);
+		!(pkt->flags & SG_PKT_FROM_KERNEL)) {
+		struct sg_addr addr = address_of(&flow->client, pair);
+
+		sg_learned_put(&pipeline->learned, &addr, client.port, eth->src);
+	}
 	flow->client.hop = client.hop;
 	flow->server.hop = backend->hop;
 	flow->route_generation = routes->generation;
@@ -32,16 +75,15 @@ bool sg_nexthop_begin(struct sg_pipeline *pipeline, const struct sg_snapshot *sn
 }
 
 // Control looks at wishes every few milliseconds; one a second for each neighbour is plenty.
-static void wish(struct sg_pipeline *pipeline, struct sg_learned_client *client, uint32_t addr_be,
-	uint8_t port)
+static void wish(struct sg_pipeline *pipeline, struct sg_learned_client *client,
+	const struct sg_addr *addr, uint8_t port)
 {
 	if (client && client->asked_ms != 0 &&
 		pipeline->now_ms - client->asked_ms < SG_LEARNED_ASK_MS)
 		return;
 	if (client)
 		client->asked_ms = pipeline->now_ms;
-	sg_wishes_put(pipeline->wishes,
-		(struct sg_wish){.addr = sg_addr_from_ipv4(addr_be), .port = port});
+	sg_wishes_put(pipeline->wishes, (struct sg_wish){.addr = *addr, .port = port});
 }
 
 // On the way out, tx makes fragments of what is too long and may be fragmented.
@@ -80,10 +122,11 @@ static void apply_hop(struct sg_pipeline *pipeline, const struct sg_routes *rout
 // that the client spoke from, or waits at the hop that is being resolved. Returns the hop, or 0
 // with a verdict set.
 static uint16_t find_again(struct sg_pipeline *pipeline, const struct sg_routes *routes,
-	uint32_t addr_be, struct sg_pkt *pkt)
+	const struct sg_tuple *to, const struct sg_pair6 *pair, struct sg_pkt *pkt)
 {
-	struct sg_route_answer answer = sg_routes_find4(routes, addr_be);
+	struct sg_route_answer answer = find_route(routes, to, pair);
 	struct sg_learned_client *client;
+	struct sg_addr addr;
 
 	if (answer.kind == SG_ROUTE_NONE) {
 		sg_pkt_drop(pkt, SG_DROP_NO_ROUTE);
@@ -92,9 +135,10 @@ static uint16_t find_again(struct sg_pipeline *pipeline, const struct sg_routes 
 	if (is_resolved(routes, answer.hop))
 		return answer.hop;
 
-	client = sg_learned_find(&pipeline->learned, addr_be, answer.port);
+	addr = address_of(to, pair);
+	client = sg_learned_find(&pipeline->learned, &addr, answer.port);
 	if (answer.kind == SG_ROUTE_ON_LINK)
-		wish(pipeline, client, addr_be, answer.port);
+		wish(pipeline, client, &addr, answer.port);
 	if (client) {
 		send_to(pipeline, client->mac, answer.port, pkt);
 		return 0;
@@ -105,9 +149,12 @@ static uint16_t find_again(struct sg_pipeline *pipeline, const struct sg_routes 
 }
 
 void sg_nexthop_apply(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	struct sg_flow *flow, enum sg_flow_direction direction, struct sg_pkt *pkt)
+	struct sg_flow *flow, const struct sg_flow_addresses *addresses,
+	enum sg_flow_direction direction, struct sg_pkt *pkt)
 {
 	const struct sg_routes *routes = snapshot->routes;
+	const struct sg_pair6 *pair =
+		pair_of(addresses, (enum sg_flow_direction)(SG_FLOW_TO_CLIENT - direction));
 	// Each tuple carries the hop towards its own source.
 	struct sg_tuple *to = direction == SG_FLOW_TO_BACKEND ? &flow->server : &flow->client;
 
@@ -118,9 +165,9 @@ void sg_nexthop_apply(struct sg_pipeline *pipeline, const struct sg_snapshot *sn
 	}
 	if (__builtin_expect(!is_resolved(routes, to->hop), 0)) {
 		if (flow->mode == SG_FORWARD_DSR && direction == SG_FLOW_TO_BACKEND &&
-			!sg_routes_is_on_link4(routes, to->src_be))
+			!is_on_link(routes, to, pair))
 			return sg_pkt_drop(pkt, SG_DROP_NO_ROUTE);
-		to->hop = find_again(pipeline, routes, to->src_be, pkt);
+		to->hop = find_again(pipeline, routes, to, pair, pkt);
 		if (to->hop == 0)
 			return;
 	}
@@ -128,12 +175,17 @@ void sg_nexthop_apply(struct sg_pipeline *pipeline, const struct sg_snapshot *sn
 }
 
 uint16_t sg_nexthop_mtu(const struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	const struct sg_flow *flow, enum sg_flow_direction direction)
+	const struct sg_flow *flow, const struct sg_flow_addresses *addresses,
+	enum sg_flow_direction direction)
 {
 	const struct sg_routes *routes = snapshot->routes;
 	const struct sg_tuple *to = direction == SG_FLOW_TO_BACKEND ? &flow->server : &flow->client;
 
 	if (flow->route_generation == routes->generation && is_resolved(routes, to->hop))
 		return pipeline->ports[routes->hops[to->hop].port].mtu;
-	return pipeline->ports[sg_routes_find4(routes, to->src_be).port].mtu;
+	return pipeline
+		->ports[find_route(routes, to,
+			pair_of(addresses, (enum sg_flow_direction)(SG_FLOW_TO_CLIENT - direction)))
+				.port]
+		.mtu;
 }

@@ -1,5 +1,6 @@
 // The next hop of a flow's packets, in either direction: looked up once, kept in the flow's record,
-// and looked up again when routes changed or nothing was known.
+// and looked up again when routes changed or nothing was known. `addresses`: an IPv6 flow's; NULL
+// for IPv4.
 #pragma once
 
 #include <stdbool.h>
@@ -13,15 +14,17 @@
 // when its neighbour is not resolved yet. `pkt` is the client's first packet. Returns false when
 // one side has no route at all.
 bool sg_nexthop_begin(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	const struct sg_pkt *pkt, struct sg_flow *flow);
+	const struct sg_pkt *pkt, struct sg_flow *flow, const struct sg_flow_addresses *addresses);
 
 // Gives the packet its way out: verdict, hop and MACs, or the drop.
 void sg_nexthop_apply(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	struct sg_flow *flow, enum sg_flow_direction direction, struct sg_pkt *pkt);
+	struct sg_flow *flow, const struct sg_flow_addresses *addresses,
+	enum sg_flow_direction direction, struct sg_pkt *pkt);
 
 // The MTU of the port that a flow's packets leave by, in one direction.
 uint16_t sg_nexthop_mtu(const struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	const struct sg_flow *flow, enum sg_flow_direction direction);
+	const struct sg_flow *flow, const struct sg_flow_addresses *addresses,
+	enum sg_flow_direction direction);
 
 // Whether a router on the way may send it in fragments: any IPv4 packet without DF (RFC 791), and
 // what has come in fragments.

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "flow/table.h"
+#include "net/headers.h"
 #include "net/tuple.h"
 #include "service/drop.h"
 #include "service/snapshot.h"
@@ -39,7 +40,9 @@ enum sg_pkt_class {
 	SG_CLASS_IPV4, // any other IPv4, and what has a flaw
 	SG_CLASS_FRAGMENT,
 	SG_CLASS_ARP,
-	SG_CLASS_IPV6,
+	SG_CLASS_FLOW6, // from here on IPv6: TCP or UDP, has a tuple
+	SG_CLASS_ICMP6,
+	SG_CLASS_IPV6, // any other IPv6, and what has a flaw
 };
 
 // Set by rx.c.
@@ -84,10 +87,31 @@ struct sg_burst {
 	uint64_t generation; // of the snapshot that judges it
 	unsigned n;
 	unsigned n_misses; // packets that lookup left unsettled without a flow
+	unsigned n_ipv6;   // packets of SG_CLASS_FLOW6
 	struct sg_pkt pkts[SG_BURST];
-	struct sg_tuple tuples[SG_BURST]; // all zero for what is no SG_CLASS_FLOW
+	struct sg_tuple tuples[SG_BURST]; // all zero for what is neither FLOW nor FLOW6
 	uint64_t hashes[SG_BURST];
 };
+
+static inline bool sg_pkt_is_ipv6(const struct sg_pkt *pkt)
+{
+	return pkt->class >= SG_CLASS_FLOW6;
+}
+
+// Of an IPv6 packet whose header is whole.
+static inline struct sg_ipv6_hdr *sg_pkt_ip6(const struct sg_pkt *pkt)
+{
+	return (void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+}
+
+// Bytes from `offset` on that lie in one piece.
+static inline uint32_t sg_pkt_contiguous(const struct sg_pkt *pkt, uint32_t offset)
+{
+	uint32_t end =
+		pkt->contiguous && pkt->contiguous < pkt->length ? pkt->contiguous : pkt->length;
+
+	return end > offset ? end - offset : 0;
+}
 
 static inline void sg_pkt_drop(struct sg_pkt *pkt, enum sg_drop drop)
 {

@@ -2,7 +2,7 @@
 //
 // What is broken below IP's addresses is lost here. What is broken above them is only noted as a
 // flaw: it matters when the packet turns out to be for us, and the kernel judges its own.
-#include "dataplane/pipeline.h"
+#include "dataplane/parse.h"
 
 #include <string.h>
 
@@ -16,7 +16,7 @@
 #define PLAIN_TYPE   0x00450008 // IPv4, header of 20 bytes: as 12 to 14 lie in memory
 
 // The kernel answers for what it sends: a frame of its own that we cannot read goes out as it is.
-static void refuse(struct sg_pkt *pkt, enum sg_drop drop)
+void sg_parse_refuse(struct sg_pkt *pkt, enum sg_drop drop)
 {
 	if (pkt->flags & SG_PKT_FROM_KERNEL) {
 		pkt->verdict = SG_VERDICT_SEND;
@@ -31,11 +31,6 @@ static bool is_our_mac(const struct sg_pipeline *pipeline, const struct sg_pkt *
 	return memcmp(pkt->bytes, pipeline->ports[pkt->port].mac, 6) == 0;
 }
 
-static bool is_group_mac(const uint8_t *mac)
-{
-	return mac[0] & 1;
-}
-
 // A host's address: not 0.0.0.0/8, 127.0.0.0/8, multicast, reserved or broadcast.
 static inline bool is_host(uint32_t addr_be)
 {
@@ -44,17 +39,24 @@ static inline bool is_host(uint32_t addr_be)
 	return (uint8_t)(first - 1) < 223 && first != 127;
 }
 
-// Sum over TCP or UDP with the pseudo header; 0 when it is right.
-static uint16_t sum_l4(const struct sg_pipeline *pipeline, const struct sg_pkt *pkt,
-	const struct sg_ipv4_hdr *ip, uint16_t length)
+static uint64_t sum_pseudo(const struct sg_pkt *pkt, uint8_t proto, uint16_t length)
 {
-	uint64_t sum = sg_checksum_pseudo4(ip->src_be, ip->dst_be, ip->proto, length);
+	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 
-	return sg_checksum_finish(sg_pkt_sum(pipeline, pkt, sum, pkt->l4_offset, length));
+	if (sg_pkt_is_ipv6(pkt))
+		return sg_checksum_pseudo6(&sg_pkt_ip6(pkt)->pair, proto, length);
+	return sg_checksum_pseudo4(ip->src_be, ip->dst_be, proto, length);
 }
 
-static enum sg_drop check_tcp(const struct sg_pipeline *pipeline, const struct sg_pkt *pkt,
-	const struct sg_ipv4_hdr *ip, uint16_t length)
+uint16_t sg_parse_sum_l4(const struct sg_pipeline *pipeline, const struct sg_pkt *pkt,
+	uint8_t proto, uint16_t length)
+{
+	return sg_checksum_finish(
+		sg_pkt_sum(pipeline, pkt, sum_pseudo(pkt, proto, length), pkt->l4_offset, length));
+}
+
+enum sg_drop sg_parse_check_tcp(
+	const struct sg_pipeline *pipeline, const struct sg_pkt *pkt, uint16_t length)
 {
 	const struct sg_tcp_hdr *tcp = (const void *)(pkt->bytes + pkt->l4_offset);
 	unsigned header;
@@ -64,13 +66,14 @@ static enum sg_drop check_tcp(const struct sg_pipeline *pipeline, const struct s
 	header = (tcp->offset >> 4) * 4u;
 	if (header < sizeof(*tcp) || header > length)
 		return SG_DROP_BAD_L4_HEADER;
-	if (!(pkt->flags & SG_PKT_L4_GOOD) && sum_l4(pipeline, pkt, ip, length) != 0)
+	if (!(pkt->flags & SG_PKT_L4_GOOD) &&
+		sg_parse_sum_l4(pipeline, pkt, SG_PROTO_TCP, length) != 0)
 		return SG_DROP_BAD_L4_CHECKSUM;
 	return SG_DROP_NONE;
 }
 
-static enum sg_drop check_udp(const struct sg_pipeline *pipeline, const struct sg_pkt *pkt,
-	const struct sg_ipv4_hdr *ip, uint16_t length)
+enum sg_drop sg_parse_check_udp(
+	const struct sg_pipeline *pipeline, const struct sg_pkt *pkt, uint16_t length)
 {
 	const struct sg_udp_hdr *udp = (const void *)(pkt->bytes + pkt->l4_offset);
 	uint16_t claimed;
@@ -80,8 +83,11 @@ static enum sg_drop check_udp(const struct sg_pipeline *pipeline, const struct s
 	claimed = __builtin_bswap16(udp->length_be);
 	if (claimed < sizeof(*udp) || claimed > length)
 		return SG_DROP_BAD_L4_HEADER;
-	if (!(pkt->flags & SG_PKT_L4_GOOD) && udp->checksum != 0 &&
-		sum_l4(pipeline, pkt, ip, claimed) != 0)
+	// RFC 8200, 8.1: over IPv6 nobody goes without.
+	if (udp->checksum == 0)
+		return sg_pkt_is_ipv6(pkt) ? SG_DROP_BAD_L4_CHECKSUM : SG_DROP_NONE;
+	if (!(pkt->flags & SG_PKT_L4_GOOD) &&
+		sg_parse_sum_l4(pipeline, pkt, SG_PROTO_UDP, claimed) != 0)
 		return SG_DROP_BAD_L4_CHECKSUM;
 	return SG_DROP_NONE;
 }
@@ -121,15 +127,15 @@ static enum sg_drop find_flaw(const struct sg_pipeline *pipeline, const struct s
 {
 	if (!is_host(ip->src_be) || ip->src_be == ip->dst_be)
 		return SG_DROP_BAD_ADDRESS;
-	if (is_group_mac(pkt->bytes) && is_host(ip->dst_be))
+	if (sg_parse_is_group_mac(pkt->bytes) && is_host(ip->dst_be))
 		return SG_DROP_BAD_ADDRESS; // RFC 1122 3.3.6: unicast to a link-layer broadcast
 	if (is_fragment(ip))
 		return check_fragment(ip, l4_length);
 	switch (ip->proto) {
 	case SG_PROTO_TCP:
-		return check_tcp(pipeline, pkt, ip, l4_length);
+		return sg_parse_check_tcp(pipeline, pkt, l4_length);
 	case SG_PROTO_UDP:
-		return check_udp(pipeline, pkt, ip, l4_length);
+		return sg_parse_check_udp(pipeline, pkt, l4_length);
 	case SG_PROTO_ICMP:
 		return check_icmp(pipeline, pkt, l4_length);
 	default:
@@ -159,16 +165,16 @@ static void parse_ipv4(
 	unsigned header, total;
 
 	if (available < sizeof(*ip))
-		return refuse(pkt, SG_DROP_TRUNCATED);
+		return sg_parse_refuse(pkt, SG_DROP_TRUNCATED);
 	header = (ip->version_ihl & 15) * 4u;
 	total = __builtin_bswap16(ip->total_length_be);
 	if (ip->version_ihl >> 4 != 4 || header < sizeof(*ip) || total < header)
-		return refuse(pkt, SG_DROP_BAD_IP_HEADER);
+		return sg_parse_refuse(pkt, SG_DROP_BAD_IP_HEADER);
 	if (total > available)
-		return refuse(pkt, SG_DROP_TRUNCATED);
+		return sg_parse_refuse(pkt, SG_DROP_TRUNCATED);
 	if (!(pkt->flags & SG_PKT_IP_GOOD) &&
 		sg_checksum_finish(sg_checksum_add(0, ip, header)) != 0)
-		return refuse(pkt, SG_DROP_BAD_IP_CHECKSUM);
+		return sg_parse_refuse(pkt, SG_DROP_BAD_IP_CHECKSUM);
 
 	pkt->length = sizeof(struct sg_eth_hdr) + total;
 	pkt->l4_offset = (uint8_t)(sizeof(struct sg_eth_hdr) + header);
@@ -191,11 +197,11 @@ static void parse_arp(struct sg_pkt *pkt)
 	const struct sg_arp_hdr *arp = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 
 	if (pkt->length < sizeof(struct sg_eth_hdr) + sizeof(*arp))
-		return refuse(pkt, SG_DROP_TRUNCATED);
+		return sg_parse_refuse(pkt, SG_DROP_TRUNCATED);
 	if (arp->hardware_be != __builtin_bswap16(1) ||
 		arp->protocol_be != __builtin_bswap16(SG_ETHERTYPE_IPV4) ||
 		arp->hardware_length != 6 || arp->protocol_length != 4)
-		return refuse(pkt, SG_DROP_BAD_ARP);
+		return sg_parse_refuse(pkt, SG_DROP_BAD_ARP);
 	pkt->class = SG_CLASS_ARP;
 }
 
@@ -260,15 +266,15 @@ static void parse_frame(
 	const struct sg_eth_hdr *eth = (const void *)pkt->bytes;
 
 	if (pkt->length < sizeof(*eth))
-		return refuse(pkt, SG_DROP_TRUNCATED);
+		return sg_parse_refuse(pkt, SG_DROP_TRUNCATED);
 	if (!(pkt->flags & SG_PKT_FROM_KERNEL) && !is_our_mac(pipeline, pkt) &&
-		!is_group_mac(eth->dst))
-		return refuse(pkt, SG_DROP_OTHER_MAC);
+		!sg_parse_is_group_mac(eth->dst))
+		return sg_parse_refuse(pkt, SG_DROP_OTHER_MAC);
 	if (pkt->flags & SG_PKT_TAGGED || is_tag(eth->ethertype_be)) {
 		enum sg_drop drop = take_tag(pipeline, pkt);
 
 		if (drop)
-			return refuse(pkt, drop);
+			return sg_parse_refuse(pkt, drop);
 		eth = (const void *)pkt->bytes;
 	}
 
@@ -278,12 +284,9 @@ static void parse_frame(
 	case SG_ETHERTYPE_ARP:
 		return parse_arp(pkt);
 	case SG_ETHERTYPE_IPV6:
-		pkt->class = SG_CLASS_IPV6;
-		if (pkt->length < sizeof(*eth) + 40)
-			refuse(pkt, SG_DROP_TRUNCATED);
-		return;
+		return sg_parse_ipv6(pipeline, pkt, ret_tuple);
 	default:
-		return refuse(pkt, SG_DROP_UNKNOWN_ETHERTYPE);
+		return sg_parse_refuse(pkt, SG_DROP_UNKNOWN_ETHERTYPE);
 	}
 }
 
@@ -324,6 +327,7 @@ static inline bool parse_plain(
 
 void sg_stage_parse(struct sg_pipeline *pipeline, struct sg_burst *burst)
 {
+	burst->n_ipv6 = 0;
 	for (unsigned i = 0; i < burst->n; i++) {
 		struct sg_pkt *pkt = &burst->pkts[i];
 
@@ -333,5 +337,6 @@ void sg_stage_parse(struct sg_pipeline *pipeline, struct sg_burst *burst)
 			continue;
 		burst->tuples[i] = (struct sg_tuple){0};
 		parse_frame(pipeline, pkt, &burst->tuples[i]);
+		burst->n_ipv6 += pkt->class == SG_CLASS_FLOW6;
 	}
 }

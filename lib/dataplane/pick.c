@@ -1,25 +1,48 @@
 // The schedulers at run time, see pick.h.
 #include "dataplane/pick.h"
 
+#include <string.h>
+
 #include "base/hash.h"
 #include "base/random.h"
 #include "dataplane/loads.h"
 
-static uint32_t pick_maglev(const struct sg_snapshot *snapshot, const struct sg_backend_set *set,
-	const struct sg_tuple *client)
+static uint32_t pick_by_hash(const struct sg_backend_set *set, uint64_t hash)
 {
-	uint64_t hash = sg_hash16_agreed(&snapshot->maglev_key, client);
-
 	return set->table[sg_reduce((uint32_t)(hash >> 32), set->table_size)];
+}
+
+// A tuple's fingerprint is this worker's own: what all nodes agree on are the addresses alone.
+static __attribute__((noinline)) uint32_t pick_maglev6(const struct sg_snapshot *snapshot,
+	const struct sg_backend_set *set, const struct sg_tuple *client,
+	const struct sg_pair6 *pair)
+{
+	uint64_t words[2];
+
+	memcpy(&words[0], &client->sport_be, 8);
+	words[0] ^= sg_hash16_agreed(&snapshot->maglev_key, pair->src);
+	words[1] = sg_hash16_agreed(&snapshot->maglev_key, pair->dst);
+	return pick_by_hash(set, sg_hash16_agreed(&snapshot->maglev_key, words));
+}
+
+static inline uint32_t pick_maglev(const struct sg_snapshot *snapshot,
+	const struct sg_backend_set *set, const struct sg_tuple *client,
+	const struct sg_pair6 *pair)
+{
+	if (__builtin_expect(pair != NULL, 0))
+		return pick_maglev6(snapshot, set, client, pair);
+	return pick_by_hash(set, sg_hash16_agreed(&snapshot->maglev_key, client));
 }
 
 // All that one address sends, whatever its ports: what sh is for.
 static uint32_t pick_by_source(const struct sg_snapshot *snapshot, const struct sg_backend_set *set,
-	const struct sg_tuple *client)
+	const struct sg_tuple *client, const struct sg_pair6 *pair)
 {
 	struct sg_tuple source = {.src_be = client->src_be, .domain = client->domain};
 
-	return pick_maglev(snapshot, set, &source);
+	if (pair)
+		return pick_by_hash(set, sg_hash16_agreed(&snapshot->maglev_key, pair->src));
+	return pick_maglev(snapshot, set, &source, NULL);
 }
 
 // Workers start at different places, or each would send its first flow to the same backend. Each
@@ -103,9 +126,10 @@ static uint32_t pick_least(struct sg_pipeline *pipeline, const struct sg_service
 }
 
 uint32_t sg_pick_backend(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	const struct sg_service *service, const struct sg_tuple *client)
+	const struct sg_service *service, const struct sg_tuple *client,
+	const struct sg_pair6 *pair)
 {
-	const struct sg_backend_set *set = &service->sets[SG_SET_IPV4];
+	const struct sg_backend_set *set = &service->sets[pair ? SG_SET_IPV6 : SG_SET_IPV4];
 	uint32_t at;
 
 	if (set->n_backends == 0)
@@ -122,10 +146,10 @@ uint32_t sg_pick_backend(struct sg_pipeline *pipeline, const struct sg_snapshot 
 		at = pick_least(pipeline, service, set);
 		break;
 	case SG_SCHEDULER_SH:
-		at = pick_by_source(snapshot, set, client);
+		at = pick_by_source(snapshot, set, client, pair);
 		break;
 	default:
-		at = pick_maglev(snapshot, set, client);
+		at = pick_maglev(snapshot, set, client, pair);
 		break;
 	}
 	return set->backend_slots[at];

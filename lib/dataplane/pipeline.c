@@ -104,10 +104,9 @@ struct sg_pipeline *sg_pipeline_init(void *memory, const struct sg_pipeline_sett
 	memcpy(pipeline->ports, settings->ports, settings->n_ports * sizeof(settings->ports[0]));
 	note_vlans(pipeline, settings->vlans, settings->n_vlans);
 	pipeline->home = settings->home;
-	if (settings->snat && sg_snat_pool_has(settings->snat, SG_FAMILY_IPV4))
-		pipeline->snat = settings->snat;
-	if (settings->snat && sg_snat_pool_has(settings->snat, SG_FAMILY_IPV6))
-		pipeline->snat6 = settings->snat;
+	pipeline->snat = settings->snat;
+	pipeline->has_snat4 = settings->snat && sg_snat_pool_has(settings->snat, SG_FAMILY_IPV4);
+	pipeline->has_snat6 = settings->snat && sg_snat_pool_has(settings->snat, SG_FAMILY_IPV6);
 	pipeline->snat_port_min = settings->snat_port_min;
 	pipeline->snat_port_max = settings->snat_port_max;
 	pipeline->counters = *settings->counters;
@@ -124,6 +123,7 @@ struct sg_pipeline *sg_pipeline_init(void *memory, const struct sg_pipeline_sett
 	pipeline->learned.clients =
 		take(&at, SG_LEARNED_ENTRIES * sizeof(struct sg_learned_client));
 	pipeline->flows = sg_flow_table_init(at, settings->max_flows, &key);
+	sg_flow_table_attach_addresses(pipeline->flows, settings->addresses);
 	return pipeline;
 }
 

@@ -49,7 +49,8 @@ struct sg_pipeline {
 	struct sg_pipeline_vlan vlans[SG_MAX_PORTS];
 	uint8_t domains[SG_MAX_PORTS]; // by port, of tuples: 0 for devices, the same for one VLAN
 	const struct sg_home *home;
-	const struct sg_snat_pool *snat, *snat6; // NULL: no SNAT address of that family
+	const struct sg_snat_pool *snat; // NULL: no SNAT address
+	bool has_snat4, has_snat6;       // an address of the family
 	uint16_t snat_port_min, snat_port_max;
 	struct sg_flow_timeouts timeouts;
 
@@ -92,6 +93,7 @@ struct sg_pipeline_settings {
 	uint16_t snat_port_min, snat_port_max;
 	struct sg_timeouts timeouts;
 	uint32_t max_flows;
+	void *addresses; // sg_flow_addresses_bytes(max_flows), zeroed: filled by IPv6 flows only
 	const struct sg_worker_counters *counters;
 	const struct sg_loads *loads;
 	sg_sum_chain_fn *sum_chain; // NULL: there are no chains
@@ -104,6 +106,15 @@ static inline uint64_t sg_pkt_sum(const struct sg_pipeline *pipeline, const stru
 	if (__builtin_expect(pkt->contiguous == 0 || offset + length <= pkt->contiguous, 1))
 		return sg_checksum_add(sum, pkt->bytes + offset, length);
 	return pipeline->sum_chain(pkt, sum, offset, length);
+}
+
+// Whether an IPv6 packet has the addresses of the flow that its key names.
+static inline bool sg_pkt_is_of(
+	const struct sg_pipeline *pipeline, const struct sg_pkt *pkt, sg_flow_ref ref)
+{
+	return sg_pair6_equal(sg_flow_pair(sg_flow_table_addresses(pipeline->flows, ref),
+				      sg_flow_ref_direction(ref)),
+		&sg_pkt_ip6(pkt)->pair);
 }
 
 // Lays out one worker's pipeline in memory of sg_pipeline_bytes(max_flows), zeroed and 64-byte

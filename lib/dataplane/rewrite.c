@@ -17,7 +17,8 @@
 // in one's complement.
 #define TTL_DELTA 0xfffe
 
-static enum sg_flow_event step_tcp(struct sg_flow *flow, const struct sg_pkt *pkt)
+static inline __attribute__((always_inline)) enum sg_flow_event step_tcp(
+	struct sg_flow *flow, const struct sg_pkt *pkt)
 {
 	const struct sg_tcp_hdr *tcp = (const void *)(pkt->bytes + pkt->l4_offset);
 	uint32_t payload;
@@ -55,8 +56,8 @@ static void count(struct sg_traffic *traffic, enum sg_flow_direction direction, 
 	sg_counter_add(&counters[1], bytes);
 }
 
-// UDP's checksum 0 means "none", and stays so; one that comes out as 0 is sent as its equal (RFC
-// 768).
+// UDP's checksum 0 means "none", and stays so (over IPv6 none comes so far without); one that comes
+// out as 0 is sent as its equal (RFC 768).
 static void rewrite_udp_checksum(struct sg_udp_hdr *udp, uint16_t delta)
 {
 	if (udp->checksum == 0)
@@ -64,6 +65,22 @@ static void rewrite_udp_checksum(struct sg_udp_hdr *udp, uint16_t delta)
 	udp->checksum = sg_checksum_apply(udp->checksum, delta);
 	if (udp->checksum == 0)
 		udp->checksum = 0xffff;
+}
+
+static inline void rewrite_l4(uint8_t *l4, const struct sg_tuple *other, uint16_t l4_delta)
+{
+	uint32_t ports;
+
+	memcpy(&ports, &other->sport_be, 4);
+	ports = ports << 16 | ports >> 16;
+	memcpy(l4, &ports, 4);
+	if (other->proto == SG_PROTO_TCP) {
+		struct sg_tcp_hdr *tcp = (void *)l4;
+
+		tcp->checksum = sg_checksum_apply(tcp->checksum, l4_delta);
+	} else {
+		rewrite_udp_checksum((void *)l4, l4_delta);
+	}
 }
 
 // The other direction's tuple, turned round, is what the packet becomes.
@@ -77,19 +94,53 @@ static inline __attribute__((always_inline)) void rewrite_headers(
 	struct sg_ipv4_hdr *ip = (void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 	uint8_t *l4 = pkt->bytes + pkt->l4_offset;
 	uint64_t addresses;
-	uint32_t ports;
 
 	ip->ttl--;
 	ip->checksum = sg_checksum_apply2(ip->checksum, l3_delta, TTL_DELTA);
-	// Two addresses and two ports change places as one word each.
+	// Two addresses, and two ports, change places as one word.
 	memcpy(&addresses, &other->src_be, 8);
 	addresses = addresses << 32 | addresses >> 32;
 	memcpy(&ip->src_be, &addresses, 8);
-	memcpy(&ports, &other->sport_be, 4);
-	ports = ports << 16 | ports >> 16;
-	memcpy(l4, &ports, 4);
+	rewrite_l4(l4, other, l4_delta);
+}
 
-	if (other->proto == SG_PROTO_TCP) {
+static inline void rewrite_headers6(struct sg_pkt *pkt, const struct sg_flow *flow,
+	const struct sg_flow_addresses *addresses, enum sg_flow_direction direction)
+{
+	enum sg_flow_direction other = (enum sg_flow_direction)(SG_FLOW_TO_CLIENT - direction);
+	uint16_t sign = (uint16_t)(0u - direction); // all ones negates a delta
+	struct sg_ipv6_hdr *ip = sg_pkt_ip6(pkt);
+
+	ip->hop_limit--;
+	ip->pair = sg_pair6_reversed(sg_flow_pair(addresses, other));
+	rewrite_l4(pkt->bytes + pkt->l4_offset, sg_flow_tuple(flow, other), flow->l4_delta ^ sign);
+}
+
+// dsr, ipip: nothing but a hop on the way. The TTL is taken from as by any router, so that a packet
+// which a backend without the VIP sends back to us does not go round for ever. Returns false when
+// the packet is settled.
+static bool pass(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	const struct sg_flow *flow, const struct sg_flow_addresses *addresses, struct sg_pkt *pkt)
+{
+	struct sg_ipv4_hdr *ip = (void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+
+	if (flow->mode == SG_FORWARD_IPIP &&
+		!sg_encapsulate_fits(pipeline, snapshot, flow, addresses, pkt))
+		return false;
+	if (addresses) {
+		sg_pkt_ip6(pkt)->hop_limit--;
+	} else {
+		ip->ttl--;
+		ip->checksum = sg_checksum_apply(ip->checksum, TTL_DELTA);
+	}
+	return flow->mode != SG_FORWARD_IPIP ||
+	       sg_encapsulate(pipeline, snapshot, flow, addresses, pkt);
+}
+
+static void restore_l4(uint8_t *l4, const struct sg_tuple *own, uint16_t l4_delta)
+{
+	memcpy(l4, &own->sport_be, 4);
+	if (own->proto == SG_PROTO_TCP) {
 		struct sg_tcp_hdr *tcp = (void *)l4;
 
 		tcp->checksum = sg_checksum_apply(tcp->checksum, l4_delta);
@@ -98,75 +149,83 @@ static inline __attribute__((always_inline)) void rewrite_headers(
 	}
 }
 
-// dsr, ipip: nothing but a hop on the way. The TTL is taken from as by any router, so that a packet
-// which a backend without the VIP sends back to us does not go round for ever. Returns false when
-// the packet is settled.
-static bool pass(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	const struct sg_flow *flow, struct sg_pkt *pkt)
-{
-	struct sg_ipv4_hdr *ip = (void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
-
-	if (flow->mode == SG_FORWARD_IPIP && !sg_encapsulate_fits(pipeline, snapshot, flow, pkt))
-		return false;
-	ip->ttl--;
-	ip->checksum = sg_checksum_apply(ip->checksum, TTL_DELTA);
-	return flow->mode != SG_FORWARD_IPIP || sg_encapsulate(pipeline, snapshot, flow, pkt);
-}
-
 // The inverse of rewriting, for a packet that comes no further and has to be quoted.
-static void restore_headers(
-	struct sg_pkt *pkt, const struct sg_flow *flow, enum sg_flow_direction direction)
+static void restore_headers(struct sg_pkt *pkt, const struct sg_flow *flow,
+	const struct sg_flow_addresses *addresses, enum sg_flow_direction direction)
 {
 	const struct sg_tuple *own = sg_flow_tuple(flow, direction);
 	uint16_t sign = (uint16_t)(direction - 1u); // all ones negates a delta
 	struct sg_ipv4_hdr *ip = (void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 	uint8_t *l4 = pkt->bytes + pkt->l4_offset;
 
-	ip->ttl++;
-	ip->checksum = sg_checksum_apply(ip->checksum, sg_checksum_delta_negate(TTL_DELTA));
+	if (addresses) {
+		sg_pkt_ip6(pkt)->hop_limit++;
+		sg_pkt_ip6(pkt)->pair = *sg_flow_pair(addresses, direction);
+	} else {
+		ip->ttl++;
+		ip->checksum = sg_checksum_apply(ip->checksum, sg_checksum_delta_negate(TTL_DELTA));
+	}
 	if (flow->one_way)
 		return;
-	ip->checksum = sg_checksum_apply(ip->checksum, flow->l3_delta ^ sign);
-	memcpy(&ip->src_be, &own->src_be, 8);
-	memcpy(l4, &own->sport_be, 4);
-	if (own->proto == SG_PROTO_TCP) {
-		struct sg_tcp_hdr *tcp = (void *)l4;
-
-		tcp->checksum = sg_checksum_apply(tcp->checksum, flow->l4_delta ^ sign);
-	} else {
-		rewrite_udp_checksum((void *)l4, flow->l4_delta ^ sign);
+	if (!addresses) {
+		ip->checksum = sg_checksum_apply(ip->checksum, flow->l3_delta ^ sign);
+		memcpy(&ip->src_be, &own->src_be, 8);
 	}
+	restore_l4(l4, own, flow->l4_delta ^ sign);
 }
 
 static void find_way(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	struct sg_flow *flow, enum sg_flow_direction direction, struct sg_pkt *pkt)
+	struct sg_flow *flow, const struct sg_flow_addresses *addresses,
+	enum sg_flow_direction direction, struct sg_pkt *pkt)
 {
-	sg_nexthop_apply(pipeline, snapshot, flow, direction, pkt);
+	sg_nexthop_apply(pipeline, snapshot, flow, addresses, direction, pkt);
 	if (pkt->verdict == SG_VERDICT_DROP && pkt->drop == SG_DROP_TOO_BIG &&
 		flow->mode != SG_FORWARD_IPIP) {
-		restore_headers(pkt, flow, direction);
+		restore_headers(pkt, flow, addresses, direction);
 		sg_answer_too_big(pipeline, snapshot, pkt,
-			sg_nexthop_mtu(pipeline, snapshot, flow, direction));
+			sg_nexthop_mtu(pipeline, snapshot, flow, addresses, direction));
 	}
 	sg_loss_of_backend(pipeline, flow->backend_slot, direction, pkt);
 }
 
-static inline void carry(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	struct sg_flow *flow, enum sg_flow_direction direction, struct sg_pkt *pkt)
+// `addresses`: of IPv6; a constant NULL where it is IPv4, so that IPv4 does not ask.
+static inline __attribute__((always_inline)) void carry(struct sg_pipeline *pipeline,
+	const struct sg_snapshot *snapshot, struct sg_flow *flow,
+	const struct sg_flow_addresses *addresses, enum sg_flow_direction direction,
+	struct sg_pkt *pkt)
 {
 	count(&pipeline->counters.backends[flow->backend_slot], direction, pkt->length);
-	if (__builtin_expect(!flow->one_way, 1))
+	if (__builtin_expect(flow->one_way, 0)) {
+		if (!pass(pipeline, snapshot, flow, addresses, pkt))
+			return sg_loss_of_backend(pipeline, flow->backend_slot, direction, pkt);
+	} else if (addresses) {
+		rewrite_headers6(pkt, flow, addresses, direction);
+	} else {
 		rewrite_headers(pkt, flow, direction);
-	else if (!pass(pipeline, snapshot, flow, pkt))
-		return sg_loss_of_backend(pipeline, flow->backend_slot, direction, pkt);
+	}
 	if (!sg_nexthop_apply_known(pipeline, snapshot, flow, direction, pkt))
-		find_way(pipeline, snapshot, flow, direction, pkt);
+		find_way(pipeline, snapshot, flow, addresses, direction, pkt);
+}
+
+void sg_rewrite_note_deltas6(struct sg_flow *flow, const struct sg_flow_addresses *addresses)
+{
+	const struct sg_tuple *c = &flow->client, *s = &flow->server;
+	uint16_t before = sg_checksum_fold(
+		sg_checksum_add((uint32_t)c->sport_be + c->dport_be, &addresses->client, 32));
+	uint16_t after = sg_checksum_fold(
+		sg_checksum_add((uint32_t)s->sport_be + s->dport_be, &addresses->server, 32));
+
+	flow->l4_delta = sg_checksum_fold((uint32_t)(uint16_t)~before + after);
 }
 
 void sg_rewrite_stateless(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	struct sg_flow *flow, enum sg_flow_direction direction, struct sg_pkt *pkt)
+	struct sg_flow *flow, const struct sg_flow_addresses *addresses,
+	enum sg_flow_direction direction, struct sg_pkt *pkt)
 {
-	carry(pipeline, snapshot, flow, direction, pkt);
+	if (addresses)
+		carry(pipeline, snapshot, flow, addresses, direction, pkt);
+	else
+		carry(pipeline, snapshot, flow, NULL, direction, pkt);
 }
 
 // Flows that this burst has confirmed: the table is told of all at once, so that its cache misses
@@ -176,25 +235,48 @@ struct confirmed {
 	sg_flow_ref refs[SG_BURST];
 };
 
-static void rewrite(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	struct sg_pkt *pkt, struct confirmed *confirmed)
+// What a packet does to its flow.
+static inline __attribute__((always_inline)) void step(struct sg_pipeline *pipeline,
+	struct sg_flow *flow, const struct sg_pkt *pkt, struct confirmed *confirmed)
 {
-	struct sg_flow *flow = sg_flow_table_get(pipeline->flows, pkt->ref);
-	enum sg_flow_direction direction = sg_flow_ref_direction(pkt->ref);
-	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 	enum sg_flow_event event;
-
-	if (__builtin_expect(ip->ttl <= 1, 0)) {
-		sg_answer_ttl(pipeline, snapshot, pkt);
-		return sg_loss_of_backend(pipeline, flow->backend_slot, direction, pkt);
-	}
 
 	if (flow->last_seen != pipeline->now_ticks)
 		flow->last_seen = pipeline->now_ticks;
 	event = flow->client.proto == SG_PROTO_TCP ? step_tcp(flow, pkt) : step_udp(flow, pkt);
 	if (__builtin_expect(event == SG_FLOW_EVENT_CONFIRMED, 0))
 		confirmed->refs[confirmed->n++] = pkt->ref;
-	carry(pipeline, snapshot, flow, direction, pkt);
+}
+
+static inline __attribute__((always_inline)) void rewrite(struct sg_pipeline *pipeline,
+	const struct sg_snapshot *snapshot, struct sg_pkt *pkt, struct confirmed *confirmed)
+{
+	struct sg_flow *flow = sg_flow_table_get(pipeline->flows, pkt->ref);
+	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+
+	if (__builtin_expect(ip->ttl <= 1, 0)) {
+		sg_answer_ttl(pipeline, snapshot, pkt);
+		return sg_loss_of_backend(
+			pipeline, flow->backend_slot, sg_flow_ref_direction(pkt->ref), pkt);
+	}
+	step(pipeline, flow, pkt, confirmed);
+	carry(pipeline, snapshot, flow, NULL, sg_flow_ref_direction(pkt->ref), pkt);
+}
+
+// Kept out of the loop, which is IPv4's then as if there were no other.
+static __attribute__((noinline)) void rewrite6(struct sg_pipeline *pipeline,
+	const struct sg_snapshot *snapshot, struct sg_pkt *pkt, struct confirmed *confirmed)
+{
+	struct sg_flow *flow = sg_flow_table_get(pipeline->flows, pkt->ref);
+
+	if (sg_pkt_ip6(pkt)->hop_limit <= 1) {
+		sg_answer_ttl(pipeline, snapshot, pkt);
+		return sg_loss_of_backend(
+			pipeline, flow->backend_slot, sg_flow_ref_direction(pkt->ref), pkt);
+	}
+	step(pipeline, flow, pkt, confirmed);
+	carry(pipeline, snapshot, flow, sg_flow_table_addresses(pipeline->flows, pkt->ref),
+		sg_flow_ref_direction(pkt->ref), pkt);
 }
 
 void sg_stage_rewrite(
@@ -206,8 +288,12 @@ void sg_stage_rewrite(
 	for (unsigned i = 0; i < burst->n; i++) {
 		struct sg_pkt *pkt = &burst->pkts[i];
 
-		if (!pkt->verdict)
+		if (pkt->verdict)
+			continue;
+		if (__builtin_expect(pkt->class == SG_CLASS_FLOW, 1))
 			rewrite(pipeline, snapshot, pkt, &confirmed);
+		else
+			rewrite6(pipeline, snapshot, pkt, &confirmed);
 	}
 	if (confirmed.n > 0)
 		sg_flow_table_confirm_bulk(pipeline->flows, confirmed.refs, confirmed.n);

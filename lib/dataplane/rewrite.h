@@ -20,7 +20,11 @@ static inline void sg_rewrite_note_deltas(struct sg_flow *flow)
 	flow->l4_delta = sg_checksum_fold(addresses + ports);
 }
 
-// `flow` is a description of the flow that is in no table, with its deltas. Counts and settles the
-// packet.
+// The same of an IPv6 flow. There is no sum over its header, so `l3_delta` stays 0.
+void sg_rewrite_note_deltas6(struct sg_flow *flow, const struct sg_flow_addresses *addresses);
+
+// `flow` is a description of the flow that is in no table, with its deltas; `addresses` an IPv6
+// flow's, else NULL. Counts and settles the packet.
 void sg_rewrite_stateless(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	struct sg_flow *flow, enum sg_flow_direction direction, struct sg_pkt *pkt);
+	struct sg_flow *flow, const struct sg_flow_addresses *addresses,
+	enum sg_flow_direction direction, struct sg_pkt *pkt);

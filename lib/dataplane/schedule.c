@@ -26,6 +26,7 @@ struct starts {
 	uint8_t at[SG_BURST];    // in the burst
 	uint16_t hops[SG_BURST]; // towards the backend; no part of a key, so kept apart
 	struct sg_flow flows[SG_BURST];
+	struct sg_flow_addresses addresses[SG_BURST]; // of IPv6
 	// Of those in mode snat: the tuples of their replies, for which ports are looked for.
 	unsigned n_replies;
 	uint8_t reply_of[SG_BURST]; // by flow
@@ -54,7 +55,7 @@ static void lose(
 
 static void refuse(struct sg_pipeline *pipeline, struct sg_pkt *pkt)
 {
-	sg_answer_refusal(pipeline, pkt, SG_DROP_NO_BACKEND);
+	sg_answer_refusal(pipeline, pkt, pkt->service->protocol, SG_DROP_NO_BACKEND);
 	sg_loss_of_service(pipeline, pkt->service->slot, pkt);
 }
 
@@ -87,30 +88,59 @@ static void describe(const struct sg_pipeline *pipeline, const struct sg_snapsho
 		sg_flow_tcp_open(ret_flow, sequence_of(pkt, client));
 }
 
-static void go_without_flow(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	struct sg_flow *flow, struct sg_pkt *pkt)
+// What describe leaves to be said of an IPv6 flow; the server's tuple is no key before its last
+// address is known.
+static __attribute__((noinline)) void describe6(const struct sg_pipeline *pipeline,
+	const struct sg_snapshot *snapshot, const struct sg_pkt *pkt, struct sg_flow *flow,
+	struct sg_flow_addresses *ret_addresses)
 {
-	sg_rewrite_note_deltas(flow);
-	sg_rewrite_stateless(pipeline, snapshot, flow, SG_FLOW_TO_BACKEND, pkt);
+	const struct sg_backend *backend = sg_snapshot_backend(snapshot, flow->backend_slot);
+
+	ret_addresses->client = sg_pkt_ip6(pkt)->pair;
+	memcpy(ret_addresses->server.src, backend->addr.bytes, 16);
+	memcpy(ret_addresses->server.dst, ret_addresses->client.src, 16);
+	flow->server.domain |= SG_DOMAIN_IPV6;
+	if (flow->mode != SG_FORWARD_SNAT)
+		sg_flow_table_key6(pipeline->flows, &ret_addresses->server, &flow->server);
+}
+
+static inline void note_deltas(struct sg_flow *flow, const struct sg_flow_addresses *addresses)
+{
+	if (__builtin_expect(sg_tuple_is_ipv6(&flow->client), 0))
+		sg_rewrite_note_deltas6(flow, addresses);
+	else
+		sg_rewrite_note_deltas(flow);
+}
+
+static void go_without_flow(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_flow *flow, const struct sg_flow_addresses *addresses, struct sg_pkt *pkt)
+{
+	note_deltas(flow, addresses);
+	sg_rewrite_stateless(pipeline, snapshot, flow, sg_pkt_is_ipv6(pkt) ? addresses : NULL,
+		SG_FLOW_TO_BACKEND, pkt);
 }
 
 // Picks a backend for a packet and adds its flow to those that want to start, or settles the
 // packet.
-static void plan(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	struct sg_burst *burst, unsigned at, struct starts *starts)
+static inline __attribute__((always_inline)) void plan_of(struct sg_pipeline *pipeline,
+	const struct sg_snapshot *snapshot, struct sg_burst *burst, unsigned at,
+	struct starts *starts, const bool is_ipv6)
 {
 	struct sg_pkt *pkt = &burst->pkts[at];
-	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 	struct sg_flow *flow = &starts->flows[starts->n];
+	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+	const struct sg_pair6 *pair = is_ipv6 ? &sg_pkt_ip6(pkt)->pair : NULL;
+	struct sg_flow_addresses *addresses = is_ipv6 ? &starts->addresses[starts->n] : NULL;
 	uint32_t slot;
 
-	if (ip->ttl <= 1) {
+	if ((is_ipv6 ? sg_pkt_ip6(pkt)->hop_limit : ip->ttl) <= 1) {
 		sg_answer_ttl(pipeline, snapshot, pkt);
 		return sg_loss_of_service(pipeline, pkt->service->slot, pkt);
 	}
 	slot = pkt->service->affinity == SG_AFFINITY_CLIENT_IP
-		       ? sg_affinity_pick(pipeline, snapshot, pkt, &burst->tuples[at])
-		       : sg_pick_backend(pipeline, snapshot, pkt->service, &burst->tuples[at]);
+		       ? sg_affinity_pick(pipeline, snapshot, pkt, &burst->tuples[at], pair)
+		       : sg_pick_backend(
+				 pipeline, snapshot, pkt->service, &burst->tuples[at], pair);
 	if (pkt->verdict)
 		return;
 	if (slot == SG_PICK_NONE)
@@ -118,13 +148,17 @@ static void plan(struct sg_pipeline *pipeline, const struct sg_snapshot *snapsho
 	if (!sg_snapshot_may_reach(snapshot, &sg_snapshot_backend(snapshot, slot)->addr))
 		return lose(pipeline, pkt, slot, SG_DROP_BACKEND_OUTSIDE);
 	describe(pipeline, snapshot, pkt, &burst->tuples[at], slot, flow);
-	if (!sg_nexthop_begin(pipeline, snapshot, pkt, flow))
+	if (is_ipv6)
+		describe6(pipeline, snapshot, pkt, flow, addresses);
+	if (!sg_nexthop_begin(pipeline, snapshot, pkt, flow, addresses))
 		return lose(pipeline, pkt, slot, SG_DROP_NO_ROUTE);
 	if (pkt->stateless)
-		return go_without_flow(pipeline, snapshot, flow, pkt);
+		return go_without_flow(pipeline, snapshot, flow, addresses, pkt);
 	if (flow->mode == SG_FORWARD_SNAT) {
-		if (!pipeline->snat)
+		if (is_ipv6 ? !pipeline->has_snat6 : !pipeline->has_snat4)
 			return lose(pipeline, pkt, slot, SG_DROP_SNAT_PORTS);
+		if (is_ipv6)
+			starts->reply_pairs[starts->n_replies] = addresses->server;
 		starts->reply_of[starts->n] = (uint8_t)starts->n_replies;
 		starts->replies[starts->n_replies] = flow->server;
 		starts->replies[starts->n_replies++].hop = 0;
@@ -135,6 +169,22 @@ static void plan(struct sg_pipeline *pipeline, const struct sg_snapshot *snapsho
 	starts->hops[starts->n] = flow->server.hop;
 	flow->server.hop = 0;
 	starts->n++;
+}
+
+// Of both families, so that IPv4 asks once.
+static __attribute__((noinline)) void plan6(struct sg_pipeline *pipeline,
+	const struct sg_snapshot *snapshot, struct sg_burst *burst, unsigned at,
+	struct starts *starts)
+{
+	plan_of(pipeline, snapshot, burst, at, starts, true);
+}
+
+static inline void plan(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_burst *burst, unsigned at, struct starts *starts)
+{
+	if (__builtin_expect(sg_pkt_is_ipv6(&burst->pkts[at]), 0))
+		return plan6(pipeline, snapshot, burst, at, starts);
+	plan_of(pipeline, snapshot, burst, at, starts, false);
 }
 
 // Whether the hash may have been seen before; from now on it has.
@@ -173,6 +223,8 @@ static bool find_snat_port(
 		give_way(pipeline, old);
 	see(&starts->servers, starts->reply_hashes[reply]); // it may be another by now
 	starts->flows[i].server = starts->replies[reply];
+	if (sg_tuple_is_ipv6(&starts->replies[reply]))
+		starts->addresses[i].server = starts->reply_pairs[reply];
 	return true;
 }
 
@@ -191,6 +243,13 @@ static uint64_t take_dnat_reply(struct sg_pipeline *pipeline, const struct sg_fl
 	return hash;
 }
 
+// Whether a packet belongs to the flow that was found by its tuple.
+static bool is_own(
+	const struct sg_pipeline *pipeline, const struct sg_pkt *pkt, const struct sg_tuple *tuple)
+{
+	return !sg_tuple_is_ipv6(tuple) || sg_pkt_is_of(pipeline, pkt, pkt->ref);
+}
+
 // Enters one flow that wants to start. Returns why it cannot.
 static enum sg_drop start(struct sg_pipeline *pipeline, struct starts *starts, unsigned i,
 	struct sg_pkt *pkt, const struct sg_tuple *tuple, uint64_t hash)
@@ -201,7 +260,7 @@ static enum sg_drop start(struct sg_pipeline *pipeline, struct starts *starts, u
 	if (see(&starts->clients, hash)) {
 		pkt->ref = sg_flow_table_find(pipeline->flows, tuple, hash);
 		if (pkt->ref)
-			return SG_DROP_NONE;
+			return is_own(pipeline, pkt, tuple) ? SG_DROP_NONE : SG_DROP_KEY_COLLISION;
 	}
 	if (flow->mode == SG_FORWARD_SNAT) {
 		if (!find_snat_port(pipeline, starts, i, sequence_of(pkt, tuple)))
@@ -210,9 +269,12 @@ static enum sg_drop start(struct sg_pipeline *pipeline, struct starts *starts, u
 	} else if (flow->mode == SG_FORWARD_DNAT) {
 		reply_hash = take_dnat_reply(pipeline, flow);
 	}
-	sg_rewrite_note_deltas(flow);
+	note_deltas(flow, &starts->addresses[i]);
 	flow->server.hop = starts->hops[i];
-	pkt->ref = sg_flow_table_insert(pipeline->flows, flow, hash, reply_hash);
+	pkt->ref = sg_tuple_is_ipv6(tuple)
+			   ? sg_flow_table_insert6(
+				     pipeline->flows, flow, &starts->addresses[i], hash, reply_hash)
+			   : sg_flow_table_insert(pipeline->flows, flow, hash, reply_hash);
 	if (!pkt->ref)
 		return SG_DROP_FLOW_TABLE_FULL;
 	sg_flow_begin(pipeline, flow);
@@ -236,7 +298,8 @@ static void start_all(struct sg_pipeline *pipeline, const struct sg_snapshot *sn
 			start(pipeline, starts, i, pkt, &burst->tuples[at], burst->hashes[at]);
 
 		if (drop == SG_DROP_FLOW_TABLE_FULL && sg_service_is_stateless(pkt->service))
-			go_without_flow(pipeline, snapshot, &starts->flows[i], pkt);
+			go_without_flow(
+				pipeline, snapshot, &starts->flows[i], &starts->addresses[i], pkt);
 		else if (drop != SG_DROP_NONE)
 			lose(pipeline, pkt, starts->flows[i].backend_slot, drop);
 	}
@@ -255,7 +318,8 @@ static void check_refs(struct sg_pipeline *pipeline, struct sg_burst *burst)
 		flow = sg_flow_table_get(pipeline->flows, pkt->ref);
 		if (flow->state == SG_FLOW_FREE ||
 			!sg_tuple_equal(sg_flow_tuple(flow, sg_flow_ref_direction(pkt->ref)),
-				&burst->tuples[i]))
+				&burst->tuples[i]) ||
+			!is_own(pipeline, pkt, &burst->tuples[i]))
 			sg_pkt_drop(pkt, SG_DROP_NO_FLOW);
 	}
 }

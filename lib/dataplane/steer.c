@@ -1,6 +1,6 @@
 // steer: decides whose packet a miss is: the kernel's, another worker's, nobody's, or ours to
 // admit.
-#include "dataplane/pipeline.h"
+#include "dataplane/steer.h"
 
 #include "dataplane/answer.h"
 #include "dataplane/dnat.h"
@@ -9,17 +9,15 @@
 
 #define IPV4_LINK_MULTICAST \
 	0xe0000000u // 224.0.0.0/24: routing protocols and their kin, never forwarded
-#define IPV4_LINK_MASK        0xffffff00u
-#define ICMPV6_ROUTER_SOLICIT 133
-#define ICMPV6_REDIRECT       137
+#define IPV4_LINK_MASK 0xffffff00u
 
-static void send_as_is(struct sg_pkt *pkt)
+void sg_steer_send_as_is(struct sg_pkt *pkt)
 {
 	pkt->verdict = SG_VERDICT_SEND;
 	pkt->out_port = pkt->port;
 }
 
-static void punt(struct sg_pipeline *pipeline, struct sg_pkt *pkt)
+void sg_steer_punt(struct sg_pipeline *pipeline, struct sg_pkt *pkt)
 {
 	if (sg_limiter_take(&pipeline->punts))
 		pkt->verdict = SG_VERDICT_PUNT;
@@ -27,7 +25,7 @@ static void punt(struct sg_pipeline *pipeline, struct sg_pkt *pkt)
 		sg_pkt_drop(pkt, SG_DROP_PUNT_BUDGET);
 }
 
-static void punt_urgently(struct sg_pipeline *pipeline, struct sg_pkt *pkt)
+void sg_steer_punt_urgently(struct sg_pipeline *pipeline, struct sg_pkt *pkt)
 {
 	if (sg_limiter_take(&pipeline->urgent_punts))
 		pkt->verdict = SG_VERDICT_PUNT_URGENT;
@@ -47,43 +45,9 @@ static void steer_arp(
 	if (for_us && arp->sender_be != arp->target_be)
 		sg_answer_arp(pipeline, pkt);
 	else if (pkt->flags & SG_PKT_FROM_KERNEL)
-		send_as_is(pkt);
+		sg_steer_send_as_is(pkt);
 	else
-		punt_urgently(pipeline, pkt);
-}
-
-static bool is_neighbour_discovery(const struct sg_pkt *pkt)
-{
-	const uint8_t *ip = pkt->bytes + sizeof(struct sg_eth_hdr);
-
-	return pkt->length > sizeof(struct sg_eth_hdr) + 40 && ip[6] == SG_PROTO_ICMPV6 &&
-	       ip[40] >= ICMPV6_ROUTER_SOLICIT && ip[40] <= ICMPV6_REDIRECT;
-}
-
-static bool is_the_kernels_ipv6(
-	const struct sg_snapshot *snapshot, const struct sg_pkt *pkt, const uint8_t *dst)
-{
-	uint32_t value = sg_trie_find(snapshot->routes->ipv6, dst);
-
-	return value != SG_TRIE_NONE && value >> 24 == SG_ROUTE_LOCAL &&
-	       (uint8_t)(value >> 16) == pkt->port;
-}
-
-static void steer_ipv6(
-	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
-{
-	const uint8_t *dst = pkt->bytes + sizeof(struct sg_eth_hdr) + 24;
-	bool link_local = dst[0] == 0xfe && (dst[1] & 0xc0) == 0x80;
-	bool link_multicast = dst[0] == 0xff && (dst[1] & 0x0f) == 2;
-
-	if (pkt->flags & SG_PKT_FROM_KERNEL)
-		send_as_is(pkt);
-	else if (is_neighbour_discovery(pkt) || link_multicast)
-		punt_urgently(pipeline, pkt);
-	else if (link_local || is_the_kernels_ipv6(snapshot, pkt, dst))
-		punt(pipeline, pkt);
-	else
-		sg_pkt_drop(pkt, dst[0] == 0xff ? SG_DROP_MULTICAST : SG_DROP_IPV6_UNSERVED);
+		sg_steer_punt_urgently(pipeline, pkt);
 }
 
 // To an address that is no VIP and no SNAT address: the kernel's, if it has it on the twin of this
@@ -96,15 +60,15 @@ static void steer_to_kernel(
 	struct sg_route_answer route;
 
 	if (pkt->flags & SG_PKT_FROM_KERNEL)
-		return send_as_is(pkt);
+		return sg_steer_send_as_is(pkt);
 	if ((dst & IPV4_LINK_MASK) == IPV4_LINK_MULTICAST)
-		return punt_urgently(pipeline, pkt);
+		return sg_steer_punt_urgently(pipeline, pkt);
 	if (dst >> 28 == 0xe || dst == UINT32_MAX)
 		return sg_pkt_drop(pkt, SG_DROP_MULTICAST);
 
 	route = sg_routes_find4(snapshot->routes, ip->dst_be);
 	if (route.kind == SG_ROUTE_LOCAL && route.port == pkt->port)
-		punt(pipeline, pkt);
+		sg_steer_punt(pipeline, pkt);
 	else
 		sg_pkt_drop(pkt, SG_DROP_NOT_LOCAL);
 }
@@ -127,15 +91,8 @@ static bool is_the_kernels_share(const struct sg_pipeline *pipeline,
 static void steer_home(
 	struct sg_pipeline *pipeline, struct sg_pkt *pkt, const struct sg_tuple *tuple)
 {
-	unsigned home;
-
-	if (pipeline->n_workers == 1 || (pkt->flags & SG_PKT_HANDED_OFF))
-		return;
-	home = sg_home_of_tuple4(pipeline->home, tuple);
-	if (home == pipeline->worker)
-		return;
-	pkt->verdict = SG_VERDICT_HANDOFF;
-	pkt->target = (uint8_t)home;
+	if (!sg_steer_is_settled_here(pipeline, pkt))
+		sg_steer_hand_over(pipeline, pkt, sg_home_of_tuple4(pipeline->home, tuple));
 }
 
 // A fragment of what is for us: it has no ports, so all of a datagram meet where their addresses
@@ -243,8 +200,8 @@ void sg_stage_steer(
 			continue;
 		if (pkt->class == SG_CLASS_ARP)
 			steer_arp(pipeline, snapshot, pkt);
-		else if (pkt->class == SG_CLASS_IPV6)
-			steer_ipv6(pipeline, snapshot, pkt);
+		else if (sg_pkt_is_ipv6(pkt))
+			sg_steer_ipv6(pipeline, snapshot, pkt, &burst->tuples[i]);
 		else
 			steer_ipv4(pipeline, snapshot, pkt, &burst->tuples[i]);
 	}

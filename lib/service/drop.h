@@ -18,6 +18,7 @@
 		"the TCP, UDP or ICMP checksum is wrong; on a veth or a VM's port, switch the sender's " \
 		"checksum offload off: ethtool -K IF tx off")                                      \
 	X(BAD_ARP, "bad_arp", "not an ARP packet for IPv4 over Ethernet")                          \
+	X(BAD_NDP, "bad_ndp", "a neighbour solicitation for one of our addresses that nobody on the link may send so") \
 	X(BAD_ADDRESS, "bad_address",                                                              \
 		"source or destination can be no host's: land attack, broadcast, multicast, zero, or our own as source") \
 	X(OTHER_MAC, "other_mac", "unicast to another station's MAC (the link floods, or the port is promiscuous)") \
@@ -27,6 +28,7 @@
 	X(FRAGMENT_BAD, "fragment_bad",                                                            \
 		"a fragment that can be part of no datagram: empty, ending beyond 65,535 bytes, or not at a multiple of 8") \
 	X(FRAGMENT_TINY, "fragment_tiny", "a fragment that splits the TCP header (RFC 1858)")      \
+	X(FRAGMENT, "fragment", "an IPv6 fragment, and those are not reassembled yet")               \
 	/* fragments: wait for the rest of the datagram */                                         \
 	X(FRAGMENT_OVERLAP, "fragment_overlap",                                                    \
 		"fragments of one datagram that overlap or contradict each other, and all that came of it") \
@@ -34,9 +36,10 @@
 	X(FRAGMENT_TIMEOUT, "fragment_timeout", "the rest of its datagram did not come within two seconds") \
 	X(FRAGMENT_LIMIT, "fragment_limit",                                                        \
 		"a fragment that made room for others: too many datagrams, of one source or in all, were incomplete") \
+	X(EXTENSION_HEADERS, "extension_headers",                                                  \
+		"IPv6 extension headers: too many, too long, out of order, or a route that goes on") \
 	/* steer: whose it is */                                                                   \
 	X(NOT_LOCAL, "not_local", "for no address of this node: neither VIP, SNAT address nor the kernel's") \
-	X(IPV6_UNSERVED, "ipv6_unserved", "IPv6 for no address of the kernel, and no IPv6 service is served")           \
 	X(MULTICAST, "multicast", "multicast or broadcast that no routing protocol on this node uses") \
 	X(HANDOFF_FULL, "handoff_full", "the home worker's ring is full: that worker cannot keep up") \
 	/* admit: may it start a flow */                                                           \
@@ -52,6 +55,8 @@
 	X(NO_BACKEND, "no_backend", "the service has no usable backend, and the answers' rate limit is used up")                           \
 	X(FLOW_TABLE_FULL, "flow_table_full", "no room for a flow: raise dataplane.flows_per_worker") \
 	X(SNAT_PORTS, "snat_ports", "every SNAT port towards this backend is in use: add SNAT addresses") \
+	X(KEY_COLLISION, "key_collision",                                                          \
+		"IPv6 with a known flow's ports and fingerprint, yet other addresses: by chance, once in ages") \
 	X(NO_ROUTE, "no_route", "the kernel has no route to the destination, or, in mode dsr, none without a router in between")                      \
 	/* rewrite */                                                                              \
 	X(TTL_EXCEEDED, "ttl_exceeded", "TTL 1, and the answers' rate limit is used up")           \

@@ -44,23 +44,18 @@ static unsigned backend_of(struct rig *rig, unsigned client, uint16_t sport)
 	char src[16];
 	struct ipv4_text text = {
 		.src = src, .dst = VIP, .sport = sport, .dport = 80, .proto = SG_PROTO_UDP};
-	struct sg_tuple tuple;
 	struct frame frame;
+	struct sg_addr to;
 	unsigned worker, hops;
-	uint32_t to;
 
 	snprintf(src, sizeof(src), "203.0.113.%u", client % 250 + 1);
-	frame_ipv4(&frame, port_macs[0], gateway_mac, &text);
+	frame_packet(&frame, port_macs[0], gateway_mac, &text);
 	worker = (unsigned)(sg_random_next(&random_state) % rig->n_workers);
 	assert_int_equal(
 		rig_deliver(rig, worker, 0, &frame, &worker, &hops)->verdict, SG_VERDICT_FORWARD);
-	tuple = (struct sg_tuple){.src_be = addr_be(src),
-		.dst_be = addr_be(VIP),
-		.sport_be = __builtin_bswap16(sport),
-		.dport_be = __builtin_bswap16(80)};
-	assert_int_equal(worker, sg_home_of_tuple4(&rig->home, &tuple));
-	to = frame_ip(&rig->out)->dst_be;
-	return to == addr_be(POD) ? 1 : to == addr_be(POD2) ? 2 : 3;
+	assert_int_equal(worker, rig_home(rig, &frame));
+	to = frame_dst(&rig->out);
+	return test_addr_is(&to, POD) ? 1 : test_addr_is(&to, POD2) ? 2 : 3;
 }
 
 void a_client_stays_with_its_backend(void **unused)

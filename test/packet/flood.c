@@ -49,7 +49,7 @@ static bool run_text(uint8_t port, const uint8_t *station, const struct ipv4_tex
 {
 	struct frame frame;
 
-	frame_ipv4(&frame, port_macs[port], station, text);
+	frame_packet(&frame, port_macs[port], station, text);
 	return rig_run(&rig, 0, port, 0, &frame)->verdict == SG_VERDICT_FORWARD;
 }
 

@@ -38,11 +38,15 @@ static uint32_t rss_hash(const uint8_t *input, unsigned length)
 
 static unsigned queue_of(struct frame *frame)
 {
-	uint8_t input[12];
+	unsigned bytes = frame_is_ipv6(frame) ? 32 : 8; // two addresses
+	uint8_t input[36];
 
-	memcpy(input, &frame_ip(frame)->src_be, 8);
-	memcpy(input + 8, frame_l4(frame), 4);
-	return rss_hash(input, sizeof(input)) % 128 % N_QUEUES;
+	memcpy(input,
+		frame_is_ipv6(frame) ? frame_ip6(frame)->pair.src
+				     : (uint8_t *)&frame_ip(frame)->src_be,
+		bytes);
+	memcpy(input + bytes, frame_l4(frame), 4);
+	return rss_hash(input, bytes + 4) % 128 % N_QUEUES;
 }
 
 struct arrivals {
@@ -85,12 +89,12 @@ void rss_brings_replies_home(void **unused)
 		snprintf(client, sizeof(client), "203.0.113.%u", (unsigned)(2 + r % 250));
 		peer.client.src = client;
 		peer.client.flags = SG_TCP_SYN;
-		frame_ipv4(&frame, port_macs[0], gateway_mac, &peer.client);
+		frame_packet(&frame, port_macs[0], gateway_mac, &peer.client);
 		arrive(&rig, 0, &frame, &queries);
 		peer_note_forwarded(&peer);
 		peer.pod.flags = SG_TCP_SYN | SG_TCP_ACK;
 		peer.pod.ack = 1;
-		frame_ipv4(&frame, port_macs[1], pod_mac, &peer.pod);
+		frame_packet(&frame, port_macs[1], pod_mac, &peer.pod);
 		arrive(&rig, 1, &frame, &replies);
 	}
 	assert_int_equal(queries.n, N_CONNECTIONS);
@@ -125,7 +129,7 @@ struct world {
 static void open_world(struct world *world, uint8_t proto)
 {
 	struct sg_service_spec *spec;
-	struct sg_addr pod;
+	struct sg_addr pod = test_addr(POD);
 	uint16_t port = world->forward >= SG_FORWARD_DSR ? 80 : 8080;
 
 	rig_open(&world->rig, &(struct rig_options){.n_workers = N_WORKERS});
@@ -134,7 +138,6 @@ static void open_world(struct world *world, uint8_t proto)
 	spec->scheduler = SG_SCHEDULER_RR; // what no table knows is not forwarded by chance
 	spec->affinity = world->affinity ? SG_AFFINITY_CLIENT_IP : SG_AFFINITY_NONE;
 	spec->affinity_timeout_s = 60;
-	assert_int_equal(sg_addr_parse(POD, &pod), 0);
 	assert_int_equal(sg_service_spec_remove_backend(spec, &pod, 8080), 0);
 	rig_backend(spec, POD, port, 1);
 	rig_commit(&world->rig);
@@ -161,13 +164,12 @@ static void error_about_it(struct world *world, uint8_t port, const char *router
 		.icmp_type = SG_ICMP_UNREACHABLE,
 		.icmp_code = SG_ICMP_CODE_FRAG_NEEDED,
 		.src = router,
-		.payload = 28};
-	char sender[16];
+		.payload = (uint16_t)(frame_ip_bytes(&quoted) + 8)};
+	struct sg_addr sender = frame_src(&quoted);
 
-	assert_non_null(inet_ntop(AF_INET, &frame_ip(&quoted)->src_be, sender, sizeof(sender)));
-	text.dst = sender;
-	frame_ipv4(&error, port_macs[port], port ? pod_mac : client_mac, &text);
-	memcpy((uint8_t *)frame_l4(&error) + 8, quoted.bytes + 14, 28);
+	text.dst = test_text(&sender);
+	frame_packet(&error, port_macs[port], port ? pod_mac : client_mac, &text);
+	memcpy((uint8_t *)frame_l4(&error) + 8, quoted.bytes + 14, text.payload);
 	frame_fix_checksums(&error);
 	meets_its_flow(world, port, &error, 1);
 	world->rig.out = quoted;
@@ -176,7 +178,7 @@ static void error_about_it(struct world *world, uint8_t port, const char *router
 // What a pod answers in the modes in which the gateway does not see it: from the VIP to the client.
 static void write_direct_answer(struct peer *peer, struct frame *ret_frame)
 {
-	frame_ipv4(ret_frame, client_mac, pod_mac,
+	frame_packet(ret_frame, client_mac, pod_mac,
 		&(struct ipv4_text){.src = VIP,
 			.dst = peer->client.src,
 			.sport = peer->client.dport,
@@ -188,30 +190,25 @@ static void write_direct_answer(struct peer *peer, struct frame *ret_frame)
 static void tell_connection(struct world *world, uint8_t proto, uint16_t sport)
 {
 	struct peer peer = meet(&world->rig, proto, sport, 80);
-	struct sg_tuple tuple = {.src_be = addr_be(CLIENT),
-		.dst_be = addr_be(VIP),
-		.sport_be = htons(sport),
-		.dport_be = htons(80),
-		.proto = proto};
 	struct frame frame;
 
-	world->home = sg_home_of_tuple4(&world->rig.home, &tuple);
 	peer.client.flags = SG_TCP_SYN;
-	frame_ipv4(&frame, port_macs[0], client_mac, &peer.client);
+	frame_packet(&frame, port_macs[0], client_mac, &peer.client);
+	world->home = rig_home(&world->rig, &frame);
 	meets_its_flow(world, 0, &frame, world->affinity ? 3 : 1);
 	if (world->forward == SG_FORWARD_SNAT || world->forward == SG_FORWARD_DNAT) {
 		error_about_it(world, 1, "10.0.0.77");
 		peer_note_forwarded(&peer);
 		peer.pod.flags = SG_TCP_SYN | SG_TCP_ACK;
 		peer.pod.ack = 1;
-		frame_ipv4(&frame, port_macs[1], pod_mac, &peer.pod);
+		frame_packet(&frame, port_macs[1], pod_mac, &peer.pod);
 		meets_its_flow(world, 1, &frame, 1);
 	} else {
 		write_direct_answer(&peer, &world->rig.out);
 	}
 	error_about_it(world, 0, "198.51.100.1");
 	// The SYN once more: now that the flow is known, affinity asks nobody.
-	frame_ipv4(&frame, port_macs[0], client_mac, &peer.client);
+	frame_packet(&frame, port_macs[0], client_mac, &peer.client);
 	meets_its_flow(world, 0, &frame, 1);
 }
 

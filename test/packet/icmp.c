@@ -16,62 +16,70 @@
 static void write_error(struct frame *frame, uint8_t port, const char *router, uint8_t type,
 	uint8_t code, const struct frame *quoted, uint16_t quote_bytes)
 {
-	const struct sg_ipv4_hdr *inner = (const void *)(quoted->bytes + 14);
+	struct sg_addr sender = frame_src(quoted);
 	struct ipv4_text text = {.proto = SG_PROTO_ICMP,
 		.icmp_type = type,
 		.icmp_code = code,
 		.src = router,
 		.payload = quote_bytes};
-	char sender[16];
 
-	assert_non_null(inet_ntop(AF_INET, &inner->src_be, sender, sizeof(sender)));
-	text.dst = sender;
-	frame_ipv4(frame, port_macs[port], port ? pod_mac : client_mac, &text);
+	text.dst = test_text(&sender);
+	frame_packet(frame, port_macs[port], port ? pod_mac : client_mac, &text);
 	((struct sg_icmp_hdr *)frame_l4(frame))->rest_be = MTU_BE;
-	memcpy((uint8_t *)frame_l4(frame) + 8, inner, quote_bytes);
+	memcpy((uint8_t *)frame_l4(frame) + 8, quoted->bytes + 14, quote_bytes);
 	frame_fix_checksums(frame);
 }
 
 static struct frame quote_of(const struct frame *error)
 {
-	struct frame quote = {.length = (uint16_t)(error->length - 28)};
+	uint16_t headers = (uint16_t)(frame_ip_bytes(error) + 8);
+	struct frame quote = {.length = (uint16_t)(error->length - headers)};
 
-	memcpy(quote.bytes + 14, error->bytes + 14 + 28, (size_t)(error->length - 42));
+	memcpy(quote.bytes, error->bytes, 14);
+	memcpy(quote.bytes + 14, error->bytes + 14 + headers, (size_t)(quote.length - 14));
 	return quote;
 }
 
 // The quote is what `sent` was, but for the TTL on the way.
-static void expect_quote(const struct frame *error, struct frame *sent)
+static void expect_quote(struct frame *error, struct frame *sent)
 {
 	struct frame quote = quote_of(error);
-	struct sg_ipv4_hdr *ip = frame_ip(&quote);
 
-	assert_int_equal(((const struct sg_icmp_hdr *)(error->bytes + 34))->rest_be, MTU_BE);
+	assert_int_equal(((const struct sg_icmp_hdr *)frame_l4(error))->rest_be, MTU_BE);
 	// The gateway was a hop: TTL and sum differ from the sender's as any router's would.
-	ip->ttl = frame_ip(sent)->ttl;
-	ip->checksum = frame_ip(sent)->checksum;
+	*frame_ttl(&quote) = *frame_ttl(sent);
+	if (!frame_is_ipv6(&quote))
+		frame_ip(&quote)->checksum = frame_ip(sent)->checksum;
 	assert_memory_equal(quote.bytes + 14, sent->bytes + 14, (size_t)(quote.length - 14));
 }
 
-// The quoted header's own sum holds when it is right for the TTL that it has.
+// The quoted header's own sum, where it has one, holds when it is right for the TTL that it has.
 static void expect_quoted_sum(const struct frame *error)
 {
 	struct frame quote = quote_of(error);
 	struct frame fixed = quote;
 
+	if (frame_is_ipv6(&quote))
+		return;
 	frame_ip(&fixed)->checksum = 0;
 	frame_fix_checksums(&fixed);
 	assert_int_equal(frame_ip(&quote)->checksum, frame_ip(&fixed)->checksum);
 }
 
+// A header and so many bytes behind it.
+static uint16_t with_header(unsigned bytes)
+{
+	return (uint16_t)(bytes + (test_family == SG_FAMILY_IPV6 ? 40 : 20));
+}
+
 static void frame_of_client(struct peer *peer, struct frame *ret_frame)
 {
-	frame_ipv4(ret_frame, port_macs[0], client_mac, &peer->client);
+	frame_packet(ret_frame, port_macs[0], client_mac, &peer->client);
 }
 
 static void frame_of_pod(struct peer *peer, struct frame *ret_frame)
 {
-	frame_ipv4(ret_frame, port_macs[1], pod_mac, &peer->pod);
+	frame_packet(ret_frame, port_macs[1], pod_mac, &peer->pod);
 }
 
 static void open_flow(struct rig *rig, struct peer *peer, uint8_t proto)
@@ -93,8 +101,8 @@ void an_error_from_behind_reaches_the_client(void **unused)
 
 	(void)unused;
 	for (size_t i = 0; i < sizeof(types) * sizeof(protocols); i++) {
-		// A header and 64 bits; a whole TCP header; everything that fits.
-		static const uint16_t quotes[] = {28, 40, 548};
+		// 64 bits behind the header; a whole TCP header; everything that fits.
+		static const uint16_t quotes[] = {8, 20, 528};
 		struct frame sent, forwarded, error;
 		struct peer peer;
 		struct rig rig;
@@ -104,7 +112,7 @@ void an_error_from_behind_reaches_the_client(void **unused)
 		forwarded = rig.out;
 		for (size_t q = 0; q < sizeof(quotes) / sizeof(quotes[0]); q++) {
 			write_error(&error, 1, "10.0.0.77", types[i % sizeof(types)],
-				SG_ICMP_CODE_FRAG_NEEDED, &forwarded, quotes[q]);
+				SG_ICMP_CODE_FRAG_NEEDED, &forwarded, with_header(quotes[q]));
 			expect(rig_run(&rig, 0, 1, 0, &error), SG_VERDICT_FORWARD);
 			expect_addresses(&rig, VIP, CLIENT, client_mac);
 			expect_quoted_sum(&rig.out);
@@ -129,7 +137,7 @@ void an_error_from_the_clients_side_reaches_the_pod(void **unused)
 		frame_of_pod(&peer, &sent);
 		forwarded = rig.out;
 		write_error(&error, 0, "198.51.100.1", SG_ICMP_UNREACHABLE,
-			SG_ICMP_CODE_FRAG_NEEDED, &forwarded, 48);
+			SG_ICMP_CODE_FRAG_NEEDED, &forwarded, with_header(28));
 		expect(rig_run(&rig, 0, 0, 0, &error), SG_VERDICT_FORWARD);
 		expect_addresses(&rig, SNAT, POD, pod_mac);
 		expect_quoted_sum(&rig.out);
@@ -146,8 +154,8 @@ void an_error_keeps_no_flow_alive(void **unused)
 
 	(void)unused;
 	open_flow(&rig, &peer, SG_PROTO_UDP);
-	write_error(
-		&error, 1, POD, SG_ICMP_UNREACHABLE, SG_ICMP_CODE_PORT_UNREACHABLE, &rig.out, 28);
+	write_error(&error, 1, POD, SG_ICMP_UNREACHABLE, SG_ICMP_CODE_PORT_UNREACHABLE, &rig.out,
+		with_header(8));
 	rig_pass_ms(&rig, 6000);
 	expect(rig_run(&rig, 0, 1, 0, &error), SG_VERDICT_FORWARD);
 	assert_int_equal(sg_flow_table_embryos(rig.pipelines[0]->flows), 1);
@@ -160,6 +168,7 @@ void an_error_keeps_no_flow_alive(void **unused)
 
 void an_error_that_no_flow_asked_for_is_dropped(void **unused)
 {
+	static const uint8_t later_fragment[8] = {0, 0, 0, 64};
 	struct frame forwarded, error;
 	struct peer peer;
 	struct rig rig;
@@ -167,25 +176,30 @@ void an_error_that_no_flow_asked_for_is_dropped(void **unused)
 	(void)unused;
 	open_flow(&rig, &peer, SG_PROTO_TCP);
 	forwarded = rig.out;
-	// Too short a quote, a later fragment, another protocol, a port that no flow has, IP
-	// version 6.
+	// Too short a quote, a later fragment, another protocol, a port that no flow has, another
+	// version of IP.
 	for (int flaw = 0; flaw < 5; flaw++) {
 		struct frame quoted = forwarded;
 
-		if (flaw == 1)
+		if (flaw == 1 && frame_is_ipv6(&quoted))
+			frame_insert_extensions(&quoted, SG_PROTO_FRAGMENT, later_fragment, 8);
+		else if (flaw == 1)
 			frame_ip(&quoted)->fragment_be = htons(100);
+		else if (flaw == 2 && frame_is_ipv6(&quoted))
+			frame_ip6(&quoted)->next = 47;
 		else if (flaw == 2)
 			frame_ip(&quoted)->proto = 47;
 		else if (flaw == 3)
 			((struct sg_tcp_hdr *)frame_l4(&quoted))->sport_be ^= 1;
 		else if (flaw == 4)
-			frame_ip(&quoted)->version_ihl = 0x65;
-		write_error(&error, 1, POD, SG_ICMP_UNREACHABLE, 1, &quoted, flaw == 0 ? 27 : 28);
+			frame_ip(&quoted)->version_ihl ^= 0x20; // the other family's, 4 or 6
+		write_error(&error, 1, POD, SG_ICMP_UNREACHABLE, 1, &quoted,
+			with_header(flaw == 0 ? 7 : 16));
 		expect_drop(rig_run(&rig, 0, 1, 0, &error), SG_DROP_ICMP_UNMATCHED);
 	}
 	// And no answer to an error whose time has come.
-	write_error(&error, 1, POD, SG_ICMP_UNREACHABLE, 1, &forwarded, 28);
-	frame_ip(&error)->ttl = 1;
+	write_error(&error, 1, POD, SG_ICMP_UNREACHABLE, 1, &forwarded, with_header(8));
+	*frame_ttl(&error) = 1;
 	frame_fix_checksums(&error);
 	expect_drop(rig_run(&rig, 0, 1, 0, &error), SG_DROP_TTL_EXCEEDED);
 	rig_close(&rig);
@@ -214,7 +228,7 @@ void an_error_finds_its_flows_home(void **unused)
 		}
 		expect(&rig.burst.pkts[0], SG_VERDICT_FORWARD);
 		forwarded = rig.out;
-		write_error(&error, 1, POD, SG_ICMP_UNREACHABLE, 3, &forwarded, 28);
+		write_error(&error, 1, POD, SG_ICMP_UNREACHABLE, 3, &forwarded, with_header(8));
 		for (unsigned at = 0; at < N_WORKERS; at++) {
 			const struct sg_pkt *pkt = rig_run(&rig, at, 1, 0, &error);
 

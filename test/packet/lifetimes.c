@@ -159,7 +159,7 @@ void resets_cross_in_both_directions(void **unused)
 					SG_VERDICT_FORWARD);
 				expect_addresses(&rig, SNAT, POD, pod_mac);
 			}
-			assert_int_equal(frame_ip(&rig.out)->proto, SG_PROTO_TCP);
+			assert_int_equal(frame_proto(&rig.out), SG_PROTO_TCP);
 			assert_true(((struct sg_tcp_hdr *)frame_l4(&rig.out))->flags & SG_TCP_RST);
 		}
 		pass_seconds(&rig, 11);

@@ -26,4 +26,6 @@ void expect(const struct sg_pkt *pkt, enum sg_verdict verdict);
 void expect_drop(const struct sg_pkt *pkt, enum sg_drop drop);
 // Of the packet that was run last: addresses, next hop, right checksums, and a TTL of one less than
 // frames start with.
+void expect_src(struct rig *rig, const char *src);
+void expect_dst(struct rig *rig, const char *dst);
 void expect_addresses(struct rig *rig, const char *src, const char *dst, const uint8_t dst_mac[6]);

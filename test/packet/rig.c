@@ -30,10 +30,27 @@ static struct sg_trie_entry route(const char *prefix, uint32_t value)
 	return entry;
 }
 
+static void put_neighbour(struct sg_routes *routes, uint8_t port, const char *text, uint16_t hop)
+{
+	struct sg_addr addr = test_addr(text);
+
+	if (addr.family == SG_FAMILY_IPV6)
+		sg_index6_put(routes->neighbours6, addr.bytes, port, hop);
+	else
+		sg_index_put(
+			routes->neighbours4, SG_NEIGHBOUR_KEY(port, sg_addr_ipv4_be(&addr)), hop);
+}
+
+void rig_neighbour(struct rig *rig, uint8_t port, const char *text, uint16_t hop)
+{
+	put_neighbour(rig->routes, port, text, hop);
+}
+
 static struct sg_routes *make_routes(void)
 {
 	static const uint8_t nobody[6];
 	struct sg_routes *routes = sg_routes_create_empty();
+	struct sg_addr address;
 	const struct sg_trie_entry entries[] = {
 		route("198.51.100.0/24", SG_ROUTE_VALUE(SG_ROUTE_ON_LINK, 0, 0)),
 		route("203.0.113.0/24", SG_ROUTE_VALUE(SG_ROUTE_HOP, 0, HOP_GATEWAY)),
@@ -43,6 +60,13 @@ static struct sg_routes *make_routes(void)
 		route("10.0.0.11/32", SG_ROUTE_VALUE(SG_ROUTE_LOCAL, 1, HOP_TWIN1)),
 		route("198.18.0.0/24", SG_ROUTE_VALUE(SG_ROUTE_ON_LINK, 2, 0)),
 		route("198.18.0.11/32", SG_ROUTE_VALUE(SG_ROUTE_LOCAL, 2, HOP_TWIN2)),
+		route("2001:db8::198.51.100.0/120", SG_ROUTE_VALUE(SG_ROUTE_ON_LINK, 0, 0)),
+		route("2001:db8::203.0.113.0/120", SG_ROUTE_VALUE(SG_ROUTE_HOP, 0, HOP_GATEWAY)),
+		route("2001:db8::10.0.0.0/120", SG_ROUTE_VALUE(SG_ROUTE_ON_LINK, 1, 0)),
+		route("2001:db8::198.51.100.11/128", SG_ROUTE_VALUE(SG_ROUTE_LOCAL, 0, HOP_TWIN0)),
+		route("2001:db8::10.0.0.11/128", SG_ROUTE_VALUE(SG_ROUTE_LOCAL, 1, HOP_TWIN1)),
+		route("2001:db8::198.18.0.0/120", SG_ROUTE_VALUE(SG_ROUTE_ON_LINK, 2, 0)),
+		route("2001:db8::198.18.0.11/128", SG_ROUTE_VALUE(SG_ROUTE_LOCAL, 2, HOP_TWIN2)),
 		route("2001:db8::11/128", SG_ROUTE_VALUE(SG_ROUTE_LOCAL, 0, HOP_TWIN0)),
 		route("2001:db8::12/128", SG_ROUTE_VALUE(SG_ROUTE_LOCAL, 1, HOP_TWIN1)),
 	};
@@ -69,16 +93,21 @@ static struct sg_routes *make_routes(void)
 		sg_trie_create(entries, sizeof(entries) / sizeof(entries[0]), SG_FAMILY_IPV6);
 	sg_index_unref(routes->neighbours4);
 	routes->neighbours4 = sg_index_create(8);
-	sg_index_put(
-		routes->neighbours4, SG_NEIGHBOUR_KEY(0, addr_be("198.51.100.1")), HOP_GATEWAY);
-	sg_index_put(routes->neighbours4, SG_NEIGHBOUR_KEY(0, addr_be(CLIENT)), HOP_CLIENT);
-	sg_index_put(routes->neighbours4, SG_NEIGHBOUR_KEY(1, addr_be(POD)), HOP_POD);
-	sg_index_put(routes->neighbours4, SG_NEIGHBOUR_KEY(1, addr_be(POD2)), HOP_POD2);
-	sg_index_put(
-		routes->neighbours4, SG_NEIGHBOUR_KEY(1, addr_be("10.0.0.9")), HOP_UNRESOLVED_POD);
-	sg_index_put(
-		routes->neighbours4, SG_NEIGHBOUR_KEY(2, addr_be("198.18.0.7")), HOP_VLAN_CLIENT);
-	sg_index_put(routes->neighbours4, SG_NEIGHBOUR_KEY(2, addr_be("198.18.0.8")), HOP_VLAN_POD);
+	sg_index6_unref(routes->neighbours6);
+	routes->neighbours6 = sg_index6_create(8);
+	put_neighbour(routes, 0, "198.51.100.1", HOP_GATEWAY);
+	put_neighbour(routes, 0, CLIENT, HOP_CLIENT);
+	put_neighbour(routes, 1, POD, HOP_POD);
+	put_neighbour(routes, 1, POD2, HOP_POD2);
+	put_neighbour(routes, 1, "10.0.0.9", HOP_UNRESOLVED_POD);
+	put_neighbour(routes, 2, "198.18.0.7", HOP_VLAN_CLIENT);
+	put_neighbour(routes, 2, "198.18.0.8", HOP_VLAN_POD);
+	address = test_addr("198.51.100.11");
+	memcpy(routes->port_addr6[0], address.bytes, 16);
+	address = test_addr("10.0.0.11");
+	memcpy(routes->port_addr6[1], address.bytes, 16);
+	address = test_addr("198.18.0.11");
+	memcpy(routes->port_addr6[2], address.bytes, 16);
 	routes->port_addr4_be[0] = addr_be("198.51.100.11");
 	routes->port_addr4_be[2] = addr_be("198.18.0.11");
 	routes->port_addr4_be[1] = addr_be("10.0.0.11");
@@ -102,6 +131,8 @@ static void open_worker(struct rig *rig, unsigned worker, uint32_t max_flows)
 	rig->memories[worker] =
 		aligned_alloc(64, (sg_pipeline_bytes(max_flows) + 63) & ~(size_t)63);
 	memset(rig->memories[worker], 0, sg_pipeline_bytes(max_flows));
+	rig->addresses[worker] = aligned_alloc(64, sg_flow_addresses_bytes(max_flows));
+	memset(rig->addresses[worker], 0, sg_flow_addresses_bytes(max_flows));
 	rig->pipelines[worker] = sg_pipeline_init(
 		rig->memories[worker], &(struct sg_pipeline_settings){.worker = worker,
 					       .n_workers = rig->n_workers,
@@ -115,6 +146,7 @@ static void open_worker(struct rig *rig, unsigned worker, uint32_t max_flows)
 					       .snat_port_max = rig->settings.snat_port_max,
 					       .timeouts = rig->settings.timeouts,
 					       .max_flows = max_flows,
+					       .addresses = rig->addresses[worker],
 					       .counters = counters});
 	sg_pipeline_set_time(rig->pipelines[worker], rig->now_ms);
 }
@@ -137,7 +169,7 @@ void rig_open(struct rig *rig, const struct rig_options *options)
 		rig->settings.timeouts.tcp = options->tcp;
 	if (options->tcp_half_closed)
 		rig->settings.timeouts.tcp_half_closed = options->tcp_half_closed;
-	rig->settings.snat_addresses[0] = sg_addr_from_ipv4(addr_be(SNAT));
+	rig->settings.snat_addresses[0] = test_addr(SNAT);
 	rig->settings.n_snat_addresses = 1;
 	if (options->snat_ports) {
 		rig->settings.snat_port_min = 1024;
@@ -162,6 +194,7 @@ void rig_close(struct rig *rig)
 {
 	for (unsigned i = 0; i < rig->n_workers; i++) {
 		free(rig->memories[i]);
+		free(rig->addresses[i]);
 		free(rig->counters[i].services);
 		free(rig->counters[i].service_losses);
 		free(rig->counters[i].backend_losses);
@@ -179,7 +212,7 @@ struct sg_service_spec *rig_service(
 	struct sg_service_spec *spec = sg_service_spec_create(name, "test");
 
 	assert_non_null(spec);
-	assert_int_equal(sg_addr_parse(VIP, &spec->vips[0]), 0);
+	spec->vips[0] = test_addr(VIP);
 	spec->n_vips = 1;
 	spec->protocol = protocol;
 	spec->port = port;
@@ -191,9 +224,9 @@ struct sg_service_spec *rig_service(
 
 void rig_backend(struct sg_service_spec *spec, const char *address, uint16_t port, uint16_t weight)
 {
-	struct sg_backend_spec backend = {.port = port, .weight = weight};
+	struct sg_backend_spec backend = {
+		.address = test_addr(address), .port = port, .weight = weight};
 
-	assert_int_equal(sg_addr_parse(address, &backend.address), 0);
 	assert_int_equal(sg_service_spec_put_backend(spec, &backend), 0);
 }
 
@@ -270,6 +303,17 @@ const struct sg_pkt *rig_deliver(struct rig *rig, unsigned worker, uint8_t port,
 	}
 	*ret_worker = worker;
 	return pkt;
+}
+
+unsigned rig_home(const struct rig *rig, struct frame *frame)
+{
+	struct sg_tuple tuple = {0};
+
+	memcpy(&tuple.sport_be, frame_l4(frame), 4);
+	if (frame_is_ipv6(frame))
+		return sg_home_of_tuple6(&rig->home, &frame_ip6(frame)->pair, &tuple);
+	memcpy(&tuple.src_be, &frame_ip(frame)->src_be, 8);
+	return sg_home_of_tuple4(&rig->home, &tuple);
 }
 
 void rig_pass_ms(struct rig *rig, uint64_t ms)

@@ -7,8 +7,8 @@
 //
 // Port 2 is VLAN 100 of port 0: 198.18.0.0/24, .11 is the kernel's, .7 a known client, .8 a pod.
 //
-// VIP 192.0.2.10, SNAT address 10.0.0.100. Client 198.51.100.7 is a known neighbour, 198.51.100.8
-// is not.
+// In the family of the test (frames.h). VIP 192.0.2.10, SNAT address 10.0.0.100. Client
+// 198.51.100.7 is a known neighbour, 198.51.100.8 is not.
 #pragma once
 
 #include "dataplane/pipeline.h"
@@ -55,7 +55,7 @@ struct rig {
 	struct sg_counters totals[RIG_MAX_WORKERS];
 	struct sg_worker_counters counters[RIG_MAX_WORKERS];
 	struct sg_pipeline *pipelines[RIG_MAX_WORKERS];
-	void *memories[RIG_MAX_WORKERS];
+	void *memories[RIG_MAX_WORKERS], *addresses[RIG_MAX_WORKERS];
 	uint64_t now_ms;
 	struct sg_burst burst; // of the last run
 	uint8_t buffer[RIG_HEAD + FRAME_ROOM];
@@ -84,6 +84,9 @@ void rig_deny_all(struct rig *rig, const char *prefix);
 // Compiles the state; the snapshot before is reclaimed.
 void rig_commit(struct rig *rig);
 
+// A neighbour behind a port, at one of the hops above.
+void rig_neighbour(struct rig *rig, uint8_t port, const char *text, uint16_t hop);
+
 // Runs one frame that came in on a port through a worker's pipeline. The result is
 // rig->burst.pkts[0] and rig->out.
 const struct sg_pkt *rig_run(
@@ -93,6 +96,8 @@ const struct sg_pkt *rig_run(
 // who settled it.
 const struct sg_pkt *rig_deliver(struct rig *rig, unsigned worker, uint8_t port,
 	const struct frame *frame, unsigned *ret_worker, unsigned *ret_hops);
+// The worker that a frame's addresses and ports belong to.
+unsigned rig_home(const struct rig *rig, struct frame *frame);
 void rig_pass_ms(struct rig *rig, uint64_t ms);
 // Lets the ageing sweep pass every record of every worker.
 void rig_sweep(struct rig *rig);

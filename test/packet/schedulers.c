@@ -10,6 +10,13 @@
 
 #include <cmocka.h>
 
+static bool goes_to_pod(const struct rig *rig)
+{
+	struct sg_addr to = frame_dst(&rig->out);
+
+	return test_addr_is(&to, POD);
+}
+
 // Opens `n` flows from different ports and counts how many went to POD (the rest went to POD2).
 static unsigned open_flows(struct rig *rig, unsigned n, uint16_t first_port)
 {
@@ -24,9 +31,9 @@ static unsigned open_flows(struct rig *rig, unsigned n, uint16_t first_port)
 			.flags = SG_TCP_SYN};
 		struct frame frame;
 
-		frame_ipv4(&frame, port_macs[0], client_mac, &syn);
+		frame_packet(&frame, port_macs[0], client_mac, &syn);
 		assert_int_equal(rig_run(rig, 0, 0, 0, &frame)->verdict, SG_VERDICT_FORWARD);
-		to_pod += frame_ip(&rig->out)->dst_be == addr_be(POD);
+		to_pod += goes_to_pod(rig);
 	}
 	return to_pod;
 }
@@ -127,9 +134,9 @@ static unsigned backend_of(struct rig *rig, uint32_t client, uint16_t sport)
 	struct frame frame;
 
 	snprintf(src, sizeof(src), "203.0.113.%u", client);
-	frame_ipv4(&frame, port_macs[0], gateway_mac, &syn);
+	frame_packet(&frame, port_macs[0], gateway_mac, &syn);
 	assert_int_equal(rig_run(rig, 0, 0, 0, &frame)->verdict, SG_VERDICT_FORWARD);
-	return frame_ip(&rig->out)->dst_be == addr_be(POD) ? 1 : 2;
+	return goes_to_pod(rig) ? 1 : 2;
 }
 
 void sh_goes_by_the_clients_address(void **unused)

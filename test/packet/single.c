@@ -209,9 +209,9 @@ static const struct row rows[] = {
 	{"OSPFv3 hello", 0, TCP(CLIENT, 1, VIP, 1, SYN), ipv6_ospf, SG_VERDICT_PUNT_URGENT, 0},
 	{"IPv6 link-local", 0, TCP(CLIENT, 1, VIP, 1, SYN), ipv6_link_local, SG_VERDICT_PUNT, 0},
 	{"IPv6 multicast beyond the link", 0, TCP(CLIENT, 1, VIP, 1, SYN), ipv6_site_multicast, DROP(MULTICAST)},
-	{"IPv6 unicast", 0, TCP(CLIENT, 1, VIP, 1, SYN), ipv6_global, DROP(IPV6_UNSERVED)},
+	{"IPv6 unicast", 0, TCP(CLIENT, 1, VIP, 1, SYN), ipv6_global, DROP(NOT_LOCAL)},
 	{"IPv6 to the kernel's address here", 0, TCP(CLIENT, 1, VIP, 1, SYN), ipv6_kernels, SG_VERDICT_PUNT, 0},
-	{"IPv6 to the kernel's address on another port", 0, TCP(CLIENT, 1, VIP, 1, SYN), ipv6_kernels_elsewhere, DROP(IPV6_UNSERVED)},
+	{"IPv6 to the kernel's address on another port", 0, TCP(CLIENT, 1, VIP, 1, SYN), ipv6_kernels_elsewhere, DROP(NOT_LOCAL)},
 	{"half an IPv6 header", 0, TCP(CLIENT, 1, VIP, 1, SYN), ipv6_cut, DROP(TRUNCATED)},
 
 	{"an undeclared port", 0, TCP(CLIENT, 4000, VIP, 81, SYN), NULL, DROP(UNSERVED_PORT)},
@@ -274,14 +274,14 @@ static void declare_services(struct rig *rig)
 	spec = rig_service(rig, "empty-udp", SG_PROTO_UDP, 91);
 	spec->n_backends = 0;
 	spec = rig_service(rig, "unresolved", SG_PROTO_TCP, 92);
-	assert_int_equal(sg_addr_parse("10.0.0.9", &spec->backends[0].address), 0);
+	spec->backends[0].address = test_addr("10.0.0.9");
 	spec = rig_service(rig, "unknown", SG_PROTO_TCP, 93);
-	assert_int_equal(sg_addr_parse("10.0.0.77", &spec->backends[0].address), 0);
+	spec->backends[0].address = test_addr("10.0.0.77");
 	spec = rig_service(rig, "host", SG_PROTO_TCP, 94);
-	assert_int_equal(sg_addr_parse("10.0.0.11", &spec->backends[0].address), 0);
+	spec->backends[0].address = test_addr("10.0.0.11");
 	spec = rig_service(rig, "kept", SG_PROTO_UDP, 95);
 	spec->forward = SG_FORWARD_DNAT;
-	assert_int_equal(sg_addr_parse(POD2, &spec->backends[0].address), 0);
+	spec->backends[0].address = test_addr(POD2);
 	rig_commit(rig);
 }
 
@@ -294,7 +294,7 @@ static void run_row(const struct row *row)
 
 	rig_open(&rig, &(struct rig_options){0});
 	declare_services(&rig);
-	frame_ipv4(&frame, port_macs[row->port], stations[row->port], &row->text);
+	frame_packet(&frame, port_macs[row->port], stations[row->port], &row->text);
 	if (row->change)
 		row->change(&frame);
 	pkt = rig_run(&rig, 0, row->port, row->flags, &frame);
@@ -397,10 +397,10 @@ void answers_have_a_budget(void **unused)
 	(void)unused;
 	rig_open(&rig, &(struct rig_options){0});
 	declare_services(&rig);
-	frame_ipv4(&ack, port_macs[0], client_mac, &stray);
-	frame_ipv4(&ttl, port_macs[0], client_mac, &last_hop);
-	frame_ipv4(&empty, port_macs[0], client_mac, &to_empty);
-	frame_ipv4(&too_big, port_macs[0], client_mac, &long_one);
+	frame_packet(&ack, port_macs[0], client_mac, &stray);
+	frame_packet(&ttl, port_macs[0], client_mac, &last_hop);
+	frame_packet(&empty, port_macs[0], client_mac, &to_empty);
+	frame_packet(&too_big, port_macs[0], client_mac, &long_one);
 	dont_fragment(&too_big);
 	while ((pkt = rig_run(&rig, 0, 0, 0, &ack))->verdict == SG_VERDICT_ANSWER)
 		answered++;
@@ -430,7 +430,7 @@ void punting_has_a_budget_and_arp_its_own(void **unused)
 	(void)unused;
 	rig_open(&rig, &(struct rig_options){0});
 	declare_services(&rig);
-	frame_ipv4(&frame, port_macs[0], client_mac, &ssh);
+	frame_packet(&frame, port_macs[0], client_mac, &ssh);
 	frame_arp(&arp, port_macs[0], client_mac, SG_ARP_REPLY, CLIENT, "198.51.100.11");
 	while ((pkt = rig_run(&rig, 0, 0, 0, &frame))->verdict == SG_VERDICT_PUNT)
 		punted++;
@@ -464,7 +464,7 @@ void an_undeclared_port_can_be_refused_aloud(void **unused)
 	rig_open(&rig, &(struct rig_options){.unserved = SG_UNSERVED_REJECT});
 	declare_services(&rig);
 
-	frame_ipv4(&frame, port_macs[0], client_mac, &syn);
+	frame_packet(&frame, port_macs[0], client_mac, &syn);
 	assert_int_equal(rig_run(&rig, 0, 0, 0, &frame)->verdict, SG_VERDICT_ANSWER);
 	const struct sg_tcp_hdr *tcp = frame_l4(&rig.out);
 	assert_int_equal(tcp->flags, SG_TCP_RST | SG_TCP_ACK);
@@ -472,7 +472,7 @@ void an_undeclared_port_can_be_refused_aloud(void **unused)
 	assert_int_equal(ntohs(tcp->sport_be), 81);
 	assert_true(frame_checksums_hold(rig.out.bytes, rig.out.length));
 
-	frame_ipv4(&frame, port_macs[0], client_mac, &datagram);
+	frame_packet(&frame, port_macs[0], client_mac, &datagram);
 	assert_int_equal(rig_run(&rig, 0, 0, 0, &frame)->verdict, SG_VERDICT_ANSWER);
 	const struct sg_icmp_hdr *icmp = frame_l4(&rig.out);
 	assert_int_equal(icmp->type, SG_ICMP_UNREACHABLE);
@@ -499,7 +499,7 @@ void ttl_1_is_answered_from_the_ports_address(void **unused)
 	(void)unused;
 	rig_open(&rig, &(struct rig_options){0});
 	declare_services(&rig);
-	frame_ipv4(&frame, port_macs[0], client_mac, &syn);
+	frame_packet(&frame, port_macs[0], client_mac, &syn);
 	assert_int_equal(rig_run(&rig, 0, 0, 0, &frame)->verdict, SG_VERDICT_ANSWER);
 	const struct sg_icmp_hdr *icmp = frame_l4(&rig.out);
 	assert_int_equal(icmp->type, SG_ICMP_TIME_EXCEEDED);
@@ -562,7 +562,7 @@ void echo_comes_back_whole(void **unused)
 	(void)unused;
 	rig_open(&rig, &(struct rig_options){0});
 	declare_services(&rig);
-	frame_ipv4(&frame, port_macs[0], client_mac, &echo);
+	frame_packet(&frame, port_macs[0], client_mac, &echo);
 	assert_int_equal(rig_run(&rig, 0, 0, 0, &frame)->verdict, SG_VERDICT_ANSWER);
 	assert_int_equal(rig.out.length, frame.length);
 	assert_int_equal(((struct sg_icmp_hdr *)frame_l4(&rig.out))->type, SG_ICMP_ECHO_REPLY);

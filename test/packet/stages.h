@@ -11,6 +11,15 @@ void ttl_1_is_answered_from_the_ports_address(void **state);
 void every_length_keeps_its_checksums(void **state);
 void echo_comes_back_whole(void **state);
 
+// single_ipv6.c, over IPv6 only
+void each_ipv6_packet_gets_its_verdict(void **state);
+void neighbours_hear_of_our_addresses_only(void **state);
+void solicitations_that_nobody_may_send_are_dropped(void **state);
+void an_ipv6_echo_comes_back_whole(void **state);
+void ipv6_errors_quote_what_fits(void **state);
+void equal_fingerprints_confuse_nobody(void **state);
+void equal_fingerprints_in_one_burst_confuse_nobody(void **state);
+
 // flows.c
 void a_connection_is_translated_both_ways(void **state);
 void a_datagram_and_its_answer_are_translated(void **state);
