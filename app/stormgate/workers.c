@@ -24,6 +24,7 @@ struct sg_workers {
 	struct sg_loads loads;
 	struct sg_pipeline *pipelines[SG_MAX_WORKERS];
 	struct sg_region counters; // of all workers and the twins' thread
+	struct sg_region losses;   // likewise
 	struct sg_region load_view;
 	struct sg_region memories[SG_MAX_WORKERS];
 	struct sg_region addresses[SG_MAX_WORKERS]; // of IPv6 flows
@@ -41,33 +42,47 @@ static int open_snat(
 	return workers->snat ? 0 : -EINVAL;
 }
 
-// One mapping for all counters, filled page by page as slots are used; the last block is the twins'
-// thread's.
-static int open_counters(struct sg_workers *workers, struct sg_error *error)
+// What is counted of every flow, in one mapping; the last block is the twins' thread's. On small
+// pages it is filled as slots are used.
+static int open_counters(
+	struct sg_workers *workers, const struct sg_settings *settings, struct sg_error *error)
 {
 	const size_t totals = (sizeof(struct sg_counters) + 63) & ~(size_t)63;
 	const size_t services = SG_MAX_SERVICES * sizeof(struct sg_traffic);
 	const size_t backends = SG_MAX_BACKENDS * sizeof(struct sg_traffic);
-	const size_t service_losses = SG_MAX_SERVICES * sizeof(struct sg_losses);
-	const size_t backend_losses = SG_MAX_BACKENDS * sizeof(struct sg_losses);
 	int err = sg_region_open(&workers->counters,
-		(workers->n + 1) * (totals + services + backends + service_losses + backend_losses),
-		false, error);
+		(workers->n + 1) * (totals + services + backends), settings->hugepages, error);
 	uint8_t *at = workers->counters.bytes;
 
 	for (unsigned i = 0; i <= workers->n && err == 0; i++) {
 		workers->dataplane->counters[i] = (struct sg_worker_counters){.totals = (void *)at,
 			.services = (void *)(at + totals),
-			.backends = (void *)(at + totals + services),
-			.service_losses = (void *)(at + totals + services + backends),
-			.backend_losses =
-				(void *)(at + totals + services + backends + service_losses)};
-		at += totals + services + backends + service_losses + backend_losses;
+			.backends = (void *)(at + totals + services)};
+		at += totals + services + backends;
 	}
 	return err;
 }
 
-static int open_loads(struct sg_workers *workers, struct sg_error *error)
+// Losses by name take several times as much, and nearly none of it is ever used: it comes with the
+// losses.
+static int open_losses(struct sg_workers *workers, struct sg_error *error)
+{
+	const size_t services = SG_MAX_SERVICES * sizeof(struct sg_losses);
+	const size_t backends = SG_MAX_BACKENDS * sizeof(struct sg_losses);
+	int err = sg_region_open(
+		&workers->losses, (workers->n + 1) * (services + backends), false, error);
+	uint8_t *at = workers->losses.bytes;
+
+	for (unsigned i = 0; i <= workers->n && err == 0; i++) {
+		workers->dataplane->counters[i].service_losses = (void *)at;
+		workers->dataplane->counters[i].backend_losses = (void *)(at + services);
+		at += services + backends;
+	}
+	return err;
+}
+
+static int open_loads(
+	struct sg_workers *workers, const struct sg_settings *settings, struct sg_error *error)
 {
 	const size_t bytes = SG_MAX_BACKENDS * sizeof(uint32_t);
 	uint8_t *at;
@@ -75,7 +90,8 @@ static int open_loads(struct sg_workers *workers, struct sg_error *error)
 
 	if (workers->n == 1)
 		return 0;
-	err = sg_region_open(&workers->load_view, (workers->n + 1) * bytes, false, error);
+	err = sg_region_open(
+		&workers->load_view, (workers->n + 1) * bytes, settings->hugepages, error);
 	if (err)
 		return err;
 	at = workers->load_view.bytes;
@@ -160,9 +176,11 @@ static int open_all(struct sg_workers *workers, const struct sg_settings *settin
 		return -ENOMEM;
 	err = open_snat(workers, settings, error);
 	if (err == 0)
-		err = open_counters(workers, error);
+		err = open_counters(workers, settings, error);
 	if (err == 0)
-		err = open_loads(workers, error);
+		err = open_losses(workers, error);
+	if (err == 0)
+		err = open_loads(workers, settings, error);
 	for (unsigned i = 0; i < workers->n && err == 0; i++)
 		err = open_worker(workers, i, settings, lcores->adaptive, error);
 	return err;
@@ -200,6 +218,7 @@ void sg_workers_close(struct sg_workers *workers)
 		free(workers->workers[i].reassembly);
 	}
 	sg_region_close(&workers->load_view);
+	sg_region_close(&workers->losses);
 	sg_region_close(&workers->counters);
 	sg_snat_pool_destroy(workers->snat);
 	sg_publish_destroy(workers->dataplane->publish);

@@ -2,8 +2,8 @@
 // every look-up is a cache miss, and which must not be a TLB miss as well.
 //
 // Pages are given by the kernel when first touched, so a generous bound costs nothing until it is
-// used, except on hugetlb pages, which are reserved at once. Called by the control thread at start
-// and stop.
+// used, except with `hugetlb`: then all of them are taken at once, and nobody who uses them later
+// waits for the kernel to clear one. Called by the control thread at start and stop.
 #pragma once
 
 #include <stdbool.h>
@@ -17,7 +17,8 @@ struct sg_region {
 	bool hugetlb; // explicit 2 MB pages; otherwise transparent ones were asked for
 };
 
-// Tries hugetlb pages first when `hugetlb` is set, and falls back to transparent huge pages.
+// Tries hugetlb pages first when `hugetlb` is set, and falls back to transparent huge pages, taken
+// at once as well.
 // Errors: -ENOMEM.
 int sg_region_open(
 	struct sg_region *ret_region, size_t size_bytes, bool hugetlb, struct sg_error *error);

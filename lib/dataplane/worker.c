@@ -112,8 +112,7 @@ static void announce(struct sg_worker *worker, const struct sg_snapshot *snapsho
 		sg_tx_announce(worker, addr_be);
 }
 
-// One turn. Returns how many packets it took in.
-static unsigned turn(struct sg_worker *worker)
+unsigned sg_worker_turn(struct sg_worker *worker)
 {
 	const struct sg_snapshot *snapshot = sg_publish_get(worker->dataplane->publish);
 	uint64_t tsc = rte_rdtsc();
@@ -152,27 +151,37 @@ static void sleep_a_little(struct sg_worker *worker, unsigned *us)
 	worker->turn_tsc = 0;
 }
 
+void sg_worker_begin(struct sg_worker *worker)
+{
+	worker->us_ticks = rte_get_tsc_hz() / 1000000;
+	prctl(PR_SET_TIMERSLACK, 1000);
+	sg_publish_online(worker->dataplane->publish, worker->number);
+}
+
+void sg_worker_end(struct sg_worker *worker)
+{
+	sg_hold_clear(worker);
+	sg_fragments_clear(&worker->reassembly->fragments);
+	note_held(worker);
+	sg_publish_offline(worker->dataplane->publish, worker->number);
+}
+
 int sg_worker_run(void *argument)
 {
 	struct sg_worker *worker = argument;
 	unsigned empty_turns = 0;
 	unsigned sleep_us = SLEEP_FIRST_US;
 
-	worker->us_ticks = rte_get_tsc_hz() / 1000000;
-	prctl(PR_SET_TIMERSLACK, 1000);
-	sg_publish_online(worker->dataplane->publish, worker->number);
+	sg_worker_begin(worker);
 	while (!__atomic_load_n(&worker->stop, __ATOMIC_RELAXED)) {
-		if (turn(worker) > 0) {
+		if (sg_worker_turn(worker) > 0) {
 			empty_turns = 0;
 			sleep_us = SLEEP_FIRST_US;
 		} else if (worker->adaptive && ++empty_turns > EMPTY_TURNS) {
 			sleep_a_little(worker, &sleep_us);
 		}
 	}
-	sg_hold_clear(worker);
-	sg_fragments_clear(&worker->reassembly->fragments);
-	note_held(worker);
-	sg_publish_offline(worker->dataplane->publish, worker->number);
+	sg_worker_end(worker);
 	return 0;
 }
 

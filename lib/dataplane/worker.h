@@ -53,6 +53,11 @@ void sg_worker_assign_queues(struct sg_worker *worker, struct sg_dataplane *data
 // The loop; returns after sg_worker_stop. For rte_eal_remote_launch: `worker` is a struct
 // sg_worker.
 int sg_worker_run(void *worker);
+// What it is made of, for whoever drives a worker himself: begin, any number of turns, end. A turn
+// returns how many packets it took in.
+void sg_worker_begin(struct sg_worker *worker);
+unsigned sg_worker_turn(struct sg_worker *worker);
+void sg_worker_end(struct sg_worker *worker);
 void sg_worker_stop(struct sg_worker *worker); // control thread
 
 // rx.c: one burst from a queue or from the inbox. Returns how many packets; those that only pass

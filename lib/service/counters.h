@@ -67,8 +67,9 @@ struct sg_counters {
 	uint64_t generation;    // of the snapshot that this worker used in its last turn
 };
 
-// The blocks of one worker, indexed by slot. They belong to one large mapping that the kernel fills
-// page by page as slots are used, and as packets are lost.
+// The blocks of one worker, indexed by slot. They belong to two large mappings: that of the losses
+// the kernel fills page by page as packets are lost, the other as slots are used, or, on 2 MB
+// pages, at start.
 //
 // Packets and bytes are counted at the backend alone, and so is what is lost of a flow: a service's
 // are the sum over its backends. So a hit touches one line of counters, of however many services

@@ -1,7 +1,8 @@
 // Measures what a device under test forwards, over zero-copy memif: perf/throughput/run starts the
 // device, this, and puts its figures into a table.
 //
-//     generator --socket PATH --cpu N --name NAME [--gateway MAC] [--flows N] [--seconds S]
+//     generator --socket PATH --cpu N --name NAME [--prefix NAME] [--gateway MAC]
+//               [--flows N] [--seconds S]
 //
 // First it sends as much as goes; then 10, 50, 80 and 100 % of the rate found, and measures round
 // trips. It prints one JSON object:
@@ -43,7 +44,7 @@ static const unsigned percents[] = {10, 50, 80, 100};
 #define N_PERCENTS (sizeof(percents) / sizeof(percents[0]))
 
 struct options {
-	const char *socket, *name;
+	const char *socket, *name, *prefix;
 	int cpu;
 	double seconds;
 	struct sg_traffic_options traffic;
@@ -67,12 +68,14 @@ static struct options parse_options(int argc, char **argv)
 		{"socket", required_argument, NULL, 's'},
 		{"cpu", required_argument, NULL, 'c'},
 		{"name", required_argument, NULL, 'n'},
+		{"prefix", required_argument, NULL, 'p'},
 		{"gateway", required_argument, NULL, 'g'},
 		{"flows", required_argument, NULL, 'f'},
 		{"seconds", required_argument, NULL, 't'},
 		{0},
 	};
 	struct options options = {.name = "device",
+		.prefix = "generator",
 		.cpu = -1,
 		.seconds = 5,
 		.traffic = {.flows = 10000,
@@ -89,6 +92,8 @@ static struct options parse_options(int argc, char **argv)
 			options.cpu = atoi(optarg);
 		else if (key == 'n')
 			options.name = optarg;
+		else if (key == 'p')
+			options.prefix = optarg;
 		else if (key == 'f')
 			options.traffic.flows = (uint32_t)strtoul(optarg, NULL, 10);
 		else if (key == 't')
@@ -106,13 +111,13 @@ static struct options parse_options(int argc, char **argv)
 
 static void start_eal(const char *program, const struct options *options)
 {
-	static char name[32], lcores[32], prefix[32], device[256]; // EAL keeps pointers to them
+	static char name[32], lcores[32], prefix[96], device[256]; // EAL keeps pointers to them
 	char *arguments[] = {name, lcores, prefix, device, "--no-pci", "--no-telemetry",
 		"--in-memory", "--single-file-segments", "--log-level=error", NULL};
 
 	snprintf(name, sizeof(name), "%s", program);
 	snprintf(lcores, sizeof(lcores), "--lcores=0@%d", options->cpu);
-	snprintf(prefix, sizeof(prefix), "--file-prefix=sggen%d", (int)getpid());
+	snprintf(prefix, sizeof(prefix), "--file-prefix=%s", options->prefix);
 	snprintf(device, sizeof(device),
 		"--vdev=net_memif0,role=client,id=0,socket-abstract=no,socket=%s,zero-copy=yes,rsize=%u",
 		options->socket, SG_TRAFFIC_RING_LOG2);
