@@ -36,15 +36,6 @@ static int check_is_served(const struct sg_service_spec *spec, struct sg_error *
 		return sg_error_set_at(error, -EINVAL, spec->line,
 			"service '%s': this version does not serve announce \"kernel\"; use \"always\" or \"never\"",
 			spec->name);
-	for (unsigned i = 0; i < spec->n_vips; i++)
-		if (spec->vips[i].family == SG_FAMILY_IPV6)
-			return sg_error_set_at(error, -EINVAL, spec->line,
-				"service '%s': this version serves no IPv6 VIP", spec->name);
-	for (unsigned i = 0; i < spec->n_backends; i++)
-		if (spec->backends[i].address.family == SG_FAMILY_IPV6)
-			return sg_error_set_at(error, -EINVAL,
-				spec->backends[i].line ? spec->backends[i].line : spec->line,
-				"service '%s': this version serves no IPv6 backend", spec->name);
 	return 0;
 }
 

@@ -263,10 +263,6 @@ static int check_snat_address(
 	if (sg_addr_fault(addr))
 		return sg_error_set_at(error, -EINVAL, settings->snat_line, "SNAT address %s %s",
 			text, sg_addr_fault(addr));
-	// Not served yet.
-	if (addr->family == SG_FAMILY_IPV6)
-		return sg_error_set_at(error, -EINVAL, settings->snat_line,
-			"SNAT address %s: this version serves IPv4 only", text);
 	if (port && !settings->snat_ports_given)
 		return sg_error_set_at(error, -EINVAL, settings->snat_line,
 			"SNAT address %s is an address of port '%s': give SNAT another address, or set "

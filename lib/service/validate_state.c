@@ -292,16 +292,22 @@ static int check_count(struct check *check)
 static int check_policy(struct check *check)
 {
 	const struct sg_shared_policy *policy = check->state->policy;
-	const struct sg_policy_spec *spec;
+	const struct sg_prefix *mapped;
+	char text[SG_PREFIX_TEXT_BYTES];
 
 	if (!policy)
 		return 0;
-	spec = &policy->spec;
-	if (spec->n_allow <= SG_MAX_POLICY_PREFIXES && spec->n_deny <= SG_MAX_POLICY_PREFIXES)
+	if (policy->spec.n_allow > SG_MAX_POLICY_PREFIXES ||
+		policy->spec.n_deny > SG_MAX_POLICY_PREFIXES)
+		return sg_error_set_at(check->error, -EINVAL, policy->line,
+			"the policy has %u allow and %u deny prefixes; %d of each are the most",
+			policy->spec.n_allow, policy->spec.n_deny, SG_MAX_POLICY_PREFIXES);
+	mapped = sg_policy_spec_find_mapped(&policy->spec);
+	if (!mapped)
 		return 0;
 	return sg_error_set_at(check->error, -EINVAL, policy->line,
-		"the policy has %u allow and %u deny prefixes; %d of each are the most",
-		spec->n_allow, spec->n_deny, SG_MAX_POLICY_PREFIXES);
+		"the policy: %s in allow or deny is IPv4 written as IPv6: write it as IPv4",
+		sg_prefix_format(mapped, text));
 }
 
 static void free_check(struct check *check)

@@ -105,7 +105,7 @@ static void edit(struct sg_settings *s, int which)
 		s->snat_addresses[0] = addr_of("127.0.0.1");
 		break;
 	case 19:
-		s->snat_addresses[0] = addr_of("fd00::100");
+		s->snat_addresses[0] = addr_of("fe80::100");
 		break;
 	case 20:
 		s->snat_addresses[0] = addr_of("10.0.0.1");
@@ -145,6 +145,22 @@ static void edit(struct sg_settings *s, int which)
 	case 31:
 		s->ports[1].addresses[0].addr = addr_of("10.0.0.255");
 		break;
+	case 32:
+		s->ports[1].addresses[0].addr = addr_of("fe80::1");
+		break;
+	case 33:
+		s->ports[1].addresses[0].addr = addr_of("fd00::1");
+		s->ports[1].mtu = 1279;
+		break;
+	case 34:
+		s->ports[1].addresses[0].addr = addr_of("fd00::1");
+		s->ports[1].addresses[0].length = 129;
+		break;
+	case 35:
+		assert_int_equal(
+			sg_prefix_parse("::ffff:10.0.0.0/104", &s->backend_cidrs[0], NULL), 0);
+		s->n_backend_cidrs = 1;
+		break;
 	default:
 		fail();
 	}
@@ -175,7 +191,7 @@ static void bad_settings_are_refused_with_a_sentence(void **unused)
 		{20, "port 'p1': the prefix length of 10.0.0.1 must be from 1 to 32"},
 		{20, "port 'p1' has the address 10.0.0.1 twice"},
 		{30, "SNAT address 127.0.0.1 can be no host's address"},
-		{30, "SNAT address fd00::100: this version serves IPv4 only"},
+		{30, "SNAT address fe80::100 is a link-local address"},
 		{30, "SNAT address 10.0.0.1 is an address of port 'p1'"},
 		{30, "SNAT address 10.0.0.100 is given twice"},
 		{30, "snat.ports is [65000, 65254]"},
@@ -188,6 +204,10 @@ static void bad_settings_are_refused_with_a_sentence(void **unused)
 		{20, "ports 'p0' and 'p1' sit on the same interface"},
 		{20, "port 'p1': 10.0.0.0/24 is the subnet's own address"},
 		{20, "port 'p1': 10.0.0.255/24 is the subnet's own address or its broadcast"},
+		{20, "port 'p1': fe80::1 is a link-local address"},
+		{20, "port 'p1': mtu is 1279, but a port with an IPv6 address (fd00::1) needs 1280"},
+		{20, "port 'p1': the prefix length of fd00::1 must be from 1 to 128"},
+		{0, "backend_cidrs: ::ffff:10.0.0.0/104 is IPv4 written as IPv6: write it as IPv4"},
 	};
 	static struct sg_settings settings;
 

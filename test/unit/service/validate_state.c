@@ -31,19 +31,33 @@ static int init_settings(void **unused)
 	sg_settings_init(&settings);
 	settings.n_ports = 1;
 	strcpy(settings.ports[0].name, "p0");
-	settings.ports[0].n_addresses = 2;
+	settings.ports[0].n_addresses = 3;
 	settings.ports[0].addresses[0].addr = addr_of("198.51.100.11");
 	settings.ports[0].addresses[1].addr = addr_of("10.0.0.200");
+	settings.ports[0].addresses[2].addr = addr_of("2001:db8:1::11");
 	settings.snat_addresses[0] = addr_of("10.0.0.100");
 	settings.snat_addresses[1] = addr_of("10.0.0.200");
-	settings.n_snat_addresses = 2;
+	settings.snat_addresses[2] = addr_of("fd00::100");
+	settings.n_snat_addresses = 3;
 	settings.snat_port_min = 61000;
 	settings.snat_ports_given = true;
 	settings.backend_cidrs_given = true;
 	assert_int_equal(sg_prefix_parse("10.0.0.0/8", &settings.backend_cidrs[0], NULL), 0);
 	assert_int_equal(sg_prefix_parse("192.0.2.0/24", &settings.backend_cidrs[1], NULL), 0);
-	settings.n_backend_cidrs = 2;
+	assert_int_equal(sg_prefix_parse("fd00::/16", &settings.backend_cidrs[2], NULL), 0);
+	settings.n_backend_cidrs = 3;
 	return 0;
+}
+
+static void add_prefix(struct sg_policy_spec *policy, const char *key, const char *value)
+{
+	struct sg_prefix prefix;
+
+	assert_int_equal(sg_prefix_parse(value, &prefix, NULL), 0);
+	if (strcmp(key, "allow") == 0)
+		assert_int_equal(sg_policy_spec_add_allow(policy, &prefix), 0);
+	else
+		assert_int_equal(sg_policy_spec_add_deny(policy, &prefix), 0);
 }
 
 // "vip=192.0.2.10": one setting of a service.
@@ -72,6 +86,8 @@ static void set(struct sg_service_spec *spec, const char *key, const char *value
 		spec->announce = (enum sg_announce)sg_announce_parse(value);
 	else if (strcmp(key, "size") == 0)
 		spec->maglev_table_size = (uint32_t)atoi(value);
+	else if (strcmp(key, "allow") == 0 || strcmp(key, "deny") == 0)
+		add_prefix(&spec->policy, key, value);
 	else if (strcmp(key, "port_0_backend") == 0)
 		backend.address = addr_of(value);
 	else
@@ -104,7 +120,45 @@ static void parse(const char *text, struct sg_state *ret_state)
 	}
 }
 
-#define WEB "web vip=192.0.2.10 port=80"
+#define WEB  "web vip=192.0.2.10 port=80"
+#define WEB6 "web vip=2001:db8::10 port=80"
+#define DUAL "web vip=192.0.2.10 vip=2001:db8::10 port=80"
+
+static void snat_needs_an_address_of_the_backends_family(void **unused)
+{
+	struct sg_error error = {0};
+	struct sg_state state;
+
+	(void)unused;
+	settings.n_snat_addresses = 2; // the IPv4 ones
+	parse(WEB6 " b=[fd00::2]:80", &state);
+	assert_int_equal(sg_validate_state(&state, NULL, &settings, &error), -EINVAL);
+	assert_non_null(strstr(error.text,
+		"backend [fd00::2]:80 of service 'web' needs an IPv6 SNAT address: add one to "
+		"snat.addresses"));
+	sg_state_fini(&state);
+	parse(WEB6 " b=[fd00::2]:80 forward=dnat", &state);
+	assert_int_equal(sg_validate_state(&state, NULL, &settings, &error), 0);
+	sg_state_fini(&state);
+	settings.n_snat_addresses = 3;
+}
+
+static void a_policy_for_all_names_sources_that_packets_have(void **unused)
+{
+	struct sg_error error = {0};
+	struct sg_state state;
+
+	(void)unused;
+	parse(DUAL, &state);
+	state.policy = sg_shared_policy_create();
+	assert_non_null(state.policy);
+	add_prefix(&state.policy->spec, "deny", "2001:db8:bad::/48");
+	assert_int_equal(sg_validate_state(&state, NULL, &settings, &error), 0);
+	add_prefix(&state.policy->spec, "deny", "::ffff:192.0.2.0/120");
+	assert_int_equal(sg_validate_state(&state, NULL, &settings, &error), -EINVAL);
+	assert_non_null(strstr(error.text, "the policy: ::ffff:192.0.2.0/120 in allow or deny"));
+	sg_state_fini(&state);
+}
 
 static void states_are_judged(void **unused)
 {
@@ -153,11 +207,47 @@ static void states_are_judged(void **unused)
 	{"an affinity timeout of two years", WEB " affinity_timeout=63072000", 1, "affinity_timeout is 63072000 seconds"},
 
 	{"announce kernel", WEB " announce=kernel", 1, "service 'web': this version does not serve announce \"kernel\""},
-	{"an IPv6 VIP", WEB " vip=2001:db8::1", 1, "service 'web': this version serves no IPv6 VIP"},
-	{"an IPv6 backend", WEB " b=[fd00::2]:80", 1, "service 'web': this version serves no IPv6 backend"},
+
+	{"IPv6", WEB6 " b=[fd00::2]:8080 b=[fd00::3]:8080", 0, NULL},
+	{"both families", DUAL " b=[fd00::2]:8080 b=10.0.0.3:8080", 0, NULL},
+	{"an IPv6 VIP without a backend of its own", DUAL " b=10.0.0.3:8080", 0, NULL},
+	{"dsr over IPv6", WEB6 " forward=dsr b=[fd00::2]:80", 0, NULL},
+	{"ipip over IPv6", DUAL " forward=ipip b=[fd00::2]:80 b=10.0.0.2:80", 0, NULL},
+	{"dnat over IPv6", WEB6 " forward=dnat b=[fd00::2]:8080", 0, NULL},
+	{"an IPv6 source", DUAL " allow=2001:db8:7::/48 deny=fe80::/10 allow=10.0.0.0/8", 0, NULL},
+	{"an IPv6 backend without an IPv6 VIP", WEB " b=[fd00::2]:80", 1,
+		"backend [fd00::2]:80 of service 'web' is IPv6, but the service has no IPv6 VIP"},
+	{"an IPv4 backend without an IPv4 VIP", WEB6 " b=10.0.0.2:80", 1,
+		"backend 10.0.0.2:80 of service 'web' is IPv4, but the service has no IPv4 VIP"},
+	{"two IPv6 VIPs", WEB6 " vip=2001:db8::11", 1, "service 'web' has two VIPs of one family"},
+	{"a link-local VIP", "web vip=fe80::1 port=80", 1,
+		"service 'web': VIP fe80::1 is a link-local address, which means nothing beyond one link"},
+	{"an IPv6 multicast VIP", "web vip=ff0e::1 port=80", 1, "service 'web': VIP ff0e::1 is a multicast address"},
+	{"IPv4 written as IPv6", "web vip=::ffff:192.0.2.10 port=80", 1,
+		"service 'web': VIP ::ffff:192.0.2.10 is an IPv4 address written as IPv6: write it as IPv4"},
+	{"no address", "web vip=:: port=80", 1, "service 'web': VIP :: can be no host's address"},
+	{"a port's IPv6 address as VIP", "web vip=2001:db8:1::11 port=80", 1,
+		"service 'web': VIP 2001:db8:1::11 is an address of port 'p0'"},
+	{"an IPv6 SNAT address as VIP", "web vip=fd00::100 port=80", 1, "service 'web': VIP fd00::100 is a SNAT address"},
+	{"an IPv6 SNAT address as backend", WEB6 " b=[fd00::100]:80", 1,
+		"backend [fd00::100]:80 of service 'web' is a SNAT address of this gateway"},
+	{"an IPv6 backend outside of the prefixes", WEB6 " b=[fd01::2]:80", 1,
+		"backend [fd01::2]:80 of service 'web' lies outside backend_cidrs (10.0.0.0/8, 192.0.2.0/24, fd00::/16)"},
+	{"a link-local backend", WEB6 " b=[fe80::2]:80", 1,
+		"backend [fe80::2]:80 of service 'web' is a link-local address"},
+	{"a source that no packet has", DUAL " allow=::ffff:10.0.0.0/104", 1,
+		"service 'web': ::ffff:10.0.0.0/104 in allow or deny is IPv4 written as IPv6: write it as IPv4"},
+	{"the same, to be denied", DUAL " deny=::ffff:10.0.0.1/128", 1, "in allow or deny is IPv4 written as IPv6"},
+	{"one IPv6 VIP and port twice", DUAL "\na vip=192.0.2.11 vip=2001:db8::10 port=80", 2,
+		"service 'a' (of owner 'operator') has the VIP, protocol and port of service 'web' (of owner 'operator'): "
+		"[2001:db8::10]:80 tcp"},
+	{"an IPv6 service as its own backend", "web vip=fd00::10 port=80 b=[fd00::10]:80", 1,
+		"backend [fd00::10]:80 of service 'web' is the VIP and port of service 'web'"},
+	{"two dnat services with one IPv6 backend", WEB6 " forward=dnat b=[fd00::2]:80\nx vip=2001:db8::11 port=80 "
+		"forward=dnat b=[fd00::2]:80", 2, "backend [fd00::2]:80 of service 'x' is a backend of service 'web' too"},
 
 	{"a backend outside of the prefixes", WEB " b=192.168.9.9:80", 1,
-		"backend 192.168.9.9:80 of service 'web' lies outside backend_cidrs (10.0.0.0/8, 192.0.2.0/24)"},
+		"backend 192.168.9.9:80 of service 'web' lies outside backend_cidrs (10.0.0.0/8, 192.0.2.0/24, fd00::/16)"},
 	{"a multicast backend", WEB " b=224.0.0.1:80", 1, "backend 224.0.0.1:80 of service 'web' can be no host's address"},
 	{"a backend without a port", WEB " port_0_backend=10.0.0.2", 1,
 		"backend 10.0.0.2:0 of service 'web' needs a port from 1 to 65535"},
@@ -373,6 +463,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(states_are_judged),
+		cmocka_unit_test(a_policy_for_all_names_sources_that_packets_have),
+		cmocka_unit_test(snat_needs_an_address_of_the_backends_family),
 		cmocka_unit_test(empty_cidrs_allow_nothing_and_absent_ones_everything),
 		cmocka_unit_test(many_cidrs_are_cut_short),
 		cmocka_unit_test(snat_needs_an_address),
