@@ -7,31 +7,32 @@
 #include "dataplane/source.h"
 #include "net/headers.h"
 
-// Why the source may not start a flow, or SG_DROP_NONE.
+// What is asked of a packet's own addresses. `is_ipv6` is a constant wherever this is called, so
+// that each family asks about itself alone.
 static inline enum sg_drop judge_source(const struct sg_snapshot *snapshot,
-	const struct sg_service *service, const struct sg_pkt *pkt, const struct sg_tuple *tuple)
+	const struct sg_service *service, const struct sg_pkt *pkt, const struct sg_tuple *tuple,
+	const bool is_ipv6)
 {
-	if (__builtin_expect(sg_pkt_is_ipv6(pkt), 0))
-		return sg_source_judge6(
-			snapshot->policy, service->policy, sg_pkt_ip6(pkt)->pair.src);
-	return sg_source_judge4(snapshot->policy, service->policy, tuple->src_be);
+	return is_ipv6 ? sg_source_judge6(
+				 snapshot->policy, service->policy, sg_pkt_ip6(pkt)->pair.src)
+		       : sg_source_judge4(snapshot->policy, service->policy, tuple->src_be);
 }
 
-static const struct sg_service *find_service(
-	const struct sg_snapshot *snapshot, const struct sg_pkt *pkt, const struct sg_tuple *tuple)
+static inline const struct sg_service *find_service(const struct sg_snapshot *snapshot,
+	const struct sg_pkt *pkt, const struct sg_tuple *tuple, const bool is_ipv6)
 {
-	if (sg_pkt_is_ipv6(pkt))
-		return sg_snapshot_find_service6(
-			snapshot, sg_pkt_ip6(pkt)->pair.dst, tuple->dport_be, tuple->proto);
-	return sg_snapshot_find_service4(snapshot, tuple->dst_be, tuple->dport_be, tuple->proto);
+	return is_ipv6 ? sg_snapshot_find_service6(
+				 snapshot, sg_pkt_ip6(pkt)->pair.dst, tuple->dport_be, tuple->proto)
+		       : sg_snapshot_find_service4(
+				 snapshot, tuple->dst_be, tuple->dport_be, tuple->proto);
 }
 
 // SG_ADDRESS_ bits of where it is sent to.
-static uint32_t find_address(
-	const struct sg_snapshot *snapshot, const struct sg_pkt *pkt, const struct sg_tuple *tuple)
+static inline uint32_t find_address(const struct sg_snapshot *snapshot, const struct sg_pkt *pkt,
+	const struct sg_tuple *tuple, const bool is_ipv6)
 {
-	return sg_pkt_is_ipv6(pkt) ? sg_snapshot_address6(snapshot, sg_pkt_ip6(pkt)->pair.dst)
-				   : sg_snapshot_address4(snapshot, tuple->dst_be);
+	return is_ipv6 ? sg_snapshot_address6(snapshot, sg_pkt_ip6(pkt)->pair.dst)
+		       : sg_snapshot_address4(snapshot, tuple->dst_be);
 }
 
 static bool starts_connection(const struct sg_pkt *pkt)
@@ -51,21 +52,22 @@ static void refuse_stray(
 		sg_pkt_drop(pkt, drop);
 }
 
-static void admit(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	struct sg_pkt *pkt, const struct sg_tuple *tuple)
+static inline __attribute__((always_inline)) void admit(struct sg_pipeline *pipeline,
+	const struct sg_snapshot *snapshot, struct sg_pkt *pkt, const struct sg_tuple *tuple,
+	const bool is_ipv6)
 {
-	const struct sg_service *service = find_service(snapshot, pkt, tuple);
+	const struct sg_service *service = find_service(snapshot, pkt, tuple, is_ipv6);
 	enum sg_drop refused;
 
 	if (!service) {
-		if (!(find_address(snapshot, pkt, tuple) & SG_ADDRESS_VIP))
+		if (!(find_address(snapshot, pkt, tuple, is_ipv6) & SG_ADDRESS_VIP))
 			return refuse_stray(pipeline, pkt, tuple->proto, SG_DROP_REPLY_NO_FLOW);
 		if (snapshot->unserved == SG_UNSERVED_REJECT)
 			return sg_answer_refusal(
 				pipeline, pkt, tuple->proto, SG_DROP_UNSERVED_PORT);
 		return sg_pkt_drop(pkt, SG_DROP_UNSERVED_PORT);
 	}
-	refused = judge_source(snapshot, service, pkt, tuple);
+	refused = judge_source(snapshot, service, pkt, tuple, is_ipv6);
 	if (refused) {
 		sg_pkt_drop(pkt, refused);
 		return sg_loss_of_service(pipeline, service->slot, pkt);
@@ -82,6 +84,12 @@ static void admit(struct sg_pipeline *pipeline, const struct sg_snapshot *snapsh
 	pkt->service = service;
 }
 
+static __attribute__((noinline)) void admit6(struct sg_pipeline *pipeline,
+	const struct sg_snapshot *snapshot, struct sg_pkt *pkt, const struct sg_tuple *tuple)
+{
+	admit(pipeline, snapshot, pkt, tuple, true);
+}
+
 void sg_stage_admit(
 	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_burst *burst)
 {
@@ -90,6 +98,9 @@ void sg_stage_admit(
 
 		if (pkt->verdict || pkt->ref)
 			continue;
-		admit(pipeline, snapshot, pkt, &burst->tuples[i]);
+		if (__builtin_expect(sg_pkt_is_ipv6(pkt), 0))
+			admit6(pipeline, snapshot, pkt, &burst->tuples[i]);
+		else
+			admit(pipeline, snapshot, pkt, &burst->tuples[i], false);
 	}
 }

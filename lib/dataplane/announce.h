@@ -1,5 +1,5 @@
-// Gratuitous ARP: tells the link which of its stations has our addresses now (RFC 5227 3, RFC
-// 5944 4.6).
+// Gratuitous ARP and unsolicited neighbour advertisements: tells the link which of its stations has
+// our addresses now (RFC 5227 3, RFC 5944 4.6; RFC 4861 7.2.6).
 //
 // One worker walks the snapshot's addresses when the set changes or a link comes up, so many a
 // second and no more. It walks them again a second later, then after two, four and so on up to a
@@ -12,14 +12,15 @@
 
 #include "service/snapshot.h"
 
-#define SG_ANNOUNCE_FRAME_BYTES 60 // Ethernet's least, without FCS
+#define SG_ANNOUNCE_FRAME_BYTES 86 // the longest, IPv6's
 #define SG_ANNOUNCE_FIRST_MS    1000
 #define SG_ANNOUNCE_PERIOD_MS   60000
 #define SG_ANNOUNCE_PER_MS      4
 
 struct sg_announcer {
-	const struct sg_index *addresses; // whose walk this is; compared, never followed
-	uint32_t at;                      // next entry
+	const struct sg_index *addresses4; // whose walk this is; compared, never followed
+	const struct sg_index6 *addresses6;
+	uint64_t at; // next entry: of addresses4, then of addresses6
 	uint32_t left_this_ms;
 	uint64_t ms;
 	uint64_t next_walk_ms; // no walk begins before the last has ended
@@ -31,10 +32,10 @@ struct sg_announcer {
 // walk begins anew.
 void sg_announcer_see_links(struct sg_announcer *announcer, uint32_t links_up);
 
-// The next address to announce now, or 0. Called by one worker, any number of times a turn.
-uint32_t sg_announcer_next(
-	struct sg_announcer *announcer, const struct sg_snapshot *snapshot, uint64_t now_ms);
+// The next address to announce now; false: none. Called by one worker, any number of times a turn.
+bool sg_announcer_next(struct sg_announcer *announcer, const struct sg_snapshot *snapshot,
+	uint64_t now_ms, struct sg_addr *ret_addr);
 
-// An ARP announcement of `addr_be` at `mac`.
-void sg_announce_write(
-	uint8_t frame[SG_ANNOUNCE_FRAME_BYTES], const uint8_t mac[6], uint32_t addr_be);
+// An announcement of `addr` at `mac`. Returns the frame's bytes.
+uint16_t sg_announce_write(
+	uint8_t frame[SG_ANNOUNCE_FRAME_BYTES], const uint8_t mac[6], const struct sg_addr *addr);

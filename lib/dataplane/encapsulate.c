@@ -118,7 +118,7 @@ static const uint8_t *outer_source6(const struct sg_pipeline *pipeline,
 
 // Makes room for an outer header before the packet, and puts Ethernet's before that, whose type
 // stays and whose MACs come with the next hop. False: there is none, and the packet is settled.
-static bool grow(struct sg_pkt *pkt, uint16_t bytes)
+static inline bool grow(struct sg_pkt *pkt, uint16_t bytes)
 {
 	if (pkt->head < bytes) {
 		sg_pkt_drop(pkt, SG_DROP_NO_BUFFER);
@@ -135,7 +135,7 @@ static bool grow(struct sg_pkt *pkt, uint16_t bytes)
 	return true;
 }
 
-static bool is_syn(const struct sg_pkt *pkt, const struct sg_flow *flow)
+static inline bool is_syn(const struct sg_pkt *pkt, const struct sg_flow *flow)
 {
 	const struct sg_tcp_hdr *tcp = (const void *)(pkt->bytes + pkt->l4_offset);
 
@@ -144,19 +144,19 @@ static bool is_syn(const struct sg_pkt *pkt, const struct sg_flow *flow)
 	       tcp->flags & SG_TCP_SYN;
 }
 
-static void clamp_syn(const struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	const struct sg_flow *flow, const struct sg_flow_addresses *addresses, struct sg_pkt *pkt)
+static __attribute__((noinline)) void clamp_syn(const struct sg_pipeline *pipeline,
+	const struct sg_snapshot *snapshot, const struct sg_flow *flow,
+	const struct sg_flow_addresses *addresses, struct sg_pkt *pkt)
 {
 	size_t headers = sizeof(struct sg_tcp_hdr) +
 			 (addresses ? sizeof(struct sg_ipv6_hdr) : sizeof(struct sg_ipv4_hdr));
 
-	if (is_syn(pkt, flow))
-		clamp_mss(
-			pkt, (uint16_t)(inner_mtu(pipeline, snapshot, flow, addresses) - headers));
+	clamp_mss(pkt, (uint16_t)(inner_mtu(pipeline, snapshot, flow, addresses) - headers));
 }
 
-static bool encapsulate6(const struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	const struct sg_flow *flow, const struct sg_flow_addresses *addresses, struct sg_pkt *pkt)
+static __attribute__((noinline)) bool encapsulate6(const struct sg_pipeline *pipeline,
+	const struct sg_snapshot *snapshot, const struct sg_flow *flow,
+	const struct sg_flow_addresses *addresses, struct sg_pkt *pkt)
 {
 	const struct sg_ipv6_hdr *inner = sg_pkt_ip6(pkt);
 	uint32_t traffic_class = __builtin_bswap32(inner->version_class_label_be) & 0x0ff00000;
@@ -177,7 +177,7 @@ static bool encapsulate6(const struct sg_pipeline *pipeline, const struct sg_sna
 	return true;
 }
 
-static bool encapsulate4(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+static inline bool encapsulate4(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	const struct sg_flow *flow, struct sg_pkt *pkt)
 {
 	const struct sg_ipv4_hdr *inner = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
@@ -204,7 +204,8 @@ static bool encapsulate4(struct sg_pipeline *pipeline, const struct sg_snapshot 
 bool sg_encapsulate(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	const struct sg_flow *flow, const struct sg_flow_addresses *addresses, struct sg_pkt *pkt)
 {
-	clamp_syn(pipeline, snapshot, flow, addresses, pkt);
+	if (is_syn(pkt, flow))
+		clamp_syn(pipeline, snapshot, flow, addresses, pkt);
 	return addresses ? encapsulate6(pipeline, snapshot, flow, addresses, pkt)
 			 : encapsulate4(pipeline, snapshot, flow, pkt);
 }

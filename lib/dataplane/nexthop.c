@@ -25,11 +25,18 @@ static inline struct sg_route_answer find_route(
 	return sg_routes_find4(routes, to->src_be);
 }
 
-static bool is_on_link(
+static __attribute__((noinline)) bool is_on_link6(
+	const struct sg_routes *routes, const struct sg_pair6 *pair)
+{
+	return sg_routes_is_on_link6(routes, pair->src);
+}
+
+static inline bool is_on_link(
 	const struct sg_routes *routes, const struct sg_tuple *to, const struct sg_pair6 *pair)
 {
-	return pair ? sg_routes_is_on_link6(routes, pair->src)
-		    : sg_routes_is_on_link4(routes, to->src_be);
+	if (__builtin_expect(pair != NULL, 0))
+		return is_on_link6(routes, pair);
+	return sg_routes_is_on_link4(routes, to->src_be);
 }
 
 static struct sg_addr address_of(const struct sg_tuple *to, const struct sg_pair6 *pair)

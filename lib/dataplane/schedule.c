@@ -206,8 +206,8 @@ static void give_way(struct sg_pipeline *pipeline, sg_flow_ref old)
 	sg_flow_end_bulk(pipeline, &old, 1);
 }
 
-static bool find_snat_port(
-	struct sg_pipeline *pipeline, struct starts *starts, unsigned i, uint32_t syn_seq)
+static inline __attribute__((always_inline)) bool find_snat_port(struct sg_pipeline *pipeline,
+	struct starts *starts, unsigned i, uint32_t syn_seq, const bool is_ipv6)
 {
 	unsigned reply = starts->reply_of[i];
 	bool seen = see(&starts->servers, starts->reply_hashes[reply]);
@@ -223,7 +223,7 @@ static bool find_snat_port(
 		give_way(pipeline, old);
 	see(&starts->servers, starts->reply_hashes[reply]); // it may be another by now
 	starts->flows[i].server = starts->replies[reply];
-	if (sg_tuple_is_ipv6(&starts->replies[reply]))
+	if (is_ipv6)
 		starts->addresses[i].server = starts->reply_pairs[reply];
 	return true;
 }
@@ -244,15 +244,16 @@ static uint64_t take_dnat_reply(struct sg_pipeline *pipeline, const struct sg_fl
 }
 
 // Whether a packet belongs to the flow that was found by its tuple.
-static bool is_own(
+static inline bool is_own(
 	const struct sg_pipeline *pipeline, const struct sg_pkt *pkt, const struct sg_tuple *tuple)
 {
 	return !sg_tuple_is_ipv6(tuple) || sg_pkt_is_of(pipeline, pkt, pkt->ref);
 }
 
 // Enters one flow that wants to start. Returns why it cannot.
-static enum sg_drop start(struct sg_pipeline *pipeline, struct starts *starts, unsigned i,
-	struct sg_pkt *pkt, const struct sg_tuple *tuple, uint64_t hash)
+static inline __attribute__((always_inline)) enum sg_drop start_of(struct sg_pipeline *pipeline,
+	struct starts *starts, unsigned i, struct sg_pkt *pkt, const struct sg_tuple *tuple,
+	uint64_t hash, const bool is_ipv6)
 {
 	struct sg_flow *flow = &starts->flows[i];
 	uint64_t reply_hash = 0;
@@ -260,25 +261,44 @@ static enum sg_drop start(struct sg_pipeline *pipeline, struct starts *starts, u
 	if (see(&starts->clients, hash)) {
 		pkt->ref = sg_flow_table_find(pipeline->flows, tuple, hash);
 		if (pkt->ref)
-			return is_own(pipeline, pkt, tuple) ? SG_DROP_NONE : SG_DROP_KEY_COLLISION;
+			return !is_ipv6 || sg_pkt_is_of(pipeline, pkt, pkt->ref)
+				       ? SG_DROP_NONE
+				       : SG_DROP_KEY_COLLISION;
 	}
 	if (flow->mode == SG_FORWARD_SNAT) {
-		if (!find_snat_port(pipeline, starts, i, sequence_of(pkt, tuple)))
+		if (!find_snat_port(pipeline, starts, i, sequence_of(pkt, tuple), is_ipv6))
 			return SG_DROP_SNAT_PORTS;
 		reply_hash = starts->reply_hashes[starts->reply_of[i]];
 	} else if (flow->mode == SG_FORWARD_DNAT) {
 		reply_hash = take_dnat_reply(pipeline, flow);
 	}
-	note_deltas(flow, &starts->addresses[i]);
+	if (is_ipv6)
+		sg_rewrite_note_deltas6(flow, &starts->addresses[i]);
+	else
+		sg_rewrite_note_deltas(flow);
 	flow->server.hop = starts->hops[i];
-	pkt->ref = sg_tuple_is_ipv6(tuple)
-			   ? sg_flow_table_insert6(
+	pkt->ref = is_ipv6 ? sg_flow_table_insert6(
 				     pipeline->flows, flow, &starts->addresses[i], hash, reply_hash)
 			   : sg_flow_table_insert(pipeline->flows, flow, hash, reply_hash);
 	if (!pkt->ref)
 		return SG_DROP_FLOW_TABLE_FULL;
 	sg_flow_begin(pipeline, flow);
 	return SG_DROP_NONE;
+}
+
+static __attribute__((noinline)) enum sg_drop start6(struct sg_pipeline *pipeline,
+	struct starts *starts, unsigned i, struct sg_pkt *pkt, const struct sg_tuple *tuple,
+	uint64_t hash)
+{
+	return start_of(pipeline, starts, i, pkt, tuple, hash, true);
+}
+
+static inline enum sg_drop start(struct sg_pipeline *pipeline, struct starts *starts, unsigned i,
+	struct sg_pkt *pkt, const struct sg_tuple *tuple, uint64_t hash)
+{
+	if (__builtin_expect(sg_pkt_is_ipv6(pkt), 0))
+		return start6(pipeline, starts, i, pkt, tuple, hash);
+	return start_of(pipeline, starts, i, pkt, tuple, hash, false);
 }
 
 static void start_all(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,

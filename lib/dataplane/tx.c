@@ -208,7 +208,7 @@ void sg_tx_flush(struct sg_worker *worker)
 	}
 }
 
-void sg_tx_announce(struct sg_worker *worker, uint32_t addr_be)
+void sg_tx_announce(struct sg_worker *worker, const struct sg_addr *addr)
 {
 	for (unsigned i = 0; i < worker->dataplane->n_ports; i++) {
 		const struct sg_port *port = &worker->dataplane->ports[i];
@@ -217,8 +217,8 @@ void sg_tx_announce(struct sg_worker *worker, uint32_t addr_be)
 		if (!mbuf)
 			return; // the next walk announces it again
 		sg_counter_add(&worker->counters->generated, 1);
-		sg_announce_write((void *)rte_pktmbuf_append(mbuf, SG_ANNOUNCE_FRAME_BYTES),
-			port->mac, addr_be);
+		rte_pktmbuf_append(mbuf,
+			sg_announce_write(rte_pktmbuf_mtod(mbuf, uint8_t *), port->mac, addr));
 		sg_tx_port(worker, port->number, mbuf);
 	}
 }

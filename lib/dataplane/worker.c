@@ -104,12 +104,11 @@ static uint32_t links_up(const struct sg_dataplane *dataplane)
 
 static void announce(struct sg_worker *worker, const struct sg_snapshot *snapshot)
 {
-	uint32_t addr_be;
+	struct sg_addr addr;
 
 	sg_announcer_see_links(&worker->announcer, links_up(worker->dataplane));
-	while ((addr_be = sg_announcer_next(
-			&worker->announcer, snapshot, worker->pipeline->now_ms)) != 0)
-		sg_tx_announce(worker, addr_be);
+	while (sg_announcer_next(&worker->announcer, snapshot, worker->pipeline->now_ms, &addr))
+		sg_tx_announce(worker, &addr);
 }
 
 unsigned sg_worker_turn(struct sg_worker *worker)

@@ -79,5 +79,5 @@ void sg_tx_port(struct sg_worker *worker, uint8_t port, struct rte_mbuf *mbuf);
 void sg_tx_drop(struct sg_worker *worker, struct rte_mbuf *mbuf, enum sg_drop drop);
 // Sends what the turn has gathered.
 void sg_tx_flush(struct sg_worker *worker);
-// An ARP announcement out of every port.
-void sg_tx_announce(struct sg_worker *worker, uint32_t addr_be);
+// An announcement of an address out of every port.
+void sg_tx_announce(struct sg_worker *worker, const struct sg_addr *addr);
