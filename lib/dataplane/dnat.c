@@ -32,7 +32,12 @@ bool sg_dnat_find(const struct sg_snapshot *snapshot, const struct sg_tuple *ans
 	return true;
 }
 
-bool sg_dnat_may_send(const struct sg_snapshot *snapshot, uint32_t addr_be)
+bool sg_dnat_may_send6(const struct sg_snapshot *snapshot, const uint8_t addr[16])
+{
+	return sg_index6_find(snapshot->dnat6, addr, 0) != SG_INDEX_NONE;
+}
+
+bool sg_dnat_may_send4(const struct sg_snapshot *snapshot, uint32_t addr_be)
 {
 	return sg_index_find(snapshot->dnat4, SG_VIP_KEY(addr_be, 0, 0)) != SG_INDEX_NONE;
 }

@@ -22,7 +22,8 @@ bool sg_dnat_find6(const struct sg_snapshot *snapshot, const struct sg_tuple *an
 
 // Whether the address is a backend's of a dnat service, so that a fragment of it may be part of an
 // answer.
-bool sg_dnat_may_send(const struct sg_snapshot *snapshot, uint32_t addr_be);
+bool sg_dnat_may_send4(const struct sg_snapshot *snapshot, uint32_t addr_be);
+bool sg_dnat_may_send6(const struct sg_snapshot *snapshot, const uint8_t addr[16]);
 
 // Settles an answer at its home, where no flow is known for it: carried across all the same where
 // the scheduler needs no flows, else refused.

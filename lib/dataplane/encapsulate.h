@@ -7,7 +7,7 @@
 // type of service are as inside, ECN too (RFC 6040, normal mode: what the path marks, the backend's
 // kernel carries inside).
 //
-// IPv6 also gets a flow label outside, of the flow; its packets are never fragmented on the way.
+// IPv6 also gets a flow label outside, of the flow; only what came in fragments leaves in fragments.
 //
 // 20 bytes more, over IPv6 40, may not fit. A SYN's MSS is lowered to what does. That tells the
 // backend, whose packets go another way; what a client sends is held down by the backend's own MSS,

@@ -42,6 +42,7 @@ enum sg_pkt_class {
 	SG_CLASS_ARP,
 	SG_CLASS_FLOW6, // from here on IPv6: TCP or UDP, has a tuple
 	SG_CLASS_ICMP6,
+	SG_CLASS_FRAGMENT6,
 	SG_CLASS_IPV6, // any other IPv6, and what has a flaw
 };
 

@@ -25,6 +25,40 @@ static enum sg_drop check_icmp(
 	return SG_DROP_NONE;
 }
 
+// Whether a first fragment has all headers (RFC 7112). What may stand behind a fragment header are
+// destination options; a second fragment header is nobody's business.
+static bool has_all_headers(const struct sg_pkt *pkt, uint32_t at, uint8_t next)
+{
+	const uint32_t end = sg_pkt_contiguous(pkt, 0);
+
+	while (next == SG_PROTO_DESTINATION && at + 2 <= end) {
+		const uint8_t *options = pkt->bytes + at;
+
+		next = options[0];
+		at += (options[1] + 1u) * 8;
+	}
+	return at + (next == SG_PROTO_TCP ? sizeof(struct sg_tcp_hdr) : 8) <= end;
+}
+
+// `length` bytes from the fragment header on.
+static enum sg_drop check_fragment(const struct sg_pkt *pkt, uint16_t length)
+{
+	const struct sg_fragment_hdr *header = (const void *)(pkt->bytes + pkt->l4_offset);
+	uint16_t word = __builtin_bswap16(header->offset_be);
+	unsigned before = pkt->l4_offset - sizeof(struct sg_eth_hdr) - sizeof(struct sg_ipv6_hdr);
+	unsigned offset = word & SG_FRAGMENT_OFFSET_MASK;
+	unsigned payload = length - sizeof(*header);
+	bool more = word & SG_FRAGMENT_MORE;
+
+	if ((payload == 0 && (offset || more)) || (more && payload % 8 != 0) ||
+		before + offset + payload > UINT16_MAX)
+		return SG_DROP_FRAGMENT_BAD;
+	if (offset == 0 && more &&
+		!has_all_headers(pkt, pkt->l4_offset + sizeof(*header), header->next))
+		return SG_DROP_FRAGMENT_TINY;
+	return SG_DROP_NONE;
+}
+
 // What is wrong with it as a packet for one of our addresses.
 static enum sg_drop find_flaw(const struct sg_pipeline *pipeline, const struct sg_pkt *pkt,
 	const struct sg_ipv6_hdr *ip, struct sg_ipv6_payload payload, uint16_t l4_length)
@@ -35,7 +69,7 @@ static enum sg_drop find_flaw(const struct sg_pipeline *pipeline, const struct s
 		return SG_DROP_BAD_ADDRESS;
 	switch (payload.way) {
 	case SG_IPV6_FRAGMENT:
-		return SG_DROP_FRAGMENT;
+		return check_fragment(pkt, l4_length);
 	case SG_IPV6_TRUNCATED:
 		return SG_DROP_TRUNCATED;
 	case SG_IPV6_REFUSED:
@@ -88,7 +122,9 @@ void sg_parse_ipv6(
 		(uint8_t)find_flaw(pipeline, pkt, ip, payload, (uint16_t)(total - payload.offset));
 	if (pkt->flaw)
 		return;
-	if (payload.proto == SG_PROTO_TCP || payload.proto == SG_PROTO_UDP) {
+	if (payload.way == SG_IPV6_FRAGMENT) {
+		pkt->class = SG_CLASS_FRAGMENT6;
+	} else if (payload.proto == SG_PROTO_TCP || payload.proto == SG_PROTO_UDP) {
 		pkt->class = SG_CLASS_FLOW6;
 		read_tuple(pipeline, pkt, payload.proto, ret_tuple);
 	} else if (payload.proto == SG_PROTO_ICMPV6) {

@@ -7,6 +7,7 @@
 #include "net/addr.h"
 #include "net/checksum.h"
 #include "net/headers.h"
+#include "net/ipv6.h"
 
 #define ECN_MASK      3
 #define ECN_CONGESTED 3
@@ -23,60 +24,140 @@ void sg_reassembly_init(struct sg_reassembly *reassembly, struct sg_worker *work
 	sg_fragments_init(&reassembly->fragments, drop, worker);
 }
 
-static struct sg_ipv4_hdr *ip_of(struct rte_mbuf *mbuf)
+static uint8_t *ip_of(const struct rte_mbuf *mbuf)
 {
-	return rte_pktmbuf_mtod_offset(mbuf, struct sg_ipv4_hdr *, sizeof(struct sg_eth_hdr));
+	return rte_pktmbuf_mtod_offset(mbuf, uint8_t *, sizeof(struct sg_eth_hdr));
 }
 
-static unsigned header_bytes(const struct sg_ipv4_hdr *ip)
+static bool is_ipv6(const struct rte_mbuf *mbuf)
 {
-	return (ip->version_ihl & 15) * 4u;
+	return *ip_of(mbuf) >> 4 == 6;
 }
 
-static struct sg_fragment read_fragment(
-	struct rte_mbuf *mbuf, uint8_t domain, struct sg_fragment_key *ret_key)
+// Of IPv6: from the header to the fragment header, which parse has found there.
+static unsigned fragment_offset6(const struct rte_mbuf *mbuf)
 {
-	const struct sg_ipv4_hdr *ip = ip_of(mbuf);
+	return sg_ipv6_find_payload((const void *)ip_of(mbuf),
+		rte_pktmbuf_data_len(mbuf) - (unsigned)sizeof(struct sg_eth_hdr))
+		.offset;
+}
+
+// Bytes of IP before the fragment's payload; of IPv6's those that stay in the datagram.
+static unsigned header_bytes(const struct rte_mbuf *mbuf)
+{
+	const struct sg_ipv4_hdr *ip = (const void *)ip_of(mbuf);
+
+	return is_ipv6(mbuf) ? fragment_offset6(mbuf) : (ip->version_ihl & 15) * 4u;
+}
+
+static unsigned payload_offset(const struct rte_mbuf *mbuf)
+{
+	return sizeof(struct sg_eth_hdr) + header_bytes(mbuf) +
+	       (is_ipv6(mbuf) ? sizeof(struct sg_fragment_hdr) : 0);
+}
+
+static struct sg_fragment read_ipv4(struct rte_mbuf *mbuf, struct sg_fragment_key *ret_key)
+{
+	const struct sg_ipv4_hdr *ip = (const void *)ip_of(mbuf);
 	uint16_t word = __builtin_bswap16(ip->fragment_be);
 
-	*ret_key = (struct sg_fragment_key){
-		.id = ip->id_be, .proto = ip->proto, .domain = domain, .family = SG_FAMILY_IPV4};
+	ret_key->family = SG_FAMILY_IPV4;
+	ret_key->id = ip->id_be;
+	ret_key->proto = ip->proto;
 	memcpy(ret_key->src, &ip->src_be, 4);
 	memcpy(ret_key->dst, &ip->dst_be, 4);
-	return (struct sg_fragment){.buffer = mbuf,
-		.offset = (uint16_t)((word & SG_IPV4_OFFSET_MASK) * 8),
-		.length = (uint16_t)(rte_pktmbuf_pkt_len(mbuf) - sizeof(struct sg_eth_hdr) -
-				     header_bytes(ip)),
+	return (struct sg_fragment){.offset = (uint16_t)((word & SG_IPV4_OFFSET_MASK) * 8),
 		.more = word & SG_IPV4_MORE};
 }
 
-// Congestion that any fragment has met has been met (RFC 3168, 5.3).
-static uint8_t joined_tos(const struct sg_fragment *all, unsigned n)
+static struct sg_fragment read_ipv6(struct rte_mbuf *mbuf, struct sg_fragment_key *ret_key)
 {
-	uint8_t tos = ip_of(all[0].buffer)->tos;
+	const struct sg_ipv6_hdr *ip = (const void *)ip_of(mbuf);
+	const struct sg_fragment_hdr *header =
+		(const void *)((const uint8_t *)ip + fragment_offset6(mbuf));
+	uint16_t word = __builtin_bswap16(header->offset_be);
 
-	for (unsigned i = 1; i < n && tos & ECN_MASK; i++) {
-		if ((ip_of(all[i].buffer)->tos & ECN_MASK) == ECN_CONGESTED)
-			tos |= ECN_CONGESTED;
+	ret_key->family = SG_FAMILY_IPV6;
+	ret_key->id = header->id_be;
+	memcpy(ret_key->src, &ip->pair, 32);
+	return (struct sg_fragment){
+		.offset = word & SG_FRAGMENT_OFFSET_MASK, .more = word & SG_FRAGMENT_MORE};
+}
+
+static struct sg_fragment read_fragment(struct rte_mbuf *mbuf, struct sg_fragment_key *ret_key)
+{
+	struct sg_fragment fragment =
+		is_ipv6(mbuf) ? read_ipv6(mbuf, ret_key) : read_ipv4(mbuf, ret_key);
+
+	fragment.buffer = mbuf;
+	fragment.length = (uint16_t)(rte_pktmbuf_pkt_len(mbuf) - payload_offset(mbuf));
+	return fragment;
+}
+
+// The byte that holds the ECN bits, and where in it.
+static uint8_t *ecn_of(const struct rte_mbuf *mbuf, unsigned *ret_shift)
+{
+	*ret_shift = is_ipv6(mbuf) ? 4 : 0;
+	return ip_of(mbuf) + 1;
+}
+
+// Congestion that any fragment has met has been met (RFC 3168, 5.3).
+static void join_ecn(const struct sg_fragment *all, unsigned n)
+{
+	unsigned shift;
+	uint8_t *first = ecn_of(all[0].buffer, &shift);
+
+	if (!(*first >> shift & ECN_MASK))
+		return;
+	for (unsigned i = 1; i < n; i++) {
+		if ((*ecn_of(all[i].buffer, &shift) >> shift & ECN_MASK) == ECN_CONGESTED)
+			*first |= (uint8_t)(ECN_CONGESTED << shift);
 	}
-	return tos;
 }
 
 // The first fragment's header becomes the datagram's. Its sender has shown that fragments suit him:
 // DF of fragments, rare as it is, ends here.
-static void write_header(struct sg_ipv4_hdr *ip, uint8_t tos, uint32_t payload)
+static void finish_ipv4(struct rte_mbuf *whole, uint32_t payload)
 {
-	ip->tos = tos;
-	ip->total_length_be = __builtin_bswap16((uint16_t)(header_bytes(ip) + payload));
+	struct sg_ipv4_hdr *ip = (void *)ip_of(whole);
+
+	ip->total_length_be = __builtin_bswap16((uint16_t)(header_bytes(whole) + payload));
 	ip->fragment_be = 0;
 	ip->checksum = 0;
-	ip->checksum = sg_checksum_finish(sg_checksum_add(0, ip, header_bytes(ip)));
+	ip->checksum = sg_checksum_finish(sg_checksum_add(0, ip, header_bytes(whole)));
+}
+
+// Where the header before the fragment header says that it follows.
+static uint8_t *next_before(struct sg_ipv6_hdr *ip, unsigned fragment_offset)
+{
+	uint8_t *next = &ip->next;
+	unsigned offset = sizeof(*ip);
+
+	while (offset < fragment_offset) {
+		next = (uint8_t *)ip + offset;
+		offset += (next[1] + 1u) * 8;
+	}
+	return next;
+}
+
+// The same of IPv6, and the fragment header is cut out.
+static void finish_ipv6(struct rte_mbuf *whole, uint32_t payload)
+{
+	struct sg_ipv6_hdr *ip = (void *)ip_of(whole);
+	unsigned offset = fragment_offset6(whole);
+	const struct sg_fragment_hdr *header = (const void *)((const uint8_t *)ip + offset);
+	uint8_t *frame = rte_pktmbuf_mtod(whole, uint8_t *);
+
+	ip->payload_length_be = __builtin_bswap16((uint16_t)(offset - sizeof(*ip) + payload));
+	*next_before(ip, offset) = header->next;
+	memmove(frame + sizeof(*header), frame, sizeof(struct sg_eth_hdr) + offset);
+	rte_pktmbuf_adj(whole, sizeof(*header));
 }
 
 // Hangs a fragment's payload behind what is there. Returns the new last piece.
 static struct rte_mbuf *append(struct rte_mbuf *whole, struct rte_mbuf *last, struct rte_mbuf *mbuf)
 {
-	unsigned before = sizeof(struct sg_eth_hdr) + header_bytes(ip_of(mbuf));
+	unsigned before = payload_offset(mbuf);
 
 	whole->pkt_len += mbuf->pkt_len - before;
 	whole->nb_segs = (uint16_t)(whole->nb_segs + mbuf->nb_segs);
@@ -91,32 +172,46 @@ static struct rte_mbuf *join(const struct sg_fragment *all, unsigned n)
 	struct rte_mbuf *last = rte_pktmbuf_lastseg(whole);
 	uint32_t payload = all[n - 1].offset + (uint32_t)all[n - 1].length;
 
-	write_header(ip_of(whole), joined_tos(all, n), payload);
+	join_ecn(all, n);
 	for (unsigned i = 1; i < n; i++)
 		last = append(whole, last, all[i].buffer);
+	if (is_ipv6(whole))
+		finish_ipv6(whole, payload);
+	else
+		finish_ipv4(whole, payload);
 	// What the device has said of the first fragment is not true of the whole.
 	whole->ol_flags &= ~(RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_L4_CKSUM_MASK);
 	return whole;
+}
+
+// Only the first header counts, and it may be longer than that of the last.
+static bool is_too_long(const struct sg_fragment *all, unsigned n)
+{
+	unsigned counted = header_bytes(all[0].buffer) -
+			   (is_ipv6(all[0].buffer) ? sizeof(struct sg_ipv6_hdr) : 0);
+
+	return counted + all[n - 1].offset + all[n - 1].length > MAX_DATAGRAM;
 }
 
 void sg_reassemble(struct sg_worker *worker, const struct sg_pkt *pkt)
 {
 	struct sg_reassembly *reassembly = worker->reassembly;
 	struct sg_fragment all[SG_FRAGMENTS_PER_DATAGRAM];
-	struct sg_fragment_key key;
-	struct sg_fragment fragment =
-		read_fragment(pkt->buffer, worker->pipeline->domains[pkt->port], &key);
-	unsigned n;
+	struct sg_fragment_key key = {.domain = worker->pipeline->domains[pkt->port]};
+	struct sg_fragment fragment = read_fragment(pkt->buffer, &key);
+	unsigned n = 1;
 
 	*sg_mbuf_meta(pkt->buffer) = (struct sg_mbuf_meta){
 		.port = pkt->port, .from_kernel = pkt->flags & SG_PKT_FROM_KERNEL};
-	n = sg_fragments_put(
-		&reassembly->fragments, worker->pipeline->now_ms, &key, &fragment, all);
+	// A fragment that is everything meets no others (RFC 6946).
+	if (fragment.offset == 0 && !fragment.more)
+		all[0] = fragment;
+	else
+		n = sg_fragments_put(
+			&reassembly->fragments, worker->pipeline->now_ms, &key, &fragment, all);
 	if (n == 0)
 		return;
-	// Only the first header counts, and it may be longer than that of the last.
-	if (header_bytes(ip_of(all[0].buffer)) + all[n - 1].offset + all[n - 1].length >
-		MAX_DATAGRAM) {
+	if (is_too_long(all, n)) {
 		for (unsigned i = 0; i < n; i++)
 			sg_tx_drop(worker, all[i].buffer, SG_DROP_FRAGMENT_BAD);
 		return;

@@ -95,20 +95,6 @@ static void steer_home(
 		sg_steer_hand_over(pipeline, pkt, sg_home_of_tuple4(pipeline->home, tuple));
 }
 
-// A fragment of what is for us: it has no ports, so all of a datagram meet where their addresses
-// are at home. What they become goes home from there.
-static void steer_fragment(
-	struct sg_pipeline *pipeline, struct sg_pkt *pkt, const struct sg_ipv4_hdr *ip)
-{
-	unsigned home = sg_home_of_pair4(pipeline->home, &ip->src_be);
-
-	pkt->verdict = SG_VERDICT_REASSEMBLE;
-	if (home == pipeline->worker || (pkt->flags & SG_PKT_HANDED_OFF))
-		return;
-	pkt->verdict = SG_VERDICT_HANDOFF;
-	pkt->target = (uint8_t)home;
-}
-
 // Settles an ICMP error about a flow of this worker, or of another. `for_us`: to an address of
 // ours; if not, it can only be about what a dnat service has sent.
 static bool steer_icmp_error(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
@@ -147,8 +133,10 @@ static bool steer_dnat(struct sg_pipeline *pipeline, const struct sg_snapshot *s
 		return false;
 	if (pkt->class == SG_CLASS_ICMP)
 		return steer_icmp_error(pipeline, snapshot, pkt, false);
-	if (pkt->class == SG_CLASS_FRAGMENT && sg_dnat_may_send(snapshot, ip->src_be))
-		return steer_fragment(pipeline, pkt, ip), true;
+	if (pkt->class == SG_CLASS_FRAGMENT && sg_dnat_may_send4(snapshot, ip->src_be)) {
+		sg_steer_fragment(pipeline, pkt, sg_home_of_pair4(pipeline->home, &ip->src_be));
+		return true;
+	}
 	if (pkt->class != SG_CLASS_FLOW || !sg_dnat_find(snapshot, tuple, &client, &backend_slot))
 		return false;
 	steer_home(pipeline, pkt, &client);
@@ -181,7 +169,7 @@ static void steer_ipv4(struct sg_pipeline *pipeline, const struct sg_snapshot *s
 	if (pkt->class == SG_CLASS_FLOW)
 		steer_home(pipeline, pkt, tuple);
 	else if (pkt->class == SG_CLASS_FRAGMENT)
-		steer_fragment(pipeline, pkt, ip);
+		sg_steer_fragment(pipeline, pkt, sg_home_of_pair4(pipeline->home, &ip->src_be));
 	else if (pkt->class != SG_CLASS_ICMP)
 		sg_pkt_drop(pkt, SG_DROP_UNSERVED_PROTOCOL);
 	else if (icmp->type == SG_ICMP_ECHO && icmp->code == 0)

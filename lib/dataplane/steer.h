@@ -26,6 +26,17 @@ static inline void sg_steer_hand_over(
 	pkt->target = (uint8_t)home;
 }
 
+// A fragment of what is for us: it has no ports, so all of a datagram meet where their addresses
+// are at home. What they become is a packet of its own, and goes home from there.
+static inline void sg_steer_fragment(
+	const struct sg_pipeline *pipeline, struct sg_pkt *pkt, unsigned home)
+{
+	if (!sg_steer_is_settled_here(pipeline, pkt))
+		sg_steer_hand_over(pipeline, pkt, home);
+	if (!pkt->verdict)
+		pkt->verdict = SG_VERDICT_REASSEMBLE;
+}
+
 // The IPv6 half of steer.
 void sg_steer_ipv6(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	struct sg_pkt *pkt, const struct sg_tuple *tuple);

@@ -114,7 +114,9 @@ static bool is_the_kernels_share(const struct sg_pipeline *pipeline,
 {
 	uint16_t port = __builtin_bswap16(tuple->dport_be);
 
-	if (sg_routes_find6(snapshot->routes, sg_pkt_ip6(pkt)->pair.dst).kind != SG_ROUTE_LOCAL)
+	// A fragment's ports are not known before it is whole.
+	if (pkt->class == SG_CLASS_FRAGMENT6 ||
+		sg_routes_find6(snapshot->routes, sg_pkt_ip6(pkt)->pair.dst).kind != SG_ROUTE_LOCAL)
 		return false;
 	return pkt->class != SG_CLASS_FLOW6 || port < pipeline->snat_port_min ||
 	       port > pipeline->snat_port_max;
@@ -182,6 +184,12 @@ static bool steer_dnat(struct sg_pipeline *pipeline, const struct sg_snapshot *s
 		return false;
 	if (pkt->class == SG_CLASS_ICMP6)
 		return steer_icmp_error(pipeline, snapshot, pkt, false);
+	if (pkt->class == SG_CLASS_FRAGMENT6 &&
+		sg_dnat_may_send6(snapshot, sg_pkt_ip6(pkt)->pair.src)) {
+		sg_steer_fragment(
+			pipeline, pkt, sg_home_of_pair6(pipeline->home, &sg_pkt_ip6(pkt)->pair));
+		return true;
+	}
 	if (pkt->class != SG_CLASS_FLOW6 || !sg_dnat_find6(snapshot, tuple, &sg_pkt_ip6(pkt)->pair,
 						    &client, &client_pair, &backend_slot))
 		return false;
@@ -213,9 +221,13 @@ void sg_steer_ipv6(struct sg_pipeline *pipeline, const struct sg_snapshot *snaps
 		return steer_to_kernel(pipeline, snapshot, pkt);
 	if (pkt->flaw)
 		return sg_pkt_drop(pkt, pkt->flaw);
+	if (!(pkt->flags & SG_PKT_FROM_KERNEL) && sg_snapshot_address6(snapshot, ip->pair.src))
+		return sg_pkt_drop(pkt, SG_DROP_BAD_ADDRESS); // one of ours, from outside
 
 	if (pkt->class == SG_CLASS_FLOW6)
 		steer_home(pipeline, pkt, &ip->pair, tuple);
+	else if (pkt->class == SG_CLASS_FRAGMENT6)
+		sg_steer_fragment(pipeline, pkt, sg_home_of_pair6(pipeline->home, &ip->pair));
 	else if (pkt->class != SG_CLASS_ICMP6)
 		sg_pkt_drop(pkt, SG_DROP_UNSERVED_PROTOCOL);
 	else if (icmp->type == SG_ICMPV6_ECHO && icmp->code == 0)

@@ -123,6 +123,16 @@ struct __attribute__((packed, aligned(2))) sg_ipv6_hdr {
 	struct sg_pair6 pair;
 };
 
+// RFC 8200, 4.5.
+struct __attribute__((packed, aligned(2))) sg_fragment_hdr {
+	uint8_t next;
+	uint8_t reserved;
+	uint16_t offset_be; // in the upper 13 bits, in units of 8 bytes; bit 0: more follow
+	uint32_t id_be;
+};
+#define SG_FRAGMENT_OFFSET_MASK 0xfff8
+#define SG_FRAGMENT_MORE        0x0001
+
 // Also ICMPv6's.
 struct __attribute__((packed, aligned(2))) sg_icmp_hdr {
 	uint8_t type;

@@ -75,6 +75,11 @@ void sg_home_init(
 	struct sg_home *home, const uint8_t key[SG_TOEPLITZ_KEY_BYTES], unsigned n_workers);
 
 // Of a fragment, which has no ports: source address, destination address.
+static inline unsigned sg_home_of_pair6(const struct sg_home *home, const struct sg_pair6 *pair)
+{
+	return home->reta[sg_toeplitz_hash(&home->toeplitz, pair, sizeof(*pair)) & SG_HOME_MASK];
+}
+
 static inline unsigned sg_home_of_pair4(const struct sg_home *home, const void *src_dst)
 {
 	return home->reta[sg_toeplitz_hash(&home->toeplitz, src_dst, 8) & SG_HOME_MASK];

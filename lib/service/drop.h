@@ -27,8 +27,8 @@
 	X(VLAN_STACKED, "vlan_stacked", "more than one VLAN tag, or a provider's (802.1ad)")       \
 	X(FRAGMENT_BAD, "fragment_bad",                                                            \
 		"a fragment that can be part of no datagram: empty, ending beyond 65,535 bytes, or not at a multiple of 8") \
-	X(FRAGMENT_TINY, "fragment_tiny", "a fragment that splits the TCP header (RFC 1858)")      \
-	X(FRAGMENT, "fragment", "an IPv6 fragment, and those are not reassembled yet")               \
+	X(FRAGMENT_TINY, "fragment_tiny",                                                          \
+		"a fragment that splits the headers: TCP's (RFC 1858), of IPv6 any (RFC 7112)")    \
 	/* fragments: wait for the rest of the datagram */                                         \
 	X(FRAGMENT_OVERLAP, "fragment_overlap",                                                    \
 		"fragments of one datagram that overlap or contradict each other, and all that came of it") \

@@ -58,7 +58,16 @@ static void long_header(struct frame *f) { static const uint8_t e[136] = {0, 16}
 static void late_hop_by_hop(struct frame *f) { static const uint8_t e[16] = {0, 0, [8] = 0, 0}; frame_insert_extensions(f, 60, e, 16); }
 static void source_route(struct frame *f) { static const uint8_t e[24] = {0, 2, 0, 1}; frame_insert_extensions(f, 43, e, 24); }
 static void used_source_route(struct frame *f) { static const uint8_t e[24] = {0, 2, 0, 0}; frame_insert_extensions(f, 43, e, 24); }
-static void fragment(struct frame *f) { static const uint8_t e[8] = {0, 0, 0, 1}; frame_insert_extensions(f, SG_PROTO_FRAGMENT, e, 8); }
+static void fragment(struct frame *f, uint16_t word) { const uint8_t e[8] = {0, 0, (uint8_t)(word >> 8), (uint8_t)word, 7}; frame_insert_extensions(f, SG_PROTO_FRAGMENT, e, 8); }
+static void cut_to(struct frame *f, uint16_t payload) { f->length = 54 + payload; frame_ip6(f)->payload_length_be = htons(payload); }
+static void first_fragment(struct frame *f) { fragment(f, 1); }
+static void later_fragment(struct frame *f) { fragment(f, 80 | 1); }
+static void atomic_fragment(struct frame *f) { fragment(f, 0); }
+static void empty_fragment(struct frame *f) { fragment(f, 80); cut_to(f, 8); }
+static void beyond_fragment(struct frame *f) { fragment(f, 0xfff8); }
+static void tiny_fragment(struct frame *f) { fragment(f, 1); cut_to(f, 8 + 16); }
+static void options_and_tiny_fragment(struct frame *f) { static const uint8_t e[16] = {SG_PROTO_DESTINATION, 0, 0, 1, 0, 0, 0, 7, 0, 0, 1, 4}; frame_insert_extensions(f, SG_PROTO_FRAGMENT, e, 16); cut_to(f, 16 + 16); }
+static void options_in_fragment(struct frame *f) { static const uint8_t e[16] = {SG_PROTO_DESTINATION, 0, 0, 1, 0, 0, 0, 7, 0, 0, 1, 4}; frame_insert_extensions(f, SG_PROTO_FRAGMENT, e, 16); }
 static void options_behind_the_end(struct frame *f) { static const uint8_t e[8] = {0, 0}; frame_insert_extensions(f, 60, e, 8); frame_ip6(f)->hop_limit = 64; f->bytes[55] = 9; }
 
 struct row {
@@ -96,7 +105,19 @@ static const struct row rows[] = {
 	{"hop-by-hop options that are not first", 0, TCP(CLIENT, 4000, VIP, 80, SYN), late_hop_by_hop, DROP(EXTENSION_HEADERS)},
 	{"a source route that goes on", 0, TCP(CLIENT, 4000, VIP, 80, SYN), source_route, DROP(EXTENSION_HEADERS)},
 	{"options that end behind the packet", 0, TCP(CLIENT, 4000, VIP, 80, SYN), options_behind_the_end, DROP(TRUNCATED)},
-	{"a fragment", 0, UDP(CLIENT, 4000, VIP, 53), fragment, DROP(FRAGMENT)},
+	{"a first fragment", 0, UDP(CLIENT, 4000, VIP, 53, .payload = 64), first_fragment, SG_VERDICT_REASSEMBLE, 0},
+	{"a later fragment", 0, TCP(CLIENT, 4000, VIP, 80, .payload = 4), later_fragment, SG_VERDICT_REASSEMBLE, 0},
+	{"a fragment that is everything", 0, UDP(CLIENT, 4000, VIP, 53, .payload = 5), atomic_fragment, SG_VERDICT_REASSEMBLE, 0},
+	{"a fragment for a SNAT address", 1, UDP(POD, 8080, SNAT, 2000), later_fragment, SG_VERDICT_REASSEMBLE, 0},
+	{"a fragment with options", 0, TCP(CLIENT, 4000, VIP, 80, SYN, .payload = 4), options_in_fragment, SG_VERDICT_REASSEMBLE, 0},
+	{"a fragment for the kernel", 0, TCP(CLIENT, 4000, "198.51.100.11", 22, SYN, .payload = 4), first_fragment, SG_VERDICT_PUNT, 0},
+	{"a fragment that ends at no multiple of 8", 0, UDP(CLIENT, 4000, VIP, 53, .payload = 63), first_fragment, DROP(FRAGMENT_BAD)},
+	{"an empty fragment", 0, UDP(CLIENT, 4000, VIP, 53), empty_fragment, DROP(FRAGMENT_BAD)},
+	{"a fragment that ends beyond 65,535", 0, UDP(CLIENT, 4000, VIP, 53), beyond_fragment, DROP(FRAGMENT_BAD)},
+	{"a first fragment without all of TCP", 0, TCP(CLIENT, 4000, VIP, 80, SYN), tiny_fragment, DROP(FRAGMENT_TINY)},
+	{"nor behind options", 0, TCP(CLIENT, 4000, VIP, 80, SYN), options_and_tiny_fragment, DROP(FRAGMENT_TINY)},
+	{"source the VIP, another port", 0, TCP(VIP, 4000, VIP, 80, SYN), NULL, DROP(BAD_ADDRESS)},
+	{"source a SNAT address", 0, TCP(SNAT, 4000, VIP, 80, SYN), NULL, DROP(BAD_ADDRESS)},
 	{"a source route for the kernel", 0, TCP(CLIENT, 4000, "198.51.100.11", 22, SYN), source_route, SG_VERDICT_PUNT, 0},
 	{"land attack", 0, TCP(CLIENT, 80, VIP, 80, SYN), to_itself, DROP(BAD_ADDRESS)},
 	{"source ::", 0, TCP(CLIENT, 80, VIP, 80, SYN), from_any, DROP(BAD_ADDRESS)},

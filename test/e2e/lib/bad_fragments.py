@@ -1,19 +1,26 @@
 # Fragments that a host should not send, each kind to be lost by a name of its own.
 #   bad_fragments.py INTERFACE SOURCE VIP PORT
+import logging
 import sys
 
-from scapy.all import ARP, IP, TCP, UDP, Ether, Raw, conf, sendp, srp1
+logging.getLogger("scapy.runtime").setLevel(logging.ERROR)  # it misses routes that a frame does not need
+
+from scapy.all import IP, TCP, UDP, Ether, IPv6, IPv6ExtHdrFragment, Raw, conf, getmacbyip, getmacbyip6, sendp
 
 conf.verb = 0
 interface, source, vip, port = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
-mac = srp1(Ether(dst="ff:ff:ff:ff:ff:ff") / ARP(pdst=vip), iface=interface, timeout=3).hwsrc
+ipv6 = ":" in vip
+mac = getmacbyip6(vip) if ipv6 else getmacbyip(vip)
 datagram = bytes(UDP(sport=4000, dport=port, chksum=0) / Raw(b"x" * 1592))
 
 
 def send(ident, offset, length, more, proto=17, payload=None):
     payload = datagram[offset:offset + length] if payload is None else payload
-    sendp(Ether(dst=mac) / IP(src=source, dst=vip, id=ident, proto=proto, flags="MF" if more else 0, frag=offset // 8)
-          / Raw(payload), iface=interface)
+    if ipv6:
+        header = IPv6(src=source, dst=vip) / IPv6ExtHdrFragment(id=ident, nh=proto, m=int(more), offset=offset // 8)
+    else:
+        header = IP(src=source, dst=vip, id=ident, proto=proto, flags="MF" if more else 0, frag=offset // 8)
+    sendp(Ether(dst=mac) / header / Raw(payload), iface=interface)
 
 
 # Overlapping: the second writes over the first, and the datagram is lost whole, also what comes later.
@@ -25,10 +32,11 @@ send(1, 1200, 400, False)
 send(2, 0, 800, True)
 send(2, 0, 800, True)
 send(2, 800, 800, False)
-# TCP's header split (RFC 1858, RFC 3128).
+# TCP's header split (RFC 1858, RFC 3128, RFC 7112). Of IPv6, only what is first can be known to split it.
 segment = bytes(TCP(sport=4000, dport=port, flags="S"))
 send(3, 0, 8, True, 6, segment[:8])
-send(3, 8, 12, False, 6, segment[8:])
+if not ipv6:
+    send(3, 8, 12, False, 6, segment[8:])
 # Beyond what a datagram can be, empty, and no multiple of 8.
 send(4, 65528, 100, False, payload=b"x" * 100)
 send(5, 800, 0, False, payload=b"")
