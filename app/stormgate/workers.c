@@ -42,42 +42,21 @@ static int open_snat(
 	return workers->snat ? 0 : -EINVAL;
 }
 
-// What is counted of every flow, in one mapping; the last block is the twins' thread's. On small
-// pages it is filled as slots are used.
+// What is counted of every flow is taken at start on 2 MB pages, and on small ones as slots are
+// used. Losses by name take several times as much, of which nearly nothing is ever used: it comes
+// with the losses. The last block is the twins' thread's.
 static int open_counters(
 	struct sg_workers *workers, const struct sg_settings *settings, struct sg_error *error)
 {
-	const size_t totals = (sizeof(struct sg_counters) + 63) & ~(size_t)63;
-	const size_t services = SG_MAX_SERVICES * sizeof(struct sg_traffic);
-	const size_t backends = SG_MAX_BACKENDS * sizeof(struct sg_traffic);
-	int err = sg_region_open(&workers->counters,
-		(workers->n + 1) * (totals + services + backends), settings->hugepages, error);
-	uint8_t *at = workers->counters.bytes;
-
-	for (unsigned i = 0; i <= workers->n && err == 0; i++) {
-		workers->dataplane->counters[i] = (struct sg_worker_counters){.totals = (void *)at,
-			.services = (void *)(at + totals),
-			.backends = (void *)(at + totals + services)};
-		at += totals + services + backends;
-	}
-	return err;
-}
-
-// Losses by name take several times as much, and nearly none of it is ever used: it comes with the
-// losses.
-static int open_losses(struct sg_workers *workers, struct sg_error *error)
-{
-	const size_t services = SG_MAX_SERVICES * sizeof(struct sg_losses);
-	const size_t backends = SG_MAX_BACKENDS * sizeof(struct sg_losses);
+	unsigned n_threads = workers->n + 1;
 	int err = sg_region_open(
-		&workers->losses, (workers->n + 1) * (services + backends), false, error);
-	uint8_t *at = workers->losses.bytes;
+		&workers->counters, sg_counters_bytes(n_threads), settings->hugepages, error);
 
-	for (unsigned i = 0; i <= workers->n && err == 0; i++) {
-		workers->dataplane->counters[i].service_losses = (void *)at;
-		workers->dataplane->counters[i].backend_losses = (void *)(at + services);
-		at += services + backends;
-	}
+	if (err == 0)
+		err = sg_region_open(&workers->losses, sg_losses_bytes(n_threads), false, error);
+	for (unsigned i = 0; i < n_threads && err == 0; i++)
+		sg_counters_lay_out(workers->counters.bytes, workers->losses.bytes, i,
+			&workers->dataplane->counters[i]);
 	return err;
 }
 
@@ -177,8 +156,6 @@ static int open_all(struct sg_workers *workers, const struct sg_settings *settin
 	err = open_snat(workers, settings, error);
 	if (err == 0)
 		err = open_counters(workers, settings, error);
-	if (err == 0)
-		err = open_losses(workers, error);
 	if (err == 0)
 		err = open_loads(workers, settings, error);
 	for (unsigned i = 0; i < workers->n && err == 0; i++)

@@ -10,6 +10,7 @@
 // and in the sum over all blocks (workers and the twins' thread) handed_in = handed_out.
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "service/drop.h"
@@ -81,3 +82,10 @@ struct sg_worker_counters {
 	struct sg_losses *service_losses;
 	struct sg_losses *backend_losses;
 };
+
+// How the blocks of several threads lie in memory: each begins a cache line, so that no line has
+// two writers. `memory` and `losses` are zeroed and 64-byte aligned. Control thread, at start.
+size_t sg_counters_bytes(unsigned n_threads);
+size_t sg_losses_bytes(unsigned n_threads);
+void sg_counters_lay_out(
+	void *memory, void *losses, unsigned thread, struct sg_worker_counters *ret_counters);
