@@ -52,6 +52,15 @@ static void refuse_stray(
 		sg_pkt_drop(pkt, drop);
 }
 
+// On a dry run: what was found at the door, and what the policies said.
+static void note(
+	struct sg_explanation *trace, const struct sg_service *service, enum sg_drop refused)
+{
+	trace->asked_service = true;
+	trace->service_slot = service ? service->slot : UINT32_MAX;
+	trace->refused = refused;
+}
+
 static inline __attribute__((always_inline)) void admit(struct sg_pipeline *pipeline,
 	const struct sg_snapshot *snapshot, struct sg_pkt *pkt, const struct sg_tuple *tuple,
 	const bool is_ipv6)
@@ -60,6 +69,8 @@ static inline __attribute__((always_inline)) void admit(struct sg_pipeline *pipe
 	enum sg_drop refused;
 
 	if (!service) {
+		if (pipeline->trace)
+			note(pipeline->trace, NULL, SG_DROP_NONE);
 		if (!(find_address(snapshot, pkt, tuple, is_ipv6) & SG_ADDRESS_VIP))
 			return refuse_stray(pipeline, pkt, tuple->proto, SG_DROP_REPLY_NO_FLOW);
 		if (snapshot->unserved == SG_UNSERVED_REJECT)
@@ -68,6 +79,8 @@ static inline __attribute__((always_inline)) void admit(struct sg_pipeline *pipe
 		return sg_pkt_drop(pkt, SG_DROP_UNSERVED_PORT);
 	}
 	refused = judge_source(snapshot, service, pkt, tuple, is_ipv6);
+	if (pipeline->trace)
+		note(pipeline->trace, service, refused);
 	if (refused) {
 		sg_pkt_drop(pkt, refused);
 		return sg_loss_of_service(pipeline, service->slot, pkt);

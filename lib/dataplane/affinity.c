@@ -67,6 +67,14 @@ static void note(struct sg_pipeline *pipeline, const struct sg_snapshot *snapsho
 		sg_flow_begin(pipeline, &record);
 }
 
+// On a dry run: the backend that the client has already.
+static uint32_t retell(struct sg_explanation *trace, uint32_t slot)
+{
+	trace->choice = SG_CHOICE_AFFINITY;
+	trace->backend_slot = slot;
+	return slot;
+}
+
 // At the affinity's home: the client's backend, or the one that is now picked for him.
 static uint32_t remember(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	const struct sg_service *service, const struct sg_tuple *client,
@@ -79,18 +87,20 @@ static uint32_t remember(struct sg_pipeline *pipeline, const struct sg_snapshot 
 	uint32_t slot;
 
 	sg_flow_table_hash(pipeline->flows, &key, 1, &hash);
-	ref = sg_flow_table_find(pipeline->flows, &key, hash);
-	record = sg_flow_table_get(pipeline->flows, ref);
+	ref = sg_flow_table_find(pipeline->taken, &key, hash);
+	record = sg_flow_table_get(pipeline->taken, ref);
 	// Another client under the same key: his record stays, and this one is asked about again.
 	if (ref && pair &&
-		!sg_pair6_equal(&sg_flow_table_addresses(pipeline->flows, ref)->client, pair))
+		!sg_pair6_equal(&sg_flow_table_addresses(pipeline->taken, ref)->client, pair))
 		return sg_pick_backend(pipeline, snapshot, service, client, pair);
 	if (ref && holds(pipeline, snapshot, record, service->slot)) {
+		if (pipeline->trace)
+			return retell(pipeline->trace, record->backend_slot);
 		record->last_seen = pipeline->now_ticks;
 		sg_flow_table_renew_embryo(pipeline->flows, ref);
 		return record->backend_slot;
 	}
-	if (ref)
+	if (ref && !pipeline->trace)
 		sg_flow_end_bulk(pipeline, &ref, 1);
 	slot = sg_pick_backend(pipeline, snapshot, service, client, pair);
 	if (slot != SG_PICK_NONE)

@@ -125,6 +125,22 @@ static uint32_t pick_least(struct sg_pipeline *pipeline, const struct sg_service
 	return is_lighter(pipeline, service, set, b, a) ? b : a;
 }
 
+// On a dry run: how it came to this choice. What the schedulers count in is told by `at`, before it
+// becomes a backend.
+static void note(struct sg_pipeline *pipeline, const struct sg_service *service,
+	const struct sg_backend_set *set, uint32_t at)
+{
+	struct sg_explanation *trace = pipeline->trace;
+
+	trace->choice = set->n_backends > 0 ? SG_CHOICE_SCHEDULER : SG_CHOICE_EMPTY;
+	trace->scheduler = service->scheduler;
+	trace->n_candidates = set->n_backends;
+	if (set->n_backends == 0)
+		return;
+	trace->backend_slot = set->backend_slots[at];
+	trace->least_flows = score(pipeline, trace->backend_slot);
+}
+
 uint32_t sg_pick_backend(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	const struct sg_service *service, const struct sg_tuple *client,
 	const struct sg_pair6 *pair)
@@ -132,8 +148,11 @@ uint32_t sg_pick_backend(struct sg_pipeline *pipeline, const struct sg_snapshot 
 	const struct sg_backend_set *set = &service->sets[pair ? SG_SET_IPV6 : SG_SET_IPV4];
 	uint32_t at;
 
-	if (set->n_backends == 0)
+	if (set->n_backends == 0) {
+		if (pipeline->trace)
+			note(pipeline, service, set, 0);
 		return SG_PICK_NONE;
+	}
 	switch (service->scheduler) {
 	case SG_SCHEDULER_RR:
 		at = advance(pipeline, service, set, set->n_backends);
@@ -152,5 +171,7 @@ uint32_t sg_pick_backend(struct sg_pipeline *pipeline, const struct sg_snapshot 
 		at = pick_maglev(snapshot, set, client, pair);
 		break;
 	}
+	if (pipeline->trace)
+		note(pipeline, service, set, at);
 	return set->backend_slots[at];
 }

@@ -124,6 +124,7 @@ struct sg_pipeline *sg_pipeline_init(void *memory, const struct sg_pipeline_sett
 		take(&at, SG_LEARNED_ENTRIES * sizeof(struct sg_learned_client));
 	pipeline->flows = sg_flow_table_init(at, settings->max_flows, &key);
 	sg_flow_table_attach_addresses(pipeline->flows, settings->addresses);
+	pipeline->taken = pipeline->flows;
 	return pipeline;
 }
 

@@ -18,6 +18,7 @@
 #include "net/checksum.h"
 #include "net/toeplitz.h"
 #include "service/counters.h"
+#include "service/explanation.h"
 #include "service/limits.h"
 #include "service/snapshot.h"
 
@@ -53,6 +54,12 @@ struct sg_pipeline {
 	bool has_snat4, has_snat6;       // an address of the family
 	uint16_t snat_port_min, snat_port_max;
 	struct sg_flow_timeouts timeouts;
+
+	// On a dry run (explain.h) the reasons are noted here; workers have NULL.
+	struct sg_explanation *trace;
+	// Where it is seen what is taken: `flows`, or on a dry run the worker's, which is only read
+	// then.
+	const struct sg_flow_table *taken;
 
 	// The worker's own.
 	struct sg_flow_table *flows;        // control reads it with sg_flow_table_read

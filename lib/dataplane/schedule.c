@@ -215,11 +215,11 @@ static inline __attribute__((always_inline)) bool find_snat_port(struct sg_pipel
 
 	// fast path: what was proposed is nearly always free, and still so.
 	if (__builtin_expect(seen || !(starts->free_replies >> reply & 1), 0) &&
-		!sg_snat_settle(pipeline->snat, pipeline->flows, pipeline->worker,
+		!sg_snat_settle(pipeline->snat, pipeline->taken, pipeline->worker,
 			&pipeline->random, syn_seq, &starts->replies[reply],
 			&starts->reply_pairs[reply], &starts->reply_hashes[reply], &old))
 		return false;
-	if (old)
+	if (old && pipeline->taken == pipeline->flows)
 		give_way(pipeline, old);
 	see(&starts->servers, starts->reply_hashes[reply]); // it may be another by now
 	starts->flows[i].server = starts->replies[reply];
@@ -250,6 +250,13 @@ static inline bool is_own(
 	return !sg_tuple_is_ipv6(tuple) || sg_pkt_is_of(pipeline, pkt, pkt->ref);
 }
 
+// Whether not even an embryo could make room.
+static bool is_full(const struct sg_flow_table *table)
+{
+	return sg_flow_table_count(table) == sg_flow_table_max(table) &&
+	       sg_flow_table_embryos(table) == 0;
+}
+
 // Enters one flow that wants to start. Returns why it cannot.
 static inline __attribute__((always_inline)) enum sg_drop start_of(struct sg_pipeline *pipeline,
 	struct starts *starts, unsigned i, struct sg_pkt *pkt, const struct sg_tuple *tuple,
@@ -272,6 +279,8 @@ static inline __attribute__((always_inline)) enum sg_drop start_of(struct sg_pip
 	} else if (flow->mode == SG_FORWARD_DNAT) {
 		reply_hash = take_dnat_reply(pipeline, flow);
 	}
+	if (pipeline->trace && is_full(pipeline->taken))
+		return SG_DROP_FLOW_TABLE_FULL;
 	if (is_ipv6)
 		sg_rewrite_note_deltas6(flow, &starts->addresses[i]);
 	else
@@ -305,7 +314,7 @@ static void start_all(struct sg_pipeline *pipeline, const struct sg_snapshot *sn
 	struct sg_burst *burst, struct starts *starts)
 {
 	if (starts->n_replies > 0)
-		starts->free_replies = sg_snat_propose(pipeline->snat, pipeline->flows,
+		starts->free_replies = sg_snat_propose(pipeline->snat, pipeline->taken,
 			pipeline->worker, &pipeline->snat_turns, starts->replies,
 			starts->reply_pairs, starts->n_replies, starts->reply_hashes);
 	sg_flow_make_room(pipeline, starts->n);

@@ -57,6 +57,13 @@ struct sg_flow_table *sg_flow_table_init(
 		memory, max_flows, key, aes ? SG_FLOW_HASH_AES : SG_FLOW_HASH_SIPHASH);
 }
 
+struct sg_flow_table *sg_flow_table_init_like(
+	void *memory, uint32_t max_flows, const struct sg_flow_table *other)
+{
+	return sg_flow_table_init_hashed(
+		memory, max_flows, &other->key, (enum sg_flow_hash)other->hash);
+}
+
 size_t sg_flow_addresses_bytes(uint32_t max_flows)
 {
 	return ((size_t)max_flows + 1) * sizeof(struct sg_flow_addresses);

@@ -146,6 +146,10 @@ size_t sg_flow_table_bytes(uint32_t max_flows);
 struct sg_flow_table *sg_flow_table_init(
 	void *memory, uint32_t max_flows, const struct sg_hash_key *key);
 
+// The same with another table's key: what is a hash or an IPv6 flow's key in one is it in both.
+struct sg_flow_table *sg_flow_table_init_like(
+	void *memory, uint32_t max_flows, const struct sg_flow_table *other);
+
 // Gives the table room for the addresses of IPv6 flows: sg_flow_addresses_bytes(max_flows) of
 // zeroed memory, 64-byte aligned. Before the first IPv6 flow, and again wherever one of the two was
 // mapped anew. It is not touched here.

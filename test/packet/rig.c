@@ -288,7 +288,13 @@ const struct sg_pkt *rig_run(
 const struct sg_pkt *rig_deliver(struct rig *rig, unsigned worker, uint8_t port,
 	const struct frame *frame, unsigned *ret_worker, unsigned *ret_hops)
 {
-	const struct sg_pkt *pkt = rig_run(rig, worker, port, 0, frame);
+	return rig_deliver_flagged(rig, worker, port, 0, frame, ret_worker, ret_hops);
+}
+
+const struct sg_pkt *rig_deliver_flagged(struct rig *rig, unsigned worker, uint8_t port,
+	uint16_t flags, const struct frame *frame, unsigned *ret_worker, unsigned *ret_hops)
+{
+	const struct sg_pkt *pkt = rig_run(rig, worker, port, flags, frame);
 
 	*ret_hops = 0;
 	while (pkt->verdict == SG_VERDICT_HANDOFF) {
@@ -297,7 +303,8 @@ const struct sg_pkt *rig_deliver(struct rig *rig, unsigned worker, uint8_t port,
 		assert_int_not_equal(note.target, worker);
 		assert_true(++*ret_hops <= 3);
 		assert_memory_equal(rig->out.bytes, frame->bytes, frame->length);
-		note.flags = SG_PKT_HANDED_OFF | (note.flags & (SG_PKT_ASKS | SG_PKT_TOLD));
+		note.flags = (uint16_t)(flags | SG_PKT_HANDED_OFF |
+					(note.flags & (SG_PKT_ASKS | SG_PKT_TOLD)));
 		worker = note.target;
 		pkt = run_pkt(rig, worker, frame, &note);
 	}

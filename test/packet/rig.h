@@ -98,6 +98,8 @@ const struct sg_pkt *rig_deliver(struct rig *rig, unsigned worker, uint8_t port,
 	const struct frame *frame, unsigned *ret_worker, unsigned *ret_hops);
 // The worker that a frame's addresses and ports belong to.
 unsigned rig_home(const struct rig *rig, struct frame *frame);
+const struct sg_pkt *rig_deliver_flagged(struct rig *rig, unsigned worker, uint8_t port,
+	uint16_t flags, const struct frame *frame, unsigned *ret_worker, unsigned *ret_hops);
 void rig_pass_ms(struct rig *rig, uint64_t ms);
 // Lets the ageing sweep pass every record of every worker.
 void rig_sweep(struct rig *rig);

@@ -151,6 +151,7 @@ int main(void)
 		OVER_IPV4(losses_are_counted_for_who_has_them),
 		OVER_IPV4(an_error_from_the_vlan_finds_its_flow),
 		OVER_IPV4(every_length_keeps_its_checksums),
+		OVER_BOTH(what_is_said_is_what_happens),
 		OVER_IPV4(every_reason_was_seen),
 	};
 

@@ -80,6 +80,9 @@ void ipip_needs_room_before_the_frame(void **state);
 void errors_reach_ipip_backends_inside(void **state);
 void a_smaller_mtu_behind_the_gateway_is_told(void **state);
 
+// explain.c
+void what_is_said_is_what_happens(void **state);
+
 // policy.c
 void a_new_policy_keeps_flows_that_exist(void **state);
 void a_new_policy_ends_flows_that_exist(void **state);
