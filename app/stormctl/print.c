@@ -155,6 +155,21 @@ void print_drained(const json_t *result)
 		print_change(result);
 }
 
+void print_explanation(const json_t *result)
+{
+	struct table table;
+	size_t i;
+	json_t *step;
+
+	table_init(&table, "STEP WHAT");
+	json_array_foreach(json_object_get(result, "steps"), i, step)
+	{
+		table_member(&table, step, "step");
+		table_member(&table, step, "what");
+	}
+	table_print(&table);
+}
+
 void print_flows(const json_t *result)
 {
 	static const char *const columns[] = {"service", "protocol", "client", "vip", "snat",

@@ -15,6 +15,7 @@ print_fn print_change; // what became of a change
 print_fn print_drained;
 print_fn print_difference; // what a change would do, or has done
 print_fn print_history;
+print_fn print_explanation;
 print_fn print_flows;
 print_fn print_stats;
 print_fn print_drops;

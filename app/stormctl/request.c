@@ -75,6 +75,26 @@ int run_request(struct command_line *line)
 	return request(line, line->verb->words);
 }
 
+// A script wants to know whether it gets there, and that is what the exit status says.
+int run_explain(struct command_line *line)
+{
+	struct client client;
+	json_t *result;
+	int code = client_open(&client, line->socket_path);
+
+	if (code)
+		return code;
+	code = client_call(&client, "explain", json_incref(line->params), ANSWER_MS, &result);
+	if (!code) {
+		print_result(line, result);
+		if (!json_is_true(json_object_get(result, "forwarded")))
+			code = EXIT_REFUSED;
+	}
+	json_decref(result);
+	client_close(&client);
+	return code;
+}
+
 int run_stats(struct command_line *line)
 {
 	if (command_line_value(line, "watch"))

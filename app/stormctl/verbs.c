@@ -13,6 +13,9 @@ const struct argument_row argument_rows[ARGUMENT_COUNT] = {
 	[ARGUMENT_SERVICE] = {"SERVICE", "service"},
 	[ARGUMENT_BACKEND] = {"ADDR:PORT", "address", .port_member = "port"},
 	[ARGUMENT_GENERATION] = {"GENERATION", "generation", .is_number = true, .is_optional = true},
+	[ARGUMENT_PROTOCOL] = {"tcp|udp", "protocol"},
+	[ARGUMENT_SOURCE] = {"SOURCE:PORT", "source", .port_member = "source_port"},
+	[ARGUMENT_DESTINATION] = {"DESTINATION:PORT", "destination", .port_member = "destination_port"},
 	[ARGUMENT_WORDS] = {"WORDS", .is_optional = true, .is_rest = true},
 };
 
@@ -44,6 +47,8 @@ const struct option_row option_rows[] = {
 	{"skip", 0, OPTION_OURS, NULL, "leaves out the services with a line that is refused, and goes on"},
 	{"apply", 0, OPTION_OURS, NULL, "applies the services instead of printing them"},
 	{"service", 0, OPTION_TEXT, "NAME", "only this service's"},
+	{"flags", 0, OPTION_TEXT, "F", "syn (default, if no flow is known), syn-ack, ack (if one is), fin or rst"},
+	{"in", 0, OPTION_TEXT, "PORT", "the port that it comes in on (default: by the route to its source)"},
 	{"limit", 0, OPTION_NUMBER, "N", "at most so many (default 100)"},
 	{"watch", 0, OPTION_OURS, NULL, "prints again every second until interrupted"},
 	{NULL, 0, OPTION_OURS, NULL, NULL},
@@ -101,6 +106,9 @@ const struct verb verbs[] = {
 		"stormctl stats --watch", run_stats},
 	{"drops", "packets that were dropped, why, and what to do about it", {0}, {0}, {0}, print_drops,
 		"stormctl drops", run_request},
+	{"explain", "what would happen to a packet, step by step, and why", {ARGUMENT_PROTOCOL, ARGUMENT_SOURCE,
+		ARGUMENT_DESTINATION}, {0}, {"flags", "in"}, print_explanation,
+		"stormctl explain tcp 198.51.100.7:40000 192.0.2.10:80", run_explain},
 	{"help", "explains the program, or a verb", {ARGUMENT_WORDS}, {0}, {0}, NULL,
 		"stormctl help backend drain", run_help},
 	{"complete", "what may stand in the place of a command line's last word; for shells", {ARGUMENT_WORDS},

@@ -33,6 +33,9 @@ enum argument_kind {
 	ARGUMENT_SERVICE,
 	ARGUMENT_BACKEND,
 	ARGUMENT_GENERATION,
+	ARGUMENT_PROTOCOL,
+	ARGUMENT_SOURCE,
+	ARGUMENT_DESTINATION,
 	ARGUMENT_WORDS,
 	ARGUMENT_COUNT
 };
@@ -74,6 +77,7 @@ extern const struct argument_row argument_rows[ARGUMENT_COUNT];
 run_fn run_request; // one request of the method of that name
 run_fn run_apply;
 run_fn run_complete;
+run_fn run_explain;
 run_fn run_export;
 run_fn run_help;
 run_fn run_import;

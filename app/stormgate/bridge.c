@@ -1,6 +1,8 @@
 // The data plane as control sees it, see bridge.h.
 #include "bridge.h"
 
+#include <errno.h>
+
 #include "dataplane/publish.h"
 #include "dataplane/worker.h"
 
@@ -45,12 +47,29 @@ static uint32_t backend_flows(void *context, uint32_t slot)
 	return sum;
 }
 
+static int explain(void *context, const struct sg_snapshot *snapshot,
+	const struct sg_question *question, struct sg_explanation *ret_explanation,
+	struct sg_error *error)
+{
+	struct sg_bridge *bridge = context;
+
+	if (!bridge->explainer)
+		bridge->explainer =
+			sg_explainer_create(bridge->pipelines, bridge->dataplane->n_workers, error);
+	if (!bridge->explainer)
+		return -ENOMEM;
+	sg_explain(bridge->explainer, snapshot, question, ret_explanation);
+	return 0;
+}
+
 void sg_bridge_init(struct sg_bridge *bridge, struct sg_dataplane *dataplane,
 	struct sg_publisher *ret_publisher)
 {
 	*bridge = (struct sg_bridge){.dataplane = dataplane};
 	for (unsigned i = 0; i < dataplane->n_workers; i++)
-		bridge->flows[i] = dataplane->workers[i]->pipeline->flows;
+		bridge->pipelines[i] = dataplane->workers[i]->pipeline;
+	for (unsigned i = 0; i < dataplane->n_workers; i++)
+		bridge->flows[i] = bridge->pipelines[i]->flows;
 	*ret_publisher = (struct sg_publisher){
 		.dataplane = bridge,
 		.n_workers = dataplane->n_workers,
@@ -60,5 +79,12 @@ void sg_bridge_init(struct sg_bridge *bridge, struct sg_dataplane *dataplane,
 		.passed = passed,
 		.next_wish = next_wish,
 		.backend_flows = backend_flows,
+		.explain = explain,
 	};
+}
+
+void sg_bridge_fini(struct sg_bridge *bridge)
+{
+	sg_explainer_destroy(bridge->explainer);
+	bridge->explainer = NULL;
 }

@@ -195,6 +195,7 @@ static int start_control(struct gateway *gateway, struct sg_error *error)
 static void stop_control(struct gateway *gateway)
 {
 	sg_control_destroy(gateway->control);
+	sg_bridge_fini(&gateway->bridge);
 }
 
 static int start_twins(struct gateway *gateway, struct sg_error *error)

@@ -47,6 +47,7 @@ static const struct command commands[] = {
 	{.method = "export", .list = sg_query_export},
 	{.method = "flows", .list = sg_query_flows},
 	{.method = "stats", .list = sg_query_stats},
+	{.method = "explain", .query = sg_query_explain},
 	{.method = "drops", .query = sg_query_drops},
 };
 // clang-format on

@@ -7,8 +7,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/error.h"
 #include "flow/table.h"
 #include "service/counters.h"
+#include "service/explanation.h"
 #include "service/snapshot.h"
 
 struct sg_publisher {
@@ -27,4 +29,8 @@ struct sg_publisher {
 	bool (*next_wish)(void *dataplane, struct sg_wish *ret_wish);
 	// Flows that use a backend slot now, over all workers (racy by a few packets).
 	uint32_t (*backend_flows)(void *dataplane, uint32_t slot);
+	// What would happen to a packet under `snapshot`. Errors: -ENOMEM with a sentence.
+	int (*explain)(void *dataplane, const struct sg_snapshot *snapshot,
+		const struct sg_question *question, struct sg_explanation *ret_explanation,
+		struct sg_error *error);
 };

@@ -2,6 +2,8 @@
 // never renamed.
 #pragma once
 
+#include <stdint.h>
+
 #include <jansson.h>
 
 #include "base/error.h"
@@ -20,6 +22,13 @@ sg_query_fn sg_query_status; // {"version", "instance", "generation", "uptime_s"
 			     // "services", "flows"}
 sg_query_fn sg_query_policy_show; // {"allow", "deny", "existing"}; "allow" null: everyone
 sg_query_fn sg_query_drops;       // {"drops": [{"name", "count", "meaning"}]}
+
+// {"forwarded", "end", "drop", "worker", "known", "service", "backend", "port",
+//  "steps": [{"step", "what"}]}
+sg_query_fn sg_query_explain;
+
+// "established", "syn": a flow's state (enum sg_flow_state) for people.
+const char *sg_flow_state_name(uint8_t state);
 
 // Begins an answer that is written in steps, and takes over the call on success. Errors: as above.
 typedef int sg_list_fn(struct sg_control *control, struct sg_call *call, struct sg_error *error);

@@ -46,6 +46,11 @@ static const char *const state_names[SG_FLOW_STATE_COUNT] = {
 };
 // clang-format on
 
+const char *sg_flow_state_name(uint8_t state)
+{
+	return state < SG_FLOW_STATE_COUNT && state_names[state] ? state_names[state] : "?";
+}
+
 // The slot of the service that is asked for, deleted ones that still drain included.
 static int find_slot(const struct sg_control *control, const char *service, uint32_t *ret_slot,
 	struct sg_error *error)
@@ -115,7 +120,7 @@ static json_t *flow_to_json(const struct sg_control *control, const struct sg_fl
 		end_point(&ends.vip, flow->client.dport_be), "snat",
 		end_point(&ends.local, flow->server.dport_be), "backend",
 		end_point(&ends.backend, flow->server.sport_be), "state",
-		flow->state < SG_FLOW_STATE_COUNT ? state_names[flow->state] : "?", "idle_s",
+		sg_flow_state_name(flow->state), "idle_s",
 		(int)((uint64_t)idle_ticks * SG_TICK_MS / 1000), "worker", (int)worker);
 }
 

@@ -32,6 +32,8 @@ struct fake_dataplane {
 	struct sg_flow_table *tables[FAKE_WORKERS];
 	void *addresses[FAKE_WORKERS]; // of IPv6 flows
 	struct sg_publisher publisher;
+	struct sg_question question; // the last one
+	struct sg_explanation explanation;
 };
 
 static uint64_t fake_publish(void *context, const struct sg_snapshot *snapshot)
@@ -64,6 +66,20 @@ static uint32_t fake_backend_flows(void *context, uint32_t slot)
 {
 	(void)slot;
 	return ((struct fake_dataplane *)context)->backend_flows;
+}
+
+// Says of every packet what the test has laid down.
+static int fake_explain(void *context, const struct sg_snapshot *snapshot,
+	const struct sg_question *question, struct sg_explanation *ret_explanation,
+	struct sg_error *error)
+{
+	struct fake_dataplane *fake = context;
+
+	(void)snapshot;
+	(void)error;
+	fake->question = *question;
+	*ret_explanation = fake->explanation;
+	return 0;
 }
 
 #define SERVICE_BYTES      (SG_MAX_SERVICES * sizeof(struct sg_traffic))
@@ -109,7 +125,8 @@ static inline void fake_open(struct fake_dataplane *fake)
 		.publish = fake_publish,
 		.passed = fake_passed,
 		.next_wish = fake_next_wish,
-		.backend_flows = fake_backend_flows};
+		.backend_flows = fake_backend_flows,
+		.explain = fake_explain};
 }
 
 static inline void fake_close(struct fake_dataplane *fake)
