@@ -310,6 +310,10 @@ static void log_start(const struct gateway *gateway)
 	const struct sg_settings *settings = gateway->settings;
 	unsigned n = gateway->lcores.n_workers;
 
+	if (!settings->state_file[0])
+		sg_log_info(
+			"control.state_file is not set: what is changed through the socket ends "
+			"with this process");
 	sg_log_info("forwarding: %u ports, %u workers", settings->n_ports, n);
 	sg_log_info("memory: %u MB for packets; %zu MB for each worker's %u flows (%.0f bytes a "
 		    "flow), taken %s",

@@ -399,6 +399,10 @@ static void run(struct sg_control *control, struct sg_call *call)
 	if (!command)
 		sg_call_refuse(call, SG_REQUEST_UNKNOWN_METHOD, "there is no method \"%.60s\"",
 			call->request.method);
+	else if (command->edit && (call->connection & SG_CONTROL_MONITOR))
+		sg_call_refuse(call, SG_REQUEST_REFUSED,
+			"\"%s\" changes something, and this socket only answers questions: use %s",
+			command->method, control->settings->socket_path);
 	else if (command->query)
 		run_query(control, call, command->query);
 	else if (command->list)

@@ -54,11 +54,17 @@ enum sg_receive sg_connection_receive(struct sg_connection *connection)
 	size_t want = min_size(READ_BYTES, length + FIRST_BYTES);
 	ssize_t n;
 
-	if (length > SG_SERVER_MAX_LINE_BYTES)
+	if (length > connection->max_line_bytes)
 		return SG_RECEIVE_TOO_LONG;
 	if (reserve(input, want) < 0)
 		return SG_RECEIVE_BROKEN;
 	n = recv(connection->fd, input->bytes + input->end, want, 0);
+	if (n < 0 && errno == ECONNRESET) {
+		// It has closed with answers unread. That is told once; what it had sent is still
+		// there.
+		connection->deaf = true;
+		n = recv(connection->fd, input->bytes + input->end, want, 0);
+	}
 	if (n > 0) {
 		input->end += (size_t)n;
 		return SG_RECEIVE_SOME;
@@ -112,6 +118,10 @@ void sg_connection_flush(struct sg_connection *connection)
 			sent += (size_t)n;
 		} else if (errno == EAGAIN) {
 			return;
+		} else if (errno == EPIPE || errno == ECONNRESET) {
+			// It has closed. What it had asked for before is done all the same.
+			connection->deaf = true;
+			sg_text_clear(output);
 		} else if (errno != EINTR) {
 			connection->broken = true;
 		}
@@ -122,6 +132,10 @@ int sg_connection_send(struct sg_connection *connection, struct sg_text *text)
 {
 	struct sg_text *output = &connection->output;
 
+	if (connection->deaf) {
+		sg_text_clear(text);
+		return 0;
+	}
 	sg_text_move(output, text);
 	sg_text_append(output, "\n", 1);
 	if (output->failed)

@@ -27,20 +27,23 @@ struct sg_connection {
 	struct sg_buffer input;
 	size_t scanned;        // bytes of `input` that hold no newline
 	struct sg_text output; // what the client has not read yet
-	unsigned in_hand;      // requests without an answer yet
-	bool had_request;      // at least one line was complete
-	bool input_ended;      // the client will send no more, or we will read no more
-	bool paused;           // there may be complete lines that were not looked at
-	bool hung_up;          // the client reads no answers any more
-	bool broken;           // to be closed at the next occasion
-	uint32_t interest;     // what epoll was told
+	size_t max_line_bytes;
+	uint64_t used_ns;  // for its lines so far
+	unsigned in_hand;  // requests without an answer yet
+	bool had_request;  // at least one line was complete
+	bool input_ended;  // the client will send no more, or we will read no more
+	bool ready;        // there may be something to handle: lines, an end
+	bool deaf;         // the client reads no answers any more
+	bool hung_up;      // the client reads no answers, and the loop watches it no more
+	bool broken;       // to be closed at the next occasion
+	uint32_t interest; // what epoll was told
 };
 
 enum sg_receive {
 	SG_RECEIVE_SOME,
 	SG_RECEIVE_NOTHING, // for now
 	SG_RECEIVE_END,
-	SG_RECEIVE_TOO_LONG, // a line over SG_SERVER_MAX_LINE_BYTES
+	SG_RECEIVE_TOO_LONG, // a line over max_line_bytes
 	SG_RECEIVE_BROKEN,
 };
 

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "control/control_internal.h"
 #include "control/request.h"
 #include "control/socket_file.h"
@@ -18,24 +17,29 @@
 #define TICK_MS         20 // between two looks at what announces itself by no event
 #define WISHES_PER_TICK 256
 
+static struct sg_server *server_of(const struct sg_control *control, uint64_t connection)
+{
+	return connection & SG_CONTROL_MONITOR ? control->monitor : control->server;
+}
+
 static void answer_socket(void *context, uint64_t connection, struct sg_text *text)
 {
-	struct sg_control *control = context;
+	struct sg_server *server = server_of(context, connection);
 
-	if (control->server)
-		sg_server_answer(control->server, connection, text);
+	if (server)
+		sg_server_answer(server, connection, text);
 	else
 		sg_text_clear(text);
 }
 
 static size_t unsent_of_socket(void *context, uint64_t connection)
 {
-	const struct sg_control *control = context;
+	const struct sg_server *server = server_of(context, connection);
 
-	return control->server ? sg_server_unsent(control->server, connection) : 0;
+	return server ? sg_server_unsent(server, connection) : 0;
 }
 
-static int find_group(const char *name, gid_t *ret_gid, struct sg_error *error)
+static int find_group(const char *key, const char *name, gid_t *ret_gid, struct sg_error *error)
 {
 	const struct group *group;
 
@@ -45,9 +49,9 @@ static int find_group(const char *name, gid_t *ret_gid, struct sg_error *error)
 	group = getgrnam(name);
 	if (!group)
 		return sg_error_set(error, -EINVAL,
-			"control.group \"%s\" is no group of this machine: create it with groupadd, or "
+			"%s \"%s\" is no group of this machine: create it with groupadd, or "
 			"leave the key out",
-			name);
+			key, name);
 	*ret_gid = group->gr_gid;
 	return 0;
 }
@@ -92,7 +96,11 @@ int sg_control_create(struct sg_control **ret_control, const struct sg_settings 
 		      ? 0
 		      : sg_error_set(error, -ENOMEM, "no memory is left for the control thread");
 	if (!err)
-		err = find_group(settings->socket_group, &control->socket_gid, error);
+		err = find_group(
+			"control.group", settings->socket_group, &control->socket_gid, error);
+	if (!err)
+		err = find_group("control.monitor_group", settings->monitor_group,
+			&control->monitor_gid, error);
 	if (!err)
 		err = sg_loop_create(&control->loop, error);
 	if (!err && mirror)
@@ -125,6 +133,7 @@ void sg_control_destroy(struct sg_control *control)
 	control->keeper = NULL;
 	sg_rollout_destroy(control->rollout);
 	sg_server_close(control->server);
+	sg_server_close(control->monitor);
 	sg_state_fini(&control->first_state);
 	sg_state_fini(&control->file_state);
 	sg_statistics_destroy(control->statistics);
@@ -160,12 +169,8 @@ static int restore(struct sg_control *control, struct sg_error *error)
 	struct sg_state state;
 	int err;
 
-	if (!control->settings->state_file[0]) {
-		sg_log_info(
-			"control.state_file is not set: changes through the socket end with this "
-			"process");
+	if (!control->settings->state_file[0])
 		return 0;
-	}
 	err = sg_keeper_open(&control->keeper, control->loop, control->settings,
 		&control->first_state, &state, error);
 	if (err)
@@ -220,9 +225,15 @@ int sg_control_open_socket(struct sg_control *control, struct sg_error *error)
 		.line = handle_line,
 		.bad_line = refuse_bad_line,
 		.closed = forget};
-
-	return sg_server_open(&control->server, control->loop, settings->socket_path,
+	int err = sg_server_open(&control->server, control->loop, settings->socket_path,
 		settings->socket_mode, control->socket_gid, &handler, error);
+
+	if (err || !settings->monitor_path[0])
+		return err;
+	handler.id_bit = SG_CONTROL_MONITOR;
+	handler.max_line_bytes = SG_CONTROL_MONITOR_LINE_BYTES;
+	return sg_server_open(&control->monitor, control->loop, settings->monitor_path,
+		settings->monitor_mode, control->monitor_gid, &handler, error);
 }
 
 int sg_control_add_fd(
@@ -281,6 +292,8 @@ uint64_t sg_control_turn(void *context)
 			delay_us = 0;
 	}
 	if (control->server && sg_server_turn(control->server))
+		delay_us = 0;
+	if (control->monitor && sg_server_turn(control->monitor))
 		delay_us = 0;
 	return smaller(delay_us, (control->next_tick_ms - now_ms) * 1000);
 }

@@ -30,7 +30,9 @@ void sg_control_destroy(struct sg_control *control);
 // Compiles the state and hands the first snapshot to publisher->publish. Errors: -ENOMEM, -ENOSPC.
 int sg_control_first_publish(struct sg_control *control, struct sg_error *error);
 
-// From here on stormctl gets in. Errors: as sg_socket_file_open.
+// From here on stormctl gets in: by settings->socket_path, and, for questions only, by
+// settings->monitor_path if that is set. There everything that changes something is refused by
+// name. Errors: as sg_socket_file_open.
 int sg_control_open_socket(struct sg_control *control, struct sg_error *error);
 
 // Watches a descriptor of the caller's for EPOLLIN: a signalfd, a port's events. Remove it before

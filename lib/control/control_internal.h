@@ -12,6 +12,10 @@
 #include "control/shutdown.h"
 #include "control/statistics.h"
 
+// A bit in the id of connections to the socket that only answers questions, where lines are short.
+#define SG_CONTROL_MONITOR            (UINT64_C(1) << 63)
+#define SG_CONTROL_MONITOR_LINE_BYTES (16u << 10)
+
 struct sg_control {
 	const struct sg_settings *settings;
 	const struct sg_publisher *publisher;
@@ -22,9 +26,10 @@ struct sg_control {
 	struct sg_state first_state; // until the first snapshot
 	struct sg_rollout *rollout;  // NULL until then
 	struct sg_history *history;
-	struct sg_keeper *keeper; // NULL: nothing is kept
-	struct sg_server *server; // NULL until the socket is open
-	gid_t socket_gid;
+	struct sg_keeper *keeper;  // NULL: nothing is kept
+	struct sg_server *server;  // NULL until the socket is open
+	struct sg_server *monitor; // NULL: there is no such socket
+	gid_t socket_gid, monitor_gid;
 	uint64_t started_ms;
 	uint64_t next_tick_ms;
 	int broken; // an error that ends the loop

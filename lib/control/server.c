@@ -2,6 +2,7 @@
 #include "control/server.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -9,12 +10,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "control/connection.h"
 #include "control/socket_file.h"
 
 #define ACCEPTS_PER_EVENT 16
-#define LINES_PER_EVENT   64
-#define SPARE_DESCRIPTORS 256 // for everything else that the process opens
+#define MAX_LEAD_NS       5000000 // that a client who asks for nothing saves up
+#define SPARE_DESCRIPTORS 256     // for everything else that the process opens
 
 struct sg_server {
 	struct sg_loop *loop;
@@ -23,7 +25,8 @@ struct sg_server {
 	struct sg_connection *connections[SG_SERVER_MAX_CONNECTIONS];
 	unsigned n_connections;
 	uint64_t next_serial;
-	bool has_paused;  // some connection is
+	uint64_t used_ns; // by everybody who has something to do, at least: what a newcomer begins
+			  // with
 	uint64_t serving; // id of the connection whose line is being handled; 0: none
 };
 
@@ -32,7 +35,8 @@ static void close_connection(struct sg_connection *connection)
 	struct sg_server *server = connection->server;
 	uint64_t id = connection->id;
 
-	sg_loop_remove(server->loop, connection->fd);
+	if (!connection->hung_up)
+		sg_loop_remove(server->loop, connection->fd);
 	close(connection->fd);
 	sg_connection_free_buffers(connection);
 	server->connections[id % SG_SERVER_MAX_CONNECTIONS] = NULL;
@@ -113,45 +117,21 @@ static bool is_blank(const char *line, size_t length)
 	return strspn(line, " \t\r") == length;
 }
 
-// Hands complete lines to the handler, as many as the connection's bounds and `max_lines` allow.
-static void handle_lines(struct sg_connection *connection, unsigned max_lines)
-{
-	struct sg_server *server = connection->server;
-	size_t length;
-
-	connection->paused = false;
-	while (max_lines-- > 0 && may_take_line(connection)) {
-		char *line = sg_connection_next_line(connection, &length);
-
-		if (!line)
-			return;
-		if (is_blank(line, length))
-			continue;
-		connection->had_request = true;
-		connection->in_hand++;
-		server->serving = connection->id;
-		server->handler.line(
-			server->handler.context, connection->id, &connection->peer, line, length);
-		server->serving = 0;
-	}
-	connection->paused = true;
-	server->has_paused = true;
-}
-
 // After anything that happened to a connection: closes it if it is done, or asks for the events
 // that it now needs.
 static void settle(struct sg_connection *connection)
 {
-	bool done = connection->input_ended && connection->in_hand == 0 &&
-		    sg_connection_unsent(connection) == 0 &&
-		    !sg_connection_has_half_line(connection);
+	bool done = connection->input_ended && !connection->ready && connection->in_hand == 0 &&
+		    sg_connection_unsent(connection) == 0;
 	uint32_t interest = 0;
 
 	if (connection->broken || done) {
 		close_connection(connection);
 		return;
 	}
-	if (!connection->input_ended && may_take_line(connection))
+	if (connection->hung_up)
+		return;
+	if (!connection->input_ended && !connection->ready && may_take_line(connection))
 		interest |= EPOLLIN;
 	if (sg_connection_unsent(connection) > 0)
 		interest |= EPOLLOUT;
@@ -160,18 +140,10 @@ static void settle(struct sg_connection *connection)
 	connection->interest = interest;
 }
 
-// Everything that can be done with what has been read so far.
-static void work_through(struct sg_connection *connection)
-{
-	handle_lines(connection, LINES_PER_EVENT);
-	if (connection->input_ended && !connection->paused &&
-		sg_connection_has_half_line(connection))
-		end_input(connection, "the last line has no newline behind it");
-	settle(connection);
-}
-
 static void receive(struct sg_connection *connection)
 {
+	char sentence[60];
+
 	switch (sg_connection_receive(connection)) {
 	case SG_RECEIVE_SOME:
 		if (connection->input.size_bytes > SG_SERVER_MAX_UNSENT_BYTES)
@@ -184,7 +156,9 @@ static void receive(struct sg_connection *connection)
 		connection->input_ended = true;
 		break;
 	case SG_RECEIVE_TOO_LONG:
-		end_input(connection, "the line is longer than 16 MiB");
+		snprintf(sentence, sizeof(sentence), "the line is longer than %zu KiB",
+			connection->max_line_bytes >> 10);
+		end_input(connection, sentence);
 		break;
 	case SG_RECEIVE_BROKEN:
 		connection->broken = true;
@@ -192,33 +166,22 @@ static void receive(struct sg_connection *connection)
 	}
 }
 
-// The client has closed both directions: nobody reads an answer, but what it had asked for is done.
-// Bounded by what the kernel holds for one socket.
-static void take_last_words(struct sg_connection *connection)
-{
-	connection->hung_up = true;
-	while (!connection->input_ended && may_take_line(connection)) {
-		handle_lines(connection, UINT32_MAX);
-		receive(connection);
-	}
-	handle_lines(connection, UINT32_MAX);
-	close_connection(connection);
-}
-
+// Something has come, or gone. What it is about is done in sg_server_turn, in a fair order.
 static void on_client(void *context, int fd, uint32_t events)
 {
 	struct sg_connection *connection = context;
 
-	(void)fd;
 	if (events & (EPOLLHUP | EPOLLERR)) {
-		take_last_words(connection);
-		return;
+		// Nobody reads an answer, but what was asked for is done.
+		sg_loop_remove(connection->server->loop, fd);
+		connection->hung_up = connection->deaf = true;
+		sg_text_clear(&connection->output);
 	}
 	if (events & EPOLLOUT)
 		sg_connection_flush(connection);
-	if ((events & EPOLLIN) && !connection->input_ended)
+	if ((events & (EPOLLIN | EPOLLHUP)) && !connection->input_ended)
 		receive(connection);
-	work_through(connection);
+	connection->ready = true;
 }
 
 // Whom to close for a new client: the oldest of those that never sent a request, then of those that
@@ -273,7 +236,10 @@ static void add_connection(struct sg_server *server, int fd)
 	connection->server = server;
 	connection->fd = fd;
 	connection->serial = ++server->next_serial;
-	connection->id = connection->serial * SG_SERVER_MAX_CONNECTIONS + slot;
+	connection->id =
+		(connection->serial * SG_SERVER_MAX_CONNECTIONS + slot) | server->handler.id_bit;
+	connection->used_ns = server->used_ns;
+	connection->max_line_bytes = server->handler.max_line_bytes;
 	connection->peer = (struct sg_peer){.pid = peer.pid, .uid = peer.uid, .gid = peer.gid};
 	connection->interest = EPOLLIN;
 	server->connections[slot] = connection;
@@ -321,6 +287,8 @@ int sg_server_open(struct sg_server **ret_server, struct sg_loop *loop, const ch
 		return sg_error_set(error, -ENOMEM, "no memory is left for the control socket");
 	server->loop = loop;
 	server->handler = *handler;
+	if (!handler->max_line_bytes)
+		server->handler.max_line_bytes = SG_SERVER_MAX_LINE_BYTES;
 	raise_descriptor_limit();
 	err = sg_socket_file_open(&server->file, path, mode, gid, error);
 	if (err)
@@ -384,25 +352,114 @@ void sg_server_answer(struct sg_server *server, uint64_t id, struct sg_text *tex
 		settle(connection);
 }
 
-bool sg_server_turn(struct sg_server *server)
+// Nothing tells when more comes from a client that has hung up: what the kernel holds of it is read
+// until its end.
+static void read_on(struct sg_connection *connection)
 {
-	bool more = false;
+	size_t end = connection->input.end - connection->input.start;
 
-	if (!server->has_paused)
-		return false;
-	server->has_paused = false;
+	receive(connection);
+	if (!connection->input_ended && connection->input.end - connection->input.start == end)
+		connection->broken = true;
+}
+
+// No complete line is left of what has been read.
+static void end_of_lines(struct sg_connection *connection)
+{
+	if (connection->hung_up && !connection->input_ended) {
+		read_on(connection);
+		return;
+	}
+	connection->ready = false;
+	if (connection->hung_up)
+		connection->broken = true;
+	else if (connection->input_ended && sg_connection_has_half_line(connection))
+		end_input(connection, "the last line has no newline behind it");
+	settle(connection);
+}
+
+static void handle_line(struct sg_connection *connection, const char *line, size_t length)
+{
+	struct sg_server *server = connection->server;
+
+	connection->had_request = true;
+	connection->in_hand++;
+	server->serving = connection->id;
+	server->handler.line(
+		server->handler.context, connection->id, &connection->peer, line, length);
+	server->serving = 0;
+}
+
+// Handles one line of a connection that may take one.
+static void serve(struct sg_connection *connection)
+{
+	uint64_t begun_ns = sg_clock_ns();
+	size_t length;
+	char *line = sg_connection_next_line(connection, &length);
+
+	if (!line) {
+		end_of_lines(connection);
+		return;
+	}
+	if (!is_blank(line, length))
+		handle_line(connection, line, length);
+	connection->used_ns += sg_clock_ns() - begun_ns;
+}
+
+// A connection that something went wrong with, or else the one with the least time so far.
+static struct sg_connection *pick(struct sg_server *server)
+{
+	struct sg_connection *picked = NULL;
+
 	for (unsigned i = 0; i < SG_SERVER_MAX_CONNECTIONS; i++) {
 		struct sg_connection *connection = server->connections[i];
 
-		if (connection && connection->paused && may_take_line(connection))
-			work_through(connection);
-		connection = server->connections[i];
-		if (!connection || !connection->paused)
+		if (!connection || !connection->ready)
 			continue;
-		server->has_paused = true;
+		if (connection->broken)
+			return connection;
+		if (!may_take_line(connection))
+			continue;
+		if (connection->used_ns + MAX_LEAD_NS < server->used_ns)
+			connection->used_ns = server->used_ns - MAX_LEAD_NS;
+		if (!picked || connection->used_ns < picked->used_ns)
+			picked = connection;
+	}
+	return picked;
+}
+
+// Those that are not served yet are not read from until they are.
+static bool settle_ready(struct sg_server *server)
+{
+	bool more = false;
+
+	for (unsigned i = 0; i < SG_SERVER_MAX_CONNECTIONS; i++) {
+		struct sg_connection *connection = server->connections[i];
+
+		if (!connection || !connection->ready)
+			continue;
 		more = more || may_take_line(connection);
+		settle(connection);
 	}
 	return more;
+}
+
+bool sg_server_turn(struct sg_server *server)
+{
+	uint64_t end_ns = sg_clock_ns() + SG_SERVER_TURN_US * 1000;
+	struct sg_connection *connection;
+
+	while ((connection = pick(server))) {
+		if (connection->used_ns > server->used_ns)
+			server->used_ns = connection->used_ns;
+		if (connection->broken)
+			close_connection(connection);
+		else
+			serve(connection);
+		if (sg_clock_ns() >= end_ns)
+			break;
+	}
+	return settle_ready(server);
 }
 
 unsigned sg_server_connections(const struct sg_server *server)

@@ -1,17 +1,21 @@
-// The control socket: a Unix stream socket with one line a request and one line an answer.
+// A control socket: a Unix stream socket with one line a request and one line an answer.
 //
-// Whoever may connect may change everything: the file's mode and group decide (socket_file.h). What
-// a client can do to others is bounded, and nothing here waits for a client:
+// There are two, one for everything and one that only answers questions (control.h). Whoever may
+// connect may do what that socket does: the file's mode and group decide (socket_file.h). What a
+// client can do to others is bounded, and nothing here waits for a client:
 //
-// * connections: when all are taken, the oldest that is owed no answer is closed, one that never
-// sent a complete request
-//   first; so a new client always gets in;
+// * connections: SG_SERVER_MAX_CONNECTIONS a socket. When all are taken, the oldest that is owed no
+//   answer is closed, one that never sent a complete request first; so a new client always gets in;
 // * a line: the longer one is answered with an error, and its connection closed;
 // * unfinished lines of all clients together: the largest is closed when they exceed their bound;
 // * requests in hand: a connection that is owed SG_SERVER_MAX_IN_HAND answers, or has not read
 //   SG_SERVER_MAX_UNSENT_BYTES of them, is not read from until that changes;
 // * unread answers of all clients together: the connection with the most is closed when they exceed
-// their bound.
+//   their bound;
+// * time: lines are handled for SG_SERVER_TURN_US a turn of the loop, one line at a time, and the
+//   next is always of the client that has had the least time so far. So a client that has a
+//   question now and then is served before any number of those that have a thousand requests in the
+//   pipe.
 //
 // Answers may overtake each other: their ids say what they answer. A client that closes before it
 // has read its answers has still made its requests. Control thread only.
@@ -26,13 +30,14 @@
 #include "control/loop.h"
 #include "control/text.h"
 
-#define SG_SERVER_MAX_CONNECTIONS 1024
+#define SG_SERVER_MAX_CONNECTIONS 256 // a power of two
 #define SG_SERVER_MAX_LINE_BYTES \
 	(16u << 20) // an apply of 10,000 services with 10 backends each takes 7 MB
 #define SG_SERVER_MAX_INPUT_BYTES  (64u << 20) // of unfinished lines, all clients together
 #define SG_SERVER_MAX_IN_HAND      64
 #define SG_SERVER_MAX_UNSENT_BYTES (1u << 20) // one answer may be longer
 #define SG_SERVER_MAX_OUTPUT_BYTES (256u << 20)
+#define SG_SERVER_TURN_US          2000
 
 struct sg_server;
 
@@ -45,6 +50,8 @@ struct sg_peer {
 
 struct sg_server_handler {
 	void *context;
+	size_t max_line_bytes; // 0: SG_SERVER_MAX_LINE_BYTES
+	uint64_t id_bit;       // set in the ids of all its connections, and in no other server's
 	// A complete line, with a NUL behind. The server wants exactly one sg_server_answer for it,
 	// now or later.
 	void (*line)(void *context, uint64_t connection, const struct sg_peer *peer,
@@ -68,8 +75,8 @@ void sg_server_answer(struct sg_server *server, uint64_t connection, struct sg_t
 // Bytes of answers that the client has not read yet; 0 when it is gone.
 size_t sg_server_unsent(const struct sg_server *server, uint64_t connection);
 
-// To be called once a turn of the loop: goes on with connections that had to pause. Returns true
-// when there is more to do at once.
+// To be called once a turn of the loop: handles the lines that have come. Returns true when there
+// is more to do at once.
 bool sg_server_turn(struct sg_server *server);
 
 unsigned sg_server_connections(const struct sg_server *server);

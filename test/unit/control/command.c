@@ -391,6 +391,42 @@ static void apply_many(struct fixture *fixture, unsigned n)
 	json_decref(params);
 }
 
+// What may be asked of the socket that only answers questions, and that nothing can be changed
+// there.
+static void the_monitor_socket_changes_nothing(void **state)
+{
+	static const char *const questions[] = {"hello", "status", "service list", "export",
+		"flows", "stats", "drops", "history", "policy show"};
+	static const char *const changes[] = {"service add", "service set", "service delete",
+		"backend add", "backend set", "backend drain", "backend delete", "apply", "change",
+		"rollback", "policy set"};
+	struct fixture *fixture = *state;
+	char line[200], expected[200];
+
+	for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++) {
+		snprintf(line, sizeof(line), "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\"}",
+			questions[i]);
+		fixture_send(fixture, SG_CONTROL_MONITOR | 1, line);
+		while (fixture->n_answers == 0)
+			sg_control_turn(fixture->control);
+		assert_non_null(strstr(fixture->answers[0], "\"result\":"));
+		fixture_forget_answers(fixture);
+	}
+	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+		snprintf(line, sizeof(line),
+			"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":{\"dry_run\":true}}",
+			changes[i]);
+		fixture_send(fixture, SG_CONTROL_MONITOR | 1, line);
+		snprintf(expected, sizeof(expected),
+			"\\\"%s\\\" changes something, and this socket only answers questions",
+			changes[i]);
+		assert_int_equal(fixture->n_answers, 1);
+		assert_non_null(strstr(fixture->answers[0], expected));
+		fixture_forget_answers(fixture);
+	}
+	assert_int_equal(fixture->fake.n_published, 1);
+}
+
 static size_t one_unsent(void *context, uint64_t connection)
 {
 	(void)context;
@@ -993,6 +1029,7 @@ int main(void)
 		WITH_FIXTURE(apply_is_the_whole_state_of_one_owner),
 		WITH_FIXTURE(what_changes_nothing_makes_no_generation),
 		WITH_FIXTURE(a_backend_that_is_leaving_is_ended_by_delete_now),
+		WITH_FIXTURE(the_monitor_socket_changes_nothing),
 		WITH_FIXTURE(long_answers_hold_up_nobody),
 		WITH_FIXTURE(a_dry_run_changes_nothing),
 		WITH_FIXTURE(an_apply_with_one_mistake_changes_nothing),

@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "control/request.h"
 #include "control/socket_file.h"
 
@@ -55,7 +56,11 @@ static void on_line(void *context, uint64_t connection, const struct sg_peer *pe
 	assert_int_equal(strlen(line), length);
 	rig->n_lines++;
 	rig->peer = *peer;
-	if (strcmp(line, "hold") == 0) {
+	if (strcmp(line, "burn") == 0) {
+		for (uint64_t end = sg_clock_ns() + 300000; sg_clock_ns() < end;)
+			;
+		answer_with(rig, connection, "burnt");
+	} else if (strcmp(line, "hold") == 0) {
 		rig->held[rig->n_held++] = connection;
 	} else if (strcmp(line, "big") == 0) {
 		answer_with(rig, connection, rig->big);
@@ -359,6 +364,46 @@ static void unfinished_lines_together_are_bounded(void **state)
 	close(good);
 }
 
+// Whoever has a question now and then is served before those that have many in the pipe, in the
+// turn in which it comes, and whatever they do: reading no answer, hanging up.
+static void a_greedy_client_holds_up_nobody(void **state)
+{
+	struct rig *rig = *state;
+	int greedy[50], modest = connect_client(rig);
+
+	for (unsigned i = 0; i < 50; i++) {
+		greedy[i] = connect_client(rig);
+		for (unsigned n = 0; n < 40; n++)
+			say(greedy[i], "burn\n");
+		if (i % 10 == 0)
+			close(greedy[i]);
+	}
+	// Newcomers are all the same, until each has had its first.
+	while (rig->n_lines < 60)
+		turn(rig);
+	for (unsigned i = 0; i < 20; i++) {
+		char answer[100];
+		unsigned before;
+
+		turn(rig);
+		before = rig->n_lines;
+		say(modest, "question\n");
+		turn(rig);
+		assert_int_equal(
+			recv(modest, answer, sizeof(answer), 0), strlen("echo question\n"));
+		// In a turn of 2 ms there is time for six of 0.3 ms.
+		assert_true(rig->n_lines - before < 12);
+	}
+	for (unsigned i = 0; i < 50; i++)
+		if (i % 10 != 0)
+			close(greedy[i]);
+	while (rig->n_lines < 50 * 40 + 20)
+		turn(rig);
+	turn(rig);
+	assert_int_equal(sg_server_connections(rig->server), 1);
+	close(modest);
+}
+
 static void a_reader_that_does_not_read_is_not_served_further(void **state)
 {
 	struct rig *rig = *state;
@@ -573,6 +618,7 @@ int main(void)
 		WITH_RIG(a_line_that_is_too_long_is_an_error),
 		WITH_RIG(a_long_line_arrives_whole),
 		WITH_RIG(unfinished_lines_together_are_bounded),
+		WITH_RIG(a_greedy_client_holds_up_nobody),
 		WITH_RIG(a_reader_that_does_not_read_is_not_served_further),
 		WITH_RIG(requests_in_hand_are_bounded),
 		WITH_RIG(a_new_client_always_gets_in),
