@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "net/checksum.h"
+#include "transmit_ipv6.h"
 #include "wire.h"
 
 static void a_chain_is_forwarded_however_it_is_cut(void **unused)
@@ -349,7 +350,8 @@ static void what_a_port_cannot_take_has_a_name(void **unused)
 
 int main(void)
 {
-#define STORY(name) cmocka_unit_test_setup_teardown(name, wire_open, wire_close)
+#define STORY_IPV6(name) cmocka_unit_test_setup_teardown(name, wire_open_ipv6, wire_close_ipv6)
+#define STORY(name)      cmocka_unit_test_setup_teardown(name, wire_open, wire_close)
 	const struct CMUnitTest tests[] = {
 		STORY(a_chain_is_forwarded_however_it_is_cut),
 		STORY(what_a_chain_hides_is_found),
@@ -364,8 +366,13 @@ int main(void)
 		STORY(what_leaves_by_a_vlan_has_its_tag),
 		STORY(fragments_of_two_vlans_do_not_mix),
 		STORY(what_a_port_cannot_take_has_a_name),
+		STORY_IPV6(ipv6_fragments_are_joined_and_made_in_every_mode),
+		STORY_IPV6(a_fragment_that_is_everything_is_a_datagram),
+		STORY_IPV6(ipv6_that_came_whole_is_never_cut),
+		STORY_IPV6(overlapping_ipv6_fragments_give_the_datagram_up),
 	};
 #undef STORY
+#undef STORY_IPV6
 
 	return cmocka_run_group_tests(tests, wire_start_eal, wire_stop_eal);
 }

@@ -169,26 +169,33 @@ static void take_tag(struct datagram *frame)
 	memmove(frame->bytes + 12, frame->bytes + 16, frame->length - 12);
 }
 
+bool wire_next(unsigned port, struct datagram *ret_frame)
+{
+	struct rte_mbuf *mbuf;
+
+	if (rte_ring_dequeue(out[port], (void **)&mbuf) != 0)
+		return false;
+	assert_true(mbuf->nb_segs <= dataplane.ports[port].max_pieces);
+	read_frame(mbuf, ret_frame);
+	take_tag(ret_frame);
+	assert_true(ret_frame->length <= 14u + dataplane.ports[port].mtu);
+	return true;
+}
+
 unsigned wire_sent(unsigned port, struct datagram *ret_datagram)
 {
 	static struct datagram frame;
-	uint16_t mtu = dataplane.ports[port].mtu;
-	struct rte_mbuf *mbuf;
 	uint32_t end = 0;
 	unsigned n = 0;
 
 	ret_datagram->length = 0;
-	while (rte_ring_dequeue(out[port], (void **)&mbuf) == 0) {
+	while (wire_next(port, &frame)) {
 		struct sg_ipv4_hdr *ip = wire_ip(&frame);
 		unsigned header;
 		uint16_t word;
 
-		assert_true(mbuf->nb_segs <= dataplane.ports[port].max_pieces);
-		read_frame(mbuf, &frame);
-		take_tag(&frame);
 		header = (ip->version_ihl & 15) * 4u;
 		word = __builtin_bswap16(ip->fragment_be);
-		assert_true(frame.length <= 14u + mtu);
 		assert_int_equal(frame.length, 14 + __builtin_bswap16(ip->total_length_be));
 		assert_int_equal(sg_checksum_finish(sg_checksum_add(0, ip, header)), 0);
 		assert_int_equal((word & SG_IPV4_OFFSET_MASK) * 8u, end);

@@ -54,6 +54,8 @@ void wire_notify_congestion(struct rte_mbuf *part);
 // In, through, out.
 void wire_receive(unsigned port, struct rte_mbuf *mbuf);
 void wire_turn(void);
+// The next frame that left by a port, within its MTU. False: none.
+bool wire_next(unsigned port, struct datagram *ret_frame);
 // What left by a port: one frame, or the fragments of one datagram in order, put together. Returns
 // how many frames it was. Each was within the MTU, whole, and in no more pieces than the port
 // takes.
