@@ -355,10 +355,9 @@ static uint64_t backend_of(const struct sg_tuple *reply, const struct sg_pair6 *
 // Multiples of the golden section, cut into digits, go through all of them without a division, and
 // come near none that they met lately.
 static void propose_one(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
-	unsigned worker, struct sg_snat_turns *turns, struct sg_tuple *reply, struct sg_pair6 *pair)
+	unsigned worker, uint32_t *turn, struct sg_tuple *reply, struct sg_pair6 *pair)
 {
-	uint64_t backend = backend_of(reply, pair);
-	uint32_t fraction = turns->next[sg_mix64(backend) % SG_SNAT_TURNS]++ * GOLDEN;
+	uint32_t fraction = (*turn)++ * GOLDEN;
 	struct span span;
 
 	set_address(pool, table, take_digit(&fraction, n_addresses_of(pool, reply)), reply, pair);
@@ -366,6 +365,12 @@ static void propose_one(const struct sg_snat_pool *pool, const struct sg_flow_ta
 	reply->hop = 0;
 	span = pick_span(pool, worker, reply, pair, &fraction);
 	reply->dport_be = __builtin_bswap16(span.ports[take_digit(&fraction, span.n)]);
+}
+
+static uint32_t *turn_of(
+	struct sg_snat_turns *turns, const struct sg_tuple *reply, const struct sg_pair6 *pair)
+{
+	return &turns->next[sg_mix64(backend_of(reply, pair)) % SG_SNAT_TURNS];
 }
 
 // Where the table knows the tuple that a turn gives, once more, all of those together.
@@ -386,8 +391,13 @@ uint64_t sg_snat_propose(const struct sg_snat_pool *pool, const struct sg_flow_t
 		unsigned n_taken = 0;
 
 		for (unsigned k = 0; k < n_open; k++) {
+			uint32_t *turn = turn_of(turns, &replies[open[k]], &pairs[open[k]]);
+
+			// The turns that follow a taken one would meet its neighbours.
+			if (round > 0)
+				*turn = (uint32_t)sg_mix64(*turn);
 			tuples[k] = replies[open[k]];
-			propose_one(pool, table, worker, turns, &tuples[k], &pairs[open[k]]);
+			propose_one(pool, table, worker, turn, &tuples[k], &pairs[open[k]]);
 		}
 		sg_flow_table_hash(table, tuples, n_open, hashes);
 		sg_flow_table_find_bulk(table, tuples, hashes, n_open, refs);
