@@ -30,29 +30,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
 #include "base/prefetch.h"
 #include "base/random.h"
+#include "flow/bucket.h"
 
-#define SG_CUCKOO_SLOTS      8
-#define SG_CUCKOO_CLASSES    8 // of signatures
 #define SG_CUCKOO_MAX_VISITS 128
-#define SG_CUCKOO_ALTERNATE  (UINT32_C(1) << 30) // of an entry: it lives in its alternate bucket
-
-struct sg_cuckoo_bucket {
-	_Alignas(64) uint16_t signatures[SG_CUCKOO_SLOTS]; // 0: the slot is empty
-	uint32_t entries[SG_CUCKOO_SLOTS];                 // 0: the slot is empty
-	// Entries whose primary is here and that live in their alternate, by 3 bits of their
-	// signature.
-	uint8_t overflow[SG_CUCKOO_CLASSES];
-	uint8_t tags[SG_CUCKOO_SLOTS]; // sg_cuckoo_tag of the entry's epoch; 0: never stale
-};
-static_assert(sizeof(struct sg_cuckoo_bucket) == 64, "a bucket is one cache line");
-static_assert(offsetof(struct sg_cuckoo_bucket, overflow) == 48, "nothing is lost between them");
-static_assert(offsetof(struct sg_cuckoo_bucket, tags) % 8 == 0, "tags are loaded as one word");
 
 // A view, made where it is used: the buckets' memory may be mapped elsewhere the next time.
 struct sg_cuckoo {
@@ -62,14 +44,6 @@ struct sg_cuckoo {
 	uint8_t oldest;
 	uint8_t span;
 };
-
-#define SG_CUCKOO_EPOCHS   128
-#define SG_CUCKOO_UNTAGGED 0 // of an entry that stays until it is removed
-
-static inline uint8_t sg_cuckoo_tag(uint8_t epoch)
-{
-	return 0x80 | epoch;
-}
 
 // The primary bucket comes from the low 32 bits, the signature from the top 16: independent of each
 // other.
@@ -100,64 +74,11 @@ static inline uint32_t sg_cuckoo_other(
 	return g >= bucket ? g - bucket : g + (cuckoo->n_buckets - bucket);
 }
 
-// The slots of a bucket with this signature, one bit each; with 0, the empty slots.
-static inline unsigned sg_cuckoo_match(const struct sg_cuckoo_bucket *bucket, uint16_t signature)
-{
-#if defined(__SSE2__)
-	__m128i stored = _mm_load_si128((const __m128i *)bucket->signatures);
-	__m128i equal = _mm_cmpeq_epi16(stored, _mm_set1_epi16((short)signature));
-
-	return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128()));
-#else
-	unsigned mask = 0;
-
-	for (unsigned slot = 0; slot < SG_CUCKOO_SLOTS; slot++)
-		mask |= (unsigned)(bucket->signatures[slot] == signature) << slot;
-	return mask;
-#endif
-}
-
 // The slots of a bucket whose entries are stale, one bit each.
 static inline unsigned sg_cuckoo_stale(
 	const struct sg_cuckoo *cuckoo, const struct sg_cuckoo_bucket *bucket)
 {
-#if defined(__SSE2__)
-	__m128i tags = _mm_loadl_epi64((const __m128i *)bucket->tags);
-	__m128i age = _mm_and_si128(_mm_sub_epi8(tags, _mm_set1_epi8((char)cuckoo->oldest)),
-		_mm_set1_epi8(SG_CUCKOO_EPOCHS - 1));
-	__m128i outside = _mm_cmpgt_epi8(age, _mm_set1_epi8((char)cuckoo->span));
-
-	return (unsigned)_mm_movemask_epi8(_mm_and_si128(outside, tags));
-#else
-	unsigned mask = 0;
-
-	for (unsigned slot = 0; slot < SG_CUCKOO_SLOTS; slot++) {
-		uint8_t tag = bucket->tags[slot];
-		uint8_t age = (uint8_t)(tag - cuckoo->oldest) % SG_CUCKOO_EPOCHS;
-
-		mask |= (unsigned)(tag >= 0x80 && age > cuckoo->span) << slot;
-	}
-	return mask;
-#endif
-}
-
-// The slots of a bucket whose entries live in their alternate, one bit each.
-static inline unsigned sg_cuckoo_away(const struct sg_cuckoo_bucket *bucket)
-{
-#if defined(__SSE2__)
-	const __m128i *entries = (const __m128i *)bucket->entries;
-	__m128i low = _mm_slli_epi32(_mm_load_si128(entries), 1); // SG_CUCKOO_ALTERNATE on top
-	__m128i high = _mm_slli_epi32(_mm_load_si128(entries + 1), 1);
-
-	return (unsigned)_mm_movemask_ps(_mm_castsi128_ps(low)) |
-	       (unsigned)_mm_movemask_ps(_mm_castsi128_ps(high)) << 4;
-#else
-	unsigned mask = 0;
-
-	for (unsigned slot = 0; slot < SG_CUCKOO_SLOTS; slot++)
-		mask |= (unsigned)!!(bucket->entries[slot] & SG_CUCKOO_ALTERNATE) << slot;
-	return mask;
-#endif
+	return sg_cuckoo_outside(bucket, cuckoo->oldest, cuckoo->span);
 }
 
 // The slot of a bucket that the next entry gets: an empty one, or a stale one, and of those rather
