@@ -9,6 +9,7 @@
 //     pipeline/dnat/v4/established   known connections, both directions
 //     pipeline/dsr/v4/established    their clients' half alone, which is all that is seen
 //     pipeline/ipip/v4/established   the same
+//     pipeline/MODE/v6/...           each mode over IPv6: established, new and flood
 //     stage/S                        one stage of the above: parse, lookup, rewrite of
 //                                    established; steer, admit, schedule of new flows
 //
@@ -188,17 +189,31 @@ static void bench_established(struct sg_bench *bench, struct sg_bench_point poin
 	free(world);
 }
 
-static void bench_mode(struct sg_bench *bench, struct sg_bench_point point, enum sg_forward forward)
+static void report_mode(struct sg_bench *bench, struct sg_bench_point point,
+	const struct sg_world_options *options, const char *what,
+	const struct sg_bench_samples *hot, const struct sg_bench_samples *cold)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "pipeline/%s/%s/%s", sg_forward_name(options->forward),
+		options->ipv6 ? "v6" : "v4", what);
+	sg_bench_report(bench, name, point, hot, cold);
+}
+
+static void bench_mode(
+	struct sg_bench *bench, struct sg_bench_point point, enum sg_forward forward, bool ipv6)
 {
 	const struct sg_world_options options = {.services = point.services,
 		.backends = point.backends,
 		.max_flows = (uint32_t)(point.flows * 100 / FILL_PERCENT),
-		.snat_addresses = 4,
-		.forward = forward};
+		.snat_addresses = (uint32_t)(point.flows / ((uint64_t)point.services *
+								   point.backends * 40000) +
+					     4),
+		.forward = forward,
+		.ipv6 = ipv6};
 	struct sg_world *world = aligned_alloc(64, sizeof(*world));
 	struct sg_bench_samples hot = {0}, cold = {0};
 	struct picker picker = {.random = 1, .n = (uint32_t)point.flows};
-	char name[64];
 
 	sg_world_open(world, bench, &options);
 	sg_world_fill(world, (uint32_t)point.flows);
@@ -208,8 +223,7 @@ static void bench_mode(struct sg_bench *bench, struct sg_bench_point point, enum
 		sg_bench_sample(&hot, established_ns(world, &picker, SG_BENCH_BURST, false));
 		sg_bench_sample(&cold, established_ns(world, &picker, SG_BENCH_BURST, true));
 	}
-	snprintf(name, sizeof(name), "pipeline/%s/v4/established", sg_forward_name(forward));
-	sg_bench_report(bench, name, point, &hot, &cold);
+	report_mode(bench, point, &options, "established", &hot, &cold);
 	sg_world_close(world);
 	free(world);
 }
@@ -346,6 +360,34 @@ static void bench_new(struct sg_bench *bench, struct sg_bench_point point)
 	free(world);
 }
 
+// New flows and a flood of them, in a mode over IPv6.
+static void bench_new6(struct sg_bench *bench, struct sg_bench_point point, enum sg_forward forward)
+{
+	const struct sg_world_options options = {.services = point.services,
+		.backends = point.backends,
+		.max_flows = (uint32_t)point.flows,
+		.snat_addresses = (uint32_t)(point.flows / ((uint64_t)point.services *
+								   point.backends * 40000) +
+					     4),
+		.forward = forward,
+		.ipv6 = true};
+	struct sg_world *world = aligned_alloc(64, sizeof(*world));
+	struct sg_bench_samples fresh = {0}, flood = {0};
+	uint32_t next_flow = 0;
+
+	sg_world_open(world, bench, &options);
+	new_ns(world, &next_flow);
+	for (unsigned i = 0; i < bench->n_samples; i++)
+		sg_bench_sample(&fresh, new_ns(world, &next_flow));
+	report_mode(bench, point, &options, "new", &fresh, NULL);
+	prepare_flood(world, &next_flow);
+	for (unsigned i = 0; i < bench->n_samples; i++)
+		sg_bench_sample(&flood, flood_ns(world, &next_flow));
+	report_mode(bench, point, &options, "flood", &flood, NULL);
+	sg_world_close(world);
+	free(world);
+}
+
 // The stages one by one, as sg_pipeline_run calls them.
 static void time_stages(struct sg_world *world, uint64_t ticks[N_STAGES], uint64_t empty)
 {
@@ -430,6 +472,13 @@ void sg_bench_pipeline(struct sg_bench *bench)
 		bench_established(bench, (struct sg_bench_point){flows[i], 1, 10}, true);
 		for (unsigned mode = SG_FORWARD_DNAT; mode < SG_FORWARD_COUNT; mode++)
 			bench_mode(bench, (struct sg_bench_point){flows[i], 1, 10},
+				(enum sg_forward)mode, false);
+		for (unsigned mode = SG_FORWARD_SNAT; mode < SG_FORWARD_COUNT; mode++)
+			bench_mode(bench, (struct sg_bench_point){flows[i], 1, 10},
+				(enum sg_forward)mode, true);
+		for (unsigned mode = SG_FORWARD_SNAT; flows[i] >= 10000 && mode < SG_FORWARD_COUNT;
+			mode++)
+			bench_new6(bench, (struct sg_bench_point){flows[i], 1, 10},
 				(enum sg_forward)mode);
 		if (flows[i] >= 10000)
 			bench_new(bench, (struct sg_bench_point){flows[i], 1, 10});

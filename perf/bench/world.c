@@ -27,6 +27,19 @@ static uint32_t vip_be(unsigned service)
 	return __builtin_bswap32(0xcb000000 + service);
 }
 
+// The address of a number in the family of the world.
+static struct sg_addr addr_of(const struct sg_world_options *options, uint32_t number_be)
+{
+	struct sg_addr addr = {.family = SG_FAMILY_IPV6, .bytes = {0x20, 0x01, 0x0d, 0xb8}};
+
+	if (!options->ipv6)
+		return sg_addr_from_ipv4(number_be);
+	if ((uint8_t)number_be == 10)
+		memcpy(addr.bytes, (const uint8_t[4]){0xfd}, 4);
+	memcpy(addr.bytes + 12, &number_be, 4);
+	return addr;
+}
+
 struct sg_service_spec *sg_world_service(const struct sg_world_options *options, unsigned number)
 {
 	char name[32];
@@ -36,7 +49,7 @@ struct sg_service_spec *sg_world_service(const struct sg_world_options *options,
 	spec = sg_service_spec_create(name, "bench");
 	if (!spec)
 		sg_bench_die("no memory");
-	spec->vips[0] = sg_addr_from_ipv4(vip_be(number));
+	spec->vips[0] = addr_of(options, vip_be(number));
 	spec->n_vips = 1;
 	spec->protocol = SG_PROTO_TCP;
 	spec->port = 80;
@@ -47,7 +60,7 @@ struct sg_service_spec *sg_world_service(const struct sg_world_options *options,
 		struct sg_backend_spec backend = {
 			.port = options->forward >= SG_FORWARD_DSR ? 80 : 8080, .weight = 1};
 
-		backend.address = sg_addr_from_ipv4(
+		backend.address = addr_of(options,
 			__builtin_bswap32(0x0a000000 + number * options->backends + i + 1));
 		sg_service_spec_put_backend(spec, &backend);
 	}
@@ -63,9 +76,17 @@ static void put_on_link(struct sg_routes *routes, const struct sg_world_options 
 	pods->value = SG_ROUTE_VALUE(SG_ROUTE_ON_LINK, 1, 0);
 	sg_index_unref(routes->neighbours4);
 	routes->neighbours4 = sg_index_create(n);
-	for (uint32_t i = 1; i <= n; i++)
-		sg_index_put(routes->neighbours4,
-			SG_NEIGHBOUR_KEY(1, __builtin_bswap32(0x0a000000 + i)), 2);
+	sg_index6_unref(routes->neighbours6);
+	routes->neighbours6 = sg_index6_create(n);
+	for (uint32_t i = 1; i <= n; i++) {
+		uint32_t number_be = __builtin_bswap32(0x0a000000 + i);
+		struct sg_addr addr = addr_of(options, number_be);
+
+		if (options->ipv6)
+			sg_index6_put(routes->neighbours6, addr.bytes, 1, 2);
+		else
+			sg_index_put(routes->neighbours4, SG_NEIGHBOUR_KEY(1, number_be), 2);
+	}
 }
 
 static struct sg_routes *make_routes(const struct sg_world_options *options)
@@ -74,8 +95,8 @@ static struct sg_routes *make_routes(const struct sg_world_options *options)
 	struct sg_trie_entry entries[2] = {{.value = SG_ROUTE_VALUE(SG_ROUTE_HOP, 0, 1)},
 		{.value = SG_ROUTE_VALUE(SG_ROUTE_HOP, 1, 2)}};
 
-	sg_prefix_parse("0.0.0.0/0", &entries[0].prefix, NULL);
-	sg_prefix_parse("10.0.0.0/8", &entries[1].prefix, NULL);
+	sg_prefix_parse(options->ipv6 ? "::/0" : "0.0.0.0/0", &entries[0].prefix, NULL);
+	sg_prefix_parse(options->ipv6 ? "fd00::/16" : "10.0.0.0/8", &entries[1].prefix, NULL);
 	free(routes->hops);
 	routes->hops = calloc(3, sizeof(routes->hops[0]));
 	routes->n_hops = 3;
@@ -87,6 +108,8 @@ static struct sg_routes *make_routes(const struct sg_world_options *options)
 		put_on_link(routes, options, &entries[1]);
 	sg_trie_unref(routes->ipv4);
 	routes->ipv4 = sg_trie_create(entries, 2, SG_FAMILY_IPV4);
+	sg_trie_unref(routes->ipv6);
+	routes->ipv6 = sg_trie_create(entries, 2, SG_FAMILY_IPV6);
 	return routes;
 }
 
@@ -98,7 +121,7 @@ static void open_pipeline(struct sg_world *world)
 	size_t bytes = sg_pipeline_bytes(options->max_flows);
 
 	for (unsigned i = 0; i < options->snat_addresses; i++)
-		addresses[i] = sg_addr_from_ipv4(__builtin_bswap32(0x0aff0001 + i));
+		addresses[i] = addr_of(options, __builtin_bswap32(0x0aff0001 + i));
 	sg_home_init(&world->home, sg_toeplitz_default_key, 1);
 	world->snat = sg_snat_pool_create(
 		&world->home, addresses, options->snat_addresses, 1024, 65535, NULL);
@@ -111,6 +134,9 @@ static void open_pipeline(struct sg_world *world)
 		.backends = calloc(SG_MAX_BACKENDS, sizeof(struct sg_traffic))};
 	world->memory = sg_bench_memory(world->bench, bytes);
 	memset(world->memory, 0, bytes);
+	if (options->ipv6)
+		world->addresses =
+			sg_bench_memory(world->bench, sg_flow_addresses_bytes(options->max_flows));
 	world->pipeline =
 		sg_pipeline_init(world->memory, &(struct sg_pipeline_settings){.n_workers = 1,
 							.ports = ports,
@@ -121,6 +147,7 @@ static void open_pipeline(struct sg_world *world)
 							.snat_port_max = 65535,
 							.timeouts = world->settings.timeouts,
 							.max_flows = options->max_flows,
+							.addresses = world->addresses,
 							.counters = &world->counters});
 }
 
@@ -149,11 +176,14 @@ void sg_world_open(
 void sg_world_close(struct sg_world *world)
 {
 	sg_bench_free(world->memory);
+	if (world->addresses)
+		sg_bench_free(world->addresses);
 	free(world->counters.services);
 	free(world->counters.service_losses);
 	free(world->counters.backend_losses);
 	free(world->counters.backends);
 	free(world->replies);
+	free(world->reply_pairs);
 	sg_snat_pool_destroy(world->snat);
 	sg_compiler_destroy(world->compiler);
 	sg_state_fini(&world->state);
@@ -166,15 +196,10 @@ void sg_world_pass_ms(struct sg_world *world, uint64_t ms)
 	sg_pipeline_set_time(world->pipeline, world->now_ms);
 }
 
-// A 54-byte TCP segment without payload; the device vouches for its checksums.
-static void put(struct sg_world *world, unsigned at, uint8_t *frame, uint8_t port, uint8_t flags,
-	const struct sg_tuple *tuple)
+static struct sg_tcp_hdr *put_ipv4(struct sg_eth_hdr *eth, const struct sg_tuple *tuple)
 {
-	struct sg_eth_hdr *eth = (void *)(frame + SG_WORLD_HEAD_BYTES);
 	struct sg_ipv4_hdr *ip = (void *)(eth + 1);
-	struct sg_tcp_hdr *tcp = (void *)(ip + 1);
 
-	memcpy(eth->dst, port_macs[port], 6);
 	eth->ethertype_be = __builtin_bswap16(SG_ETHERTYPE_IPV4);
 	*ip = (struct sg_ipv4_hdr){.version_ihl = 0x45,
 		.total_length_be = __builtin_bswap16(40),
@@ -182,12 +207,37 @@ static void put(struct sg_world *world, unsigned at, uint8_t *frame, uint8_t por
 		.proto = SG_PROTO_TCP,
 		.src_be = tuple->src_be,
 		.dst_be = tuple->dst_be};
+	return (void *)(ip + 1);
+}
+
+static struct sg_tcp_hdr *put_ipv6(struct sg_eth_hdr *eth, const struct sg_pair6 *pair)
+{
+	struct sg_ipv6_hdr *ip = (void *)(eth + 1);
+
+	eth->ethertype_be = __builtin_bswap16(SG_ETHERTYPE_IPV6);
+	*ip = (struct sg_ipv6_hdr){.version_class_label_be = __builtin_bswap32(SG_IPV6_VERSION),
+		.payload_length_be = __builtin_bswap16(20),
+		.next = SG_PROTO_TCP,
+		.hop_limit = 64,
+		.pair = *pair};
+	return (void *)(ip + 1);
+}
+
+// A TCP segment without payload; the device vouches for its checksums. `pair`: over IPv6.
+static void put(struct sg_world *world, unsigned at, uint8_t *frame, uint8_t port, uint8_t flags,
+	const struct sg_tuple *tuple, const struct sg_pair6 *pair)
+{
+	struct sg_eth_hdr *eth = (void *)(frame + SG_WORLD_HEAD_BYTES);
+	struct sg_tcp_hdr *tcp;
+
+	memcpy(eth->dst, port_macs[port], 6);
+	tcp = world->options.ipv6 ? put_ipv6(eth, pair) : put_ipv4(eth, tuple);
 	*tcp = (struct sg_tcp_hdr){.sport_be = tuple->sport_be,
 		.dport_be = tuple->dport_be,
 		.offset = 5 << 4,
 		.flags = flags};
 	world->burst.pkts[at] = (struct sg_pkt){.bytes = frame + SG_WORLD_HEAD_BYTES,
-		.length = SG_WORLD_FRAME_BYTES,
+		.length = world->options.ipv6 ? 74 : 64,
 		.head = SG_WORLD_HEAD_BYTES,
 		.room = SG_WORLD_FRAME_BYTES,
 		.port = port,
@@ -200,13 +250,17 @@ void sg_world_client(struct sg_world *world, unsigned at, uint8_t *frame, uint32
 		.dst_be = vip_be(flow % world->options.services),
 		.sport_be = client_port_be(flow),
 		.dport_be = __builtin_bswap16(80)};
+	struct sg_pair6 pair = {.src = {0x20, 0x01, 0x0d, 0xb8}, .dst = {0x20, 0x01, 0x0d, 0xb8}};
 
-	put(world, at, frame, 0, syn ? SG_TCP_SYN : SG_TCP_ACK, &tuple);
+	memcpy(pair.src + 12, &tuple.src_be, 4);
+	memcpy(pair.dst + 12, &tuple.dst_be, 4);
+	put(world, at, frame, 0, syn ? SG_TCP_SYN : SG_TCP_ACK, &tuple, &pair);
 }
 
 void sg_world_backend(struct sg_world *world, unsigned at, uint8_t *frame, uint32_t flow)
 {
-	put(world, at, frame, 1, SG_TCP_ACK, &world->replies[flow]);
+	put(world, at, frame, 1, SG_TCP_ACK, &world->replies[flow],
+		world->options.ipv6 ? &world->reply_pairs[flow] : NULL);
 }
 
 void sg_world_confirm_burst(struct sg_world *world)
@@ -223,11 +277,22 @@ void sg_world_confirm_burst(struct sg_world *world)
 	}
 }
 
+static void note_reply(struct sg_world *world, uint32_t flow, sg_flow_ref ref)
+{
+	const struct sg_flow_table *table = world->pipeline->flows;
+
+	world->replies[flow] = sg_flow_table_get(table, ref)->server;
+	if (world->options.ipv6)
+		world->reply_pairs[flow] = sg_flow_table_addresses(table, ref)->server;
+}
+
 void sg_world_fill(struct sg_world *world, uint32_t n)
 {
 	world->replies = malloc((size_t)n * sizeof(world->replies[0]));
 	world->n_flows = n;
-	if (!world->replies)
+	if (world->options.ipv6)
+		world->reply_pairs = malloc((size_t)n * sizeof(world->reply_pairs[0]));
+	if (!world->replies || (world->options.ipv6 && !world->reply_pairs))
 		sg_bench_die("no memory");
 	for (uint32_t flow = 0; flow < n; flow += world->burst.n) {
 		world->burst.n = n - flow < SG_BENCH_BURST ? n - flow : SG_BENCH_BURST;
@@ -236,8 +301,6 @@ void sg_world_fill(struct sg_world *world, uint32_t n)
 		sg_pipeline_run(world->pipeline, world->snapshot, &world->burst);
 		sg_world_confirm_burst(world);
 		for (unsigned i = 0; i < world->burst.n; i++)
-			world->replies[flow + i] =
-				sg_flow_table_get(world->pipeline->flows, world->burst.pkts[i].ref)
-					->server;
+			note_reply(world, flow + i, world->burst.pkts[i].ref);
 	}
 }

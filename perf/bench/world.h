@@ -3,7 +3,8 @@
 //
 // Everything is reached through a gateway on either side (clients 0.0.0.0/0, pods 10.0.0.0/8), as
 // on a routed pod network. Service s has the VIP 203.0.x.y, TCP port 80; backend b of it
-// is 10.x.y.b. A flow is a number, as in subject.h.
+// is 10.x.y.b. A flow is a number, as in subject.h. Over IPv6 each address is the one of the same
+// number in 2001:db8::/96, and pods' in fd00::/96.
 #pragma once
 
 #include "bench/bench.h"
@@ -11,8 +12,8 @@
 #include "service/compiler.h"
 #include "service/state.h"
 
-#define SG_WORLD_HEAD_BYTES  64 // before a frame, for ipip's outer header
-#define SG_WORLD_FRAME_BYTES 64 // with padding: 54 of headers
+#define SG_WORLD_HEAD_BYTES  64  // before a frame, for ipip's outer header
+#define SG_WORLD_FRAME_BYTES 128 // a frame has 64 with padding, over IPv6 74
 
 struct sg_world_options {
 	unsigned services;
@@ -21,6 +22,7 @@ struct sg_world_options {
 	uint32_t snat_addresses;
 	enum sg_scheduler scheduler;
 	enum sg_forward forward; // dsr, ipip: clients' packets are all there is
+	bool ipv6;
 };
 
 struct sg_world {
@@ -37,8 +39,10 @@ struct sg_world {
 	struct sg_worker_counters counters;
 	struct sg_pipeline *pipeline;
 	void *memory;
+	void *addresses; // of IPv6 flows
 	uint64_t now_ms;
-	struct sg_tuple *replies; // [n_flows] by flow: the tuple of its backend's packets
+	struct sg_tuple *replies;     // [n_flows] by flow: the tuple of its backend's packets
+	struct sg_pair6 *reply_pairs; // [n_flows] their addresses, over IPv6
 	uint32_t n_flows;
 	struct sg_burst burst;
 	_Alignas(64) uint8_t frames[SG_BENCH_BURST][SG_WORLD_HEAD_BYTES + SG_WORLD_FRAME_BYTES];

@@ -42,6 +42,7 @@ static void fix_chance(struct sg_world *world)
 
 	memset(table, 0, sg_flow_table_bytes(max_flows));
 	sg_flow_table_init_hashed(table, max_flows, &key, SG_FLOW_HASH_AES);
+	sg_flow_table_attach_addresses(table, world->addresses);
 	world->pipeline->random = 1;
 }
 
@@ -140,17 +141,27 @@ static const struct {
 	void (*run)(struct generator *generator);
 	uint32_t max_flows;
 	enum sg_forward forward;
+	bool ipv6;
 } cases[] = {
-	{"snat/v4/established", established, KNOWN_FLOWS, SG_FORWARD_SNAT},
-	{"snat/v4/burst1", established_burst1, KNOWN_FLOWS, SG_FORWARD_SNAT},
-	{"snat/v4/new", new_flows, NEW_FLOWS, SG_FORWARD_SNAT},
-	{"snat/v4/flood", flood, EMBRYOS, SG_FORWARD_SNAT},
-	{"dnat/v4/established", established, KNOWN_FLOWS, SG_FORWARD_DNAT},
-	{"dnat/v4/new", new_flows, NEW_FLOWS, SG_FORWARD_DNAT},
-	{"dsr/v4/established", established, KNOWN_FLOWS, SG_FORWARD_DSR},
-	{"dsr/v4/new", new_flows, NEW_FLOWS, SG_FORWARD_DSR},
-	{"ipip/v4/established", established, KNOWN_FLOWS, SG_FORWARD_IPIP},
-	{"ipip/v4/new", new_flows, NEW_FLOWS, SG_FORWARD_IPIP},
+	{"snat/v4/established", established, KNOWN_FLOWS, SG_FORWARD_SNAT, false},
+	{"snat/v4/burst1", established_burst1, KNOWN_FLOWS, SG_FORWARD_SNAT, false},
+	{"snat/v4/new", new_flows, NEW_FLOWS, SG_FORWARD_SNAT, false},
+	{"snat/v4/flood", flood, EMBRYOS, SG_FORWARD_SNAT, false},
+	{"dnat/v4/established", established, KNOWN_FLOWS, SG_FORWARD_DNAT, false},
+	{"dnat/v4/new", new_flows, NEW_FLOWS, SG_FORWARD_DNAT, false},
+	{"dsr/v4/established", established, KNOWN_FLOWS, SG_FORWARD_DSR, false},
+	{"dsr/v4/new", new_flows, NEW_FLOWS, SG_FORWARD_DSR, false},
+	{"ipip/v4/established", established, KNOWN_FLOWS, SG_FORWARD_IPIP, false},
+	{"ipip/v4/new", new_flows, NEW_FLOWS, SG_FORWARD_IPIP, false},
+	{"snat/v6/established", established, KNOWN_FLOWS, SG_FORWARD_SNAT, true},
+	{"snat/v6/new", new_flows, NEW_FLOWS, SG_FORWARD_SNAT, true},
+	{"dnat/v6/established", established, KNOWN_FLOWS, SG_FORWARD_DNAT, true},
+	{"dnat/v6/new", new_flows, NEW_FLOWS, SG_FORWARD_DNAT, true},
+	{"dsr/v6/established", established, KNOWN_FLOWS, SG_FORWARD_DSR, true},
+	{"dsr/v6/new", new_flows, NEW_FLOWS, SG_FORWARD_DSR, true},
+	{"ipip/v6/established", established, KNOWN_FLOWS, SG_FORWARD_IPIP, true},
+	{"ipip/v6/new", new_flows, NEW_FLOWS, SG_FORWARD_IPIP, true},
+	{"snat/v6/flood", flood, EMBRYOS, SG_FORWARD_SNAT, true},
 };
 #define N_CASES (sizeof(cases) / sizeof(cases[0]))
 
@@ -160,7 +171,8 @@ static void run_case(size_t number)
 		.backends = 10,
 		.max_flows = cases[number].max_flows,
 		.snat_addresses = 4,
-		.forward = cases[number].forward};
+		.forward = cases[number].forward,
+		.ipv6 = cases[number].ipv6};
 	struct generator *generator = aligned_alloc(64, (sizeof(*generator) + 63) & ~(size_t)63);
 	struct sg_bench bench = {0};
 
