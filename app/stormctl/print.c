@@ -52,7 +52,8 @@ void print_export(const json_t *result)
 void print_status(const json_t *result)
 {
 	static const char *const members[] = {"version", "instance", "generation", "uptime_s",
-		"workers", "services", "flows", "state_file", "persisted", NULL};
+		"workers", "services", "flows", "service_bytes", "backend_bytes",
+		"generation_bytes", "resident_bytes", "state_file", "persisted", NULL};
 
 	print_members(result, members);
 }

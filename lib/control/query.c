@@ -1,9 +1,13 @@
 // Who we are and how we fare, see query.h.
+#include <stdio.h>
+#include <unistd.h>
+
 #include "control/query.h"
 
 #include "base/clock.h"
 #include "control/control_internal.h"
 #include "control/json_reader.h"
+#include "service/memory.h"
 
 #define PROTOCOL_VERSION 1
 
@@ -26,6 +30,39 @@ int sg_query_hello(const struct sg_control *control, const json_t *params, json_
 	return 0;
 }
 
+// Pages of the process, as the kernel counts them.
+static uint64_t resident_bytes(void)
+{
+	unsigned long long size, resident = 0;
+	FILE *file = fopen("/proc/self/statm", "re");
+
+	if (!file)
+		return 0;
+	if (fscanf(file, "%llu %llu", &size, &resident) != 2)
+		resident = 0;
+	fclose(file);
+	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+// What one service, backend and generation takes, on average.
+static void add_memory(const struct sg_control *control, json_t *object)
+{
+	const struct sg_state *state = sg_rollout_published_state(control->rollout);
+	uint64_t n_services = state->n_services, n_backends = 0;
+	struct sg_memory memory;
+
+	sg_memory_count(&memory, sg_rollout_snapshot(control->rollout), state);
+	for (unsigned i = 0; i < state->n_services; i++)
+		n_backends += state->services[i]->n_backends;
+	json_object_set_new(object, "service_bytes",
+		json_integer((json_int_t)(n_services ? memory.services / n_services : 0)));
+	json_object_set_new(object, "backend_bytes",
+		json_integer((json_int_t)(n_backends ? memory.backends / n_backends : 0)));
+	json_object_set_new(
+		object, "generation_bytes", json_integer((json_int_t)memory.generation));
+	json_object_set_new(object, "resident_bytes", json_integer((json_int_t)resident_bytes()));
+}
+
 int sg_query_status(const struct sg_control *control, const json_t *params, json_t **ret_result,
 	struct sg_error *error)
 {
@@ -40,6 +77,8 @@ int sg_query_status(const struct sg_control *control, const json_t *params, json
 		(json_int_t)((sg_clock_ms() - control->started_ms) / 1000), "workers",
 		(int)control->publisher->n_workers, "services", (int)state->n_services, "flows",
 		(json_int_t)sg_statistics_flows(control->statistics));
+	if (*ret_result)
+		add_memory(control, *ret_result);
 	if (*ret_result && control->keeper) {
 		json_object_set_new(
 			*ret_result, "state_file", json_string(control->settings->state_file));
