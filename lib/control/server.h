@@ -37,7 +37,7 @@
 #define SG_SERVER_MAX_IN_HAND      64
 #define SG_SERVER_MAX_UNSENT_BYTES (1u << 20) // one answer may be longer
 #define SG_SERVER_MAX_OUTPUT_BYTES (256u << 20)
-#define SG_SERVER_TURN_US          2000
+#define SG_SERVER_TURN_US          1000
 
 struct sg_server;
 

@@ -391,7 +391,7 @@ static void a_greedy_client_holds_up_nobody(void **state)
 		turn(rig);
 		assert_int_equal(
 			recv(modest, answer, sizeof(answer), 0), strlen("echo question\n"));
-		// In a turn of 2 ms there is time for six of 0.3 ms.
+		// In a turn of 1 ms there is time for four of 0.3 ms.
 		assert_true(rig->n_lines - before < 12);
 	}
 	for (unsigned i = 0; i < 50; i++)
