@@ -3,7 +3,8 @@
 //
 // Input: packets one after the other, each a byte of flags (bit 0 from the kernel, bit 1 handed
 // over, bit 2 checksums vouched for, bits 4 to 7 seconds to pass first), a byte of port (bit 0),
-// two bytes of length (big endian), then the frame.
+// two bytes of length (big endian), then the frame. Each input meets two gateways: one that serves
+// IPv4, and one that serves the same over IPv6.
 #include "rig.h"
 #include "target.h"
 
@@ -62,9 +63,9 @@ static bool read_packet(
 
 // What is not from the VIP is for a backend: in no mode does anything leave for one that lies
 // outside of backend_cidrs, and each of those has a hop of its own.
-static void check_way(const struct sg_pkt *pkt, uint32_t src_be)
+static void check_way(const struct sg_pkt *pkt, const struct sg_addr *src)
 {
-	if (src_be == addr_be(VIP))
+	if (test_addr_is(src, VIP))
 		return;
 	if (pkt->verdict == SG_VERDICT_FORWARD)
 		demand(pkt->hop == HOP_POD || pkt->hop == HOP_POD2);
@@ -74,7 +75,8 @@ static void check_way(const struct sg_pkt *pkt, uint32_t src_be)
 
 static void check_packet(const struct rig *rig, const struct sg_pkt *pkt)
 {
-	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + 14);
+	struct frame frame = {.length = 54};
+	struct sg_addr src, dst;
 
 	demand(pkt->verdict != SG_VERDICT_NONE);
 	demand(pkt->length <= pkt->room);
@@ -82,10 +84,15 @@ static void check_packet(const struct rig *rig, const struct sg_pkt *pkt)
 		demand(pkt->drop > 0 && pkt->drop < SG_DROP_COUNT);
 	if (pkt->verdict == SG_VERDICT_FORWARD)
 		demand(pkt->hop > 0 && pkt->hop < rig->routes->n_hops);
+	if (pkt->length < frame.length)
+		return;
+	memcpy(frame.bytes, pkt->bytes, frame.length);
+	src = frame_src(&frame);
+	dst = frame_dst(&frame);
 	// Nothing leaves for the pods' net but what a service sends to its own backends.
-	if (pkt->verdict == SG_VERDICT_FORWARD && ip->src_be == addr_be(SNAT))
-		demand(ip->dst_be == addr_be(POD) || ip->dst_be == addr_be(POD2));
-	check_way(pkt, ip->src_be);
+	if (pkt->verdict == SG_VERDICT_FORWARD && test_addr_is(&src, SNAT))
+		demand(test_addr_is(&dst, POD) || test_addr_is(&dst, POD2));
+	check_way(pkt, &src);
 }
 
 static void run_burst(struct rig *rig)
@@ -123,43 +130,47 @@ static void add_far_service(
 
 // Opened once: what an input leaves behind is aged out before the next, and what is random starts
 // over.
-static struct rig *fresh_rig(void)
+static struct rig *fresh_rig(enum sg_family family)
 {
-	static struct rig rig;
-	static bool open;
+	static struct rig rigs[2];
+	static bool opened[2];
+	bool is_ipv6 = family == SG_FAMILY_IPV6;
+	struct rig *open_rig = &rigs[is_ipv6];
 
-	if (!open) {
-		rig_open(&rig,
-			&(struct rig_options){.max_flows = 32, .backend_cidr = "10.0.0.2/31"});
-		rig_backend(rig_service(&rig, "web", SG_PROTO_TCP, 80), POD2, 8080, 1);
-		rig_service(&rig, "dns", SG_PROTO_UDP, 53);
-		add_service(&rig, "kept", SG_PROTO_TCP, 81, SG_FORWARD_DNAT);
-		add_service(&rig, "direct", SG_PROTO_UDP, 82, SG_FORWARD_DSR);
-		add_service(&rig, "tunnel", SG_PROTO_TCP, 83, SG_FORWARD_IPIP);
-		add_service(&rig, "sticky", SG_PROTO_TCP, 84, SG_FORWARD_SNAT);
-		sg_state_find(&rig.state, "sticky")->affinity = SG_AFFINITY_CLIENT_IP;
-		sg_state_find(&rig.state, "sticky")->affinity_timeout_s =
+	test_family = family;
+	if (!opened[is_ipv6]) {
+		rig_open(open_rig, &(struct rig_options){.max_flows = 32,
+					   .backend_cidr = is_ipv6 ? "2001:db8::10.0.0.2/127"
+								   : "10.0.0.2/31"});
+		rig_backend(rig_service(open_rig, "web", SG_PROTO_TCP, 80), POD2, 8080, 1);
+		rig_service(open_rig, "dns", SG_PROTO_UDP, 53);
+		add_service(open_rig, "kept", SG_PROTO_TCP, 81, SG_FORWARD_DNAT);
+		add_service(open_rig, "direct", SG_PROTO_UDP, 82, SG_FORWARD_DSR);
+		add_service(open_rig, "tunnel", SG_PROTO_TCP, 83, SG_FORWARD_IPIP);
+		add_service(open_rig, "sticky", SG_PROTO_TCP, 84, SG_FORWARD_SNAT);
+		sg_state_find(&open_rig->state, "sticky")->affinity = SG_AFFINITY_CLIENT_IP;
+		sg_state_find(&open_rig->state, "sticky")->affinity_timeout_s =
 			60; // below what ages inputs out
-		add_far_service(&rig, "far", SG_PROTO_TCP, 85, SG_FORWARD_SNAT);
-		add_far_service(&rig, "far-kept", SG_PROTO_TCP, 86, SG_FORWARD_DNAT);
-		add_far_service(&rig, "far-direct", SG_PROTO_UDP, 87, SG_FORWARD_DSR);
-		add_far_service(&rig, "far-tunnel", SG_PROTO_TCP, 88, SG_FORWARD_IPIP);
-		rig_commit(&rig);
-		open = true;
+		add_far_service(open_rig, "far", SG_PROTO_TCP, 85, SG_FORWARD_SNAT);
+		add_far_service(open_rig, "far-kept", SG_PROTO_TCP, 86, SG_FORWARD_DNAT);
+		add_far_service(open_rig, "far-direct", SG_PROTO_UDP, 87, SG_FORWARD_DSR);
+		add_far_service(open_rig, "far-tunnel", SG_PROTO_TCP, 88, SG_FORWARD_IPIP);
+		rig_commit(open_rig);
+		opened[is_ipv6] = true;
 	}
-	rig_pass_ms(&rig, 10000000);
-	rig_sweep(&rig);
-	demand(sg_flow_table_count(rig.pipelines[0]->flows) == 0);
-	rig.pipelines[0]->random = 1;
-	rig.burst.n = 0;
-	return &rig;
+	rig_pass_ms(open_rig, 10000000);
+	rig_sweep(open_rig);
+	demand(sg_flow_table_count(open_rig->pipelines[0]->flows) == 0);
+	open_rig->pipelines[0]->random = 1;
+	open_rig->burst.n = 0;
+	return open_rig;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void run(enum sg_family family, const uint8_t *data, size_t size)
 {
 	static struct place places[SG_BURST];
 	struct input input = {data, size};
-	struct rig *rig = fresh_rig();
+	struct rig *rig = fresh_rig(family);
 
 	while (read_packet(
 		&input, rig, &places[rig->burst.n].frame, &rig->burst.pkts[rig->burst.n])) {
@@ -168,5 +179,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (rig->burst.n > 0)
 		run_burst(rig);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	run(SG_FAMILY_IPV4, data, size);
+	run(SG_FAMILY_IPV6, data, size);
 	return 0;
 }
