@@ -5,7 +5,7 @@ static void verbs_do_what_they_say(void **state)
 {
 	struct rig *rig = *state;
 
-	expect(rig, "status", 0, "instance    stormgate", "");
+	expect(rig, "status", 0, "instance          stormgate", "");
 	expect(rig, "service list", 0,
 		"web   config  192.0.2.10  tcp         80  maglev     snat            2", "");
 	expect(rig, "service add dns --vip 192.0.2.53 --protocol udp --port 53 --scheduler rr", 0,
