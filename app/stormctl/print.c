@@ -79,7 +79,9 @@ void print_services(const json_t *result)
 void print_service(const json_t *result)
 {
 	static const char *const members[] = {"name", "owner", "vip", "protocol", "port",
-		"scheduler", "forward", "allow", "deny", "policy_existing", "affinity",
+		"scheduler", "forward", "allow", "deny", "policy_existing", "max_connections",
+		"max_connections_per_backend", "max_connections_per_client", "max_new_per_second",
+		"max_new_per_second_per_client", "client_prefix", "client_prefix6", "affinity",
 		"affinity_timeout", "announce", "maglev_table_size", NULL};
 	struct table table;
 	size_t i;

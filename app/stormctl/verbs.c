@@ -3,8 +3,10 @@
 
 #include <stddef.h>
 
-#define SERVICE_OPTIONS                                                         \
-	"scheduler", "forward", "allow", "deny", "policy-existing", "affinity", \
+#define SERVICE_OPTIONS                                                                            \
+	"scheduler", "forward", "allow", "deny", "policy-existing", "max-connections",             \
+		"max-connections-per-backend", "max-connections-per-client", "max-new-per-second", \
+		"max-new-per-second-per-client", "client-prefix", "client-prefix6", "affinity",    \
 		"affinity-timeout", "announce", "maglev-table-size", "dry-run"
 
 // clang-format off
@@ -33,6 +35,13 @@ const struct option_row option_rows[] = {
 	{"deny", 0, OPTION_DENY, "P,P,...", "source prefixes that may not, whatever --allow says, or nobody (default)"},
 	{"policy-existing", 0, OPTION_TEXT, "keep|end", "what happens to connections that a new --allow or --deny refuses"},
 	{"existing", 0, OPTION_TEXT, "keep|end", "what happens to connections that the new policy refuses"},
+	{"max-connections", 0, OPTION_NUMBER, "N", "connections to the service at once (0: no limit)"},
+	{"max-connections-per-backend", 0, OPTION_NUMBER, "N", "connections to each of its backends at once"},
+	{"max-connections-per-client", 0, OPTION_NUMBER, "N", "connections from one client address at once"},
+	{"max-new-per-second", 0, OPTION_NUMBER, "N", "connections that may begin in a second"},
+	{"max-new-per-second-per-client", 0, OPTION_NUMBER, "N", "connections that may begin in a second from one client prefix"},
+	{"client-prefix", 0, OPTION_NUMBER, "N", "bits of that prefix in IPv4 (default 32)"},
+	{"client-prefix6", 0, OPTION_NUMBER, "N", "bits of that prefix in IPv6 (default 64)"},
 	{"affinity", 0, OPTION_TEXT, "none|client-ip", "whether a client stays with its backend"},
 	{"affinity-timeout", 0, OPTION_NUMBER, "S", "for how many seconds it does (default 10800)"},
 	{"announce", 0, OPTION_TEXT, "always|kernel|never", "when workers answer ARP for the VIP"},

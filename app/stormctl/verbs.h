@@ -51,7 +51,7 @@ struct argument_row {
 
 #define VERB_ARGUMENTS 3
 #define VERB_REQUIRED  3
-#define VERB_OPTIONS   16
+#define VERB_OPTIONS   24
 
 struct command_line;
 

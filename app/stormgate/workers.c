@@ -27,6 +27,7 @@ struct sg_workers {
 	struct sg_region losses;   // likewise
 	struct sg_region load_view;
 	struct sg_region memories[SG_MAX_WORKERS];
+	struct sg_region limits[SG_MAX_WORKERS];
 	struct sg_region addresses[SG_MAX_WORKERS]; // of IPv6 flows
 	struct sg_worker workers[SG_MAX_WORKERS];
 };
@@ -64,19 +65,24 @@ static int open_loads(
 	struct sg_workers *workers, const struct sg_settings *settings, struct sg_error *error)
 {
 	const size_t bytes = SG_MAX_BACKENDS * sizeof(uint32_t);
+	const size_t service_bytes = SG_MAX_SERVICES * sizeof(uint32_t);
 	uint8_t *at;
 	int err;
 
 	if (workers->n == 1)
 		return 0;
-	err = sg_region_open(
-		&workers->load_view, (workers->n + 1) * bytes, settings->hugepages, error);
+	err = sg_region_open(&workers->load_view, (workers->n + 1) * (bytes + service_bytes),
+		settings->hugepages, error);
 	if (err)
 		return err;
 	at = workers->load_view.bytes;
 	workers->loads.view = (void *)at;
 	for (unsigned i = 0; i < workers->n; i++)
 		workers->loads.seen[i] = (void *)(at + (i + 1) * bytes);
+	at += (workers->n + 1) * bytes;
+	workers->loads.service_view = (void *)at;
+	for (unsigned i = 0; i < workers->n; i++)
+		workers->loads.service_seen[i] = (void *)(at + (i + 1) * service_bytes);
 	return 0;
 }
 
@@ -111,6 +117,7 @@ static struct sg_pipeline *lay_out_pipeline(
 			.timeouts = settings->timeouts,
 			.max_flows = settings->flows_per_worker,
 			.addresses = workers->addresses[number].bytes,
+			.limits = workers->limits[number].bytes,
 			.counters = &dataplane->counters[number],
 			.loads = workers->n > 1 ? &workers->loads : NULL,
 			.sum_chain = sg_rx_sum_chain,
@@ -128,6 +135,10 @@ static int open_worker(struct sg_workers *workers, unsigned number,
 	if (err == 0)
 		err = sg_region_open(&workers->addresses[number],
 			sg_flow_addresses_bytes(settings->flows_per_worker), false, error);
+	// And these as clients of services with limits come.
+	if (err == 0)
+		err = sg_region_open(&workers->limits[number],
+			sg_limits_bytes(settings->flows_per_worker), false, error);
 	if (err)
 		return err;
 	workers->pipelines[number] = lay_out_pipeline(workers, number, settings);
@@ -191,6 +202,7 @@ void sg_workers_close(struct sg_workers *workers)
 		return;
 	for (unsigned i = 0; i < workers->n; i++) {
 		sg_region_close(&workers->memories[i]);
+		sg_region_close(&workers->limits[i]);
 		sg_region_close(&workers->addresses[i]);
 		free(workers->workers[i].reassembly);
 	}

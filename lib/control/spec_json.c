@@ -87,6 +87,13 @@ static const struct sg_json_member service_members[] = {
 	SG_JSON_MEMBER("allow", sg_json_read_allow, SPEC(policy)),
 	SG_JSON_MEMBER("deny", sg_json_read_deny, SPEC(policy)),
 	SG_JSON_MEMBER("policy_existing", sg_json_read_choice, SPEC(policy.existing), .words = sg_words_existing),
+	SG_JSON_MEMBER("max_connections", sg_json_read_u32, SPEC(limits.max_connections), .max = INT32_MAX),
+	SG_JSON_MEMBER("max_connections_per_backend", sg_json_read_u32, SPEC(limits.max_connections_per_backend), .max = INT32_MAX),
+	SG_JSON_MEMBER("max_connections_per_client", sg_json_read_u32, SPEC(limits.max_connections_per_client), .max = INT32_MAX),
+	SG_JSON_MEMBER("max_new_per_second", sg_json_read_u32, SPEC(limits.max_new_per_second), .max = 1000000),
+	SG_JSON_MEMBER("max_new_per_second_per_client", sg_json_read_u32, SPEC(limits.max_new_per_second_per_client), .max = 1000000),
+	SG_JSON_MEMBER("client_prefix", sg_json_read_u32, SPEC(limits.client_prefix), .min = 1, .max = 32),
+	SG_JSON_MEMBER("client_prefix6", sg_json_read_u32, SPEC(limits.client_prefix6), .min = 1, .max = 128),
 	SG_JSON_MEMBER("affinity", sg_json_read_choice, SPEC(affinity), .words = sg_words_affinity),
 	SG_JSON_MEMBER("affinity_timeout", sg_json_read_seconds, SPEC(affinity_timeout_s), .max = 604800),
 	SG_JSON_MEMBER("announce", sg_json_read_choice, SPEC(announce), .words = sg_words_announce),
@@ -167,6 +174,25 @@ json_t *sg_backend_to_json(const struct sg_backend_spec *backend)
 	return object;
 }
 
+// Those that are set.
+static void add_limits(json_t *object, const struct sg_limits *limits)
+{
+	const struct {
+		const char *name;
+		uint32_t value, usual;
+	} rows[] = {{"max_connections", limits->max_connections, 0},
+		{"max_connections_per_backend", limits->max_connections_per_backend, 0},
+		{"max_connections_per_client", limits->max_connections_per_client, 0},
+		{"max_new_per_second", limits->max_new_per_second, 0},
+		{"max_new_per_second_per_client", limits->max_new_per_second_per_client, 0},
+		{"client_prefix", limits->client_prefix, 32},
+		{"client_prefix6", limits->client_prefix6, 64}};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (rows[i].value != rows[i].usual)
+			json_object_set_new(object, rows[i].name, json_integer(rows[i].value));
+}
+
 static json_t *vips_to_json(const struct sg_service_spec *spec)
 {
 	if (spec->n_vips < 2)
@@ -188,6 +214,7 @@ json_t *sg_spec_to_json(const struct sg_service_spec *spec)
 		sg_forward_name(spec->forward));
 	if (object) {
 		sg_policy_add_json(object, &spec->policy);
+		add_limits(object, &spec->limits);
 		json_object_set_new(object, "policy_existing",
 			json_string(sg_existing_name(spec->policy.existing)));
 	}

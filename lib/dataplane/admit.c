@@ -94,6 +94,16 @@ static inline __attribute__((always_inline)) void admit(struct sg_pipeline *pipe
 		refuse_stray(pipeline, pkt, tuple->proto, SG_DROP_NO_FLOW);
 		return sg_loss_of_service(pipeline, service->slot, pkt);
 	}
+	// On its way to ask for its client's backend, and back, it has been counted already.
+	if (__builtin_expect(service->limited, 0) && !(pkt->flags & (SG_PKT_ASKS | SG_PKT_TOLD))) {
+		refused = sg_limits_rate(pipeline, service,
+			is_ipv6 ? sg_pkt_ip6(pkt)->pair.src : (const uint8_t *)&tuple->src_be,
+			is_ipv6 ? 16 : 4);
+		if (refused) {
+			sg_pkt_drop(pkt, refused);
+			return sg_loss_of_service(pipeline, service->slot, pkt);
+		}
+	}
 	pkt->service = service;
 }
 

@@ -195,6 +195,7 @@ static const struct sg_service *service_of(
 static void take_over_loads(struct sg_explainer *explainer, const struct sg_pipeline *worker,
 	const struct sg_service *service)
 {
+	explainer->counters.services[service->slot] = worker->counters.services[service->slot];
 	for (unsigned i = 0; i < SG_SET_COUNT; i++) {
 		const struct sg_backend_set *set = &service->sets[i];
 		uint32_t cursor = service->slot * SG_SET_COUNT + i;

@@ -8,7 +8,9 @@
 // worker's own table is asked, without writing to it.
 //
 // The worker goes on meanwhile: each word that is read of it is whole, but they are not of one
-// instant. Whatever cannot be told apart from a packet that was sent in that moment is told right.
+// instant. Where the flow table is full of embryos, the one that would make room still counts in
+// the limits of its service and client. Whatever cannot be told apart from a packet that was sent
+// in that moment is told right.
 //
 // Control thread only, which is also who frees snapshots. Nothing here sees DPDK.
 #pragma once

@@ -24,12 +24,27 @@ void sg_flow_begin(struct sg_pipeline *pipeline, const struct sg_flow *flow)
 	count(pipeline, flow, true);
 }
 
+static void uncount_client(
+	struct sg_pipeline *pipeline, const struct sg_flow *flow, sg_flow_ref ref)
+{
+	if (sg_tuple_is_ipv6(&flow->client))
+		sg_limits_count(pipeline, flow,
+			sg_flow_table_addresses(pipeline->flows, ref)->client.src, 16, false);
+	else
+		sg_limits_count(pipeline, flow, (const uint8_t *)&flow->client.src_be, 4, false);
+}
+
 static void count_out(struct sg_pipeline *pipeline, const sg_flow_ref *refs, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
 		sg_prefetch(sg_flow_table_get(pipeline->flows, refs[i]));
-	for (unsigned i = 0; i < n; i++)
-		count(pipeline, sg_flow_table_get(pipeline->flows, refs[i]), false);
+	for (unsigned i = 0; i < n; i++) {
+		const struct sg_flow *flow = sg_flow_table_get(pipeline->flows, refs[i]);
+
+		count(pipeline, flow, false);
+		if (__builtin_expect(flow->limited, 0))
+			uncount_client(pipeline, flow, refs[i]);
+	}
 }
 
 void sg_flow_end_bulk(struct sg_pipeline *pipeline, const sg_flow_ref *refs, unsigned n)

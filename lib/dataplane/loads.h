@@ -17,8 +17,12 @@ struct sg_pipeline;
 struct sg_loads {
 	uint32_t *view;                 // [SG_MAX_BACKENDS] flows over all workers
 	uint32_t *seen[SG_MAX_WORKERS]; // [SG_MAX_BACKENDS] each worker's share in that sum
+	// The same of services with limits, see allowance.h.
+	uint32_t *service_view;                 // [SG_MAX_SERVICES]
+	uint32_t *service_seen[SG_MAX_WORKERS]; // [SG_MAX_SERVICES]
 };
 
-// Sums the backends of the snapshot's lc and wlc services. Control thread.
+// Sums the backends of the snapshot's lc and wlc services, and of those with limits. Control
+// thread.
 void sg_loads_refresh(struct sg_loads *loads, struct sg_pipeline *const *pipelines,
 	unsigned n_workers, const struct sg_snapshot *snapshot);

@@ -125,6 +125,8 @@ struct sg_pipeline *sg_pipeline_init(void *memory, const struct sg_pipeline_sett
 	pipeline->flows = sg_flow_table_init(at, settings->max_flows, &key);
 	sg_flow_table_attach_addresses(pipeline->flows, settings->addresses);
 	pipeline->taken = pipeline->flows;
+	if (settings->limits)
+		sg_limits_init(&pipeline->limits, settings->limits, settings->max_flows);
 	return pipeline;
 }
 

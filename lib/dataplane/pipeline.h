@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <stdint.h>
 
+#include "dataplane/allowance.h"
 #include "dataplane/learned.h"
 #include "dataplane/limiter.h"
 #include "dataplane/packet.h"
@@ -81,6 +82,7 @@ struct sg_pipeline {
 	uint64_t rechecking;   // the epoch that they are being held against
 	uint32_t recheck_at;   // the next record to look at
 	struct sg_snat_turns snat_turns;
+	struct sg_limit_tables limits;
 
 	// What all workers together have on each backend, for lc and wlc: written by control, see
 	// dataplane/loads.h.
@@ -102,6 +104,7 @@ struct sg_pipeline_settings {
 	uint32_t max_flows;
 	void *addresses; // sg_flow_addresses_bytes(max_flows), zeroed: filled by IPv6 flows only
 	const struct sg_worker_counters *counters;
+	void *limits; // sg_limits_bytes(max_flows) of zeroed memory; NULL: no service has limits
 	const struct sg_loads *loads;
 	sg_sum_chain_fn *sum_chain; // NULL: there are no chains
 };

@@ -145,6 +145,9 @@ static inline __attribute__((always_inline)) void plan_of(struct sg_pipeline *pi
 		return;
 	if (slot == SG_PICK_NONE)
 		return refuse(pipeline, pkt);
+	if (__builtin_expect(pkt->service->limited, 0))
+		slot = sg_limits_choose_backend(pipeline, pkt->service,
+			&pkt->service->sets[is_ipv6 ? SG_SET_IPV6 : SG_SET_IPV4], slot);
 	if (!sg_snapshot_may_reach(snapshot, &sg_snapshot_backend(snapshot, slot)->addr))
 		return lose(pipeline, pkt, slot, SG_DROP_BACKEND_OUTSIDE);
 	describe(pipeline, snapshot, pkt, &burst->tuples[at], slot, flow);
@@ -263,6 +266,9 @@ static inline __attribute__((always_inline)) enum sg_drop start_of(struct sg_pip
 	uint64_t hash, const bool is_ipv6)
 {
 	struct sg_flow *flow = &starts->flows[i];
+	const uint8_t *client =
+		is_ipv6 ? starts->addresses[i].client.src : (const uint8_t *)&tuple->src_be;
+	const unsigned client_bytes = is_ipv6 ? 16 : 4;
 	uint64_t reply_hash = 0;
 
 	if (see(&starts->clients, hash)) {
@@ -271,6 +277,13 @@ static inline __attribute__((always_inline)) enum sg_drop start_of(struct sg_pip
 			return !is_ipv6 || sg_pkt_is_of(pipeline, pkt, pkt->ref)
 				       ? SG_DROP_NONE
 				       : SG_DROP_KEY_COLLISION;
+	}
+	if (__builtin_expect(pkt->service->limited, 0)) {
+		enum sg_drop refused =
+			sg_limits_room(pipeline, pkt->service, client, client_bytes, flow);
+
+		if (refused)
+			return refused;
 	}
 	if (flow->mode == SG_FORWARD_SNAT) {
 		if (!find_snat_port(pipeline, starts, i, sequence_of(pkt, tuple), is_ipv6))
@@ -291,6 +304,8 @@ static inline __attribute__((always_inline)) enum sg_drop start_of(struct sg_pip
 			   : sg_flow_table_insert(pipeline->flows, flow, hash, reply_hash);
 	if (!pkt->ref)
 		return SG_DROP_FLOW_TABLE_FULL;
+	if (__builtin_expect(flow->limited, 0))
+		sg_limits_count(pipeline, flow, client, client_bytes, true);
 	sg_flow_begin(pipeline, flow);
 	return SG_DROP_NONE;
 }

@@ -86,7 +86,8 @@ struct sg_flow {
 	uint16_t l3_delta;      // checksum delta of addresses, client to backend (RFC 1624)
 	uint16_t l4_delta;      // of addresses and ports
 	uint32_t backend_slot;
-	uint32_t service_slot;
+	uint32_t service_slot : 31;
+	uint32_t limited : 1; // its client's connections are counted, see dataplane/allowance.h
 	uint16_t backend_generation;
 	uint16_t life;       // the table's. Even: in use or free; odd: being written
 	uint32_t last_seen;  // ticks

@@ -141,6 +141,11 @@ struct sg_service *sg_service_compile(struct sg_service_spec *spec, uint32_t slo
 	service->affinity = (uint8_t)spec->affinity;
 	service->affinity_timeout_s = spec->affinity_timeout_s > 0 ? spec->affinity_timeout_s
 								   : SG_DEFAULT_AFFINITY_TIMEOUT_S;
+	service->limits = spec->limits;
+	service->limited =
+		spec->limits.max_connections || spec->limits.max_connections_per_backend ||
+		spec->limits.max_connections_per_client || spec->limits.max_new_per_second ||
+		spec->limits.max_new_per_second_per_client;
 	service->existing = (uint8_t)spec->policy.existing;
 	service->port_be = htons(spec->port);
 	for (unsigned i = 0; i < spec->n_vips; i++)

@@ -50,9 +50,14 @@
 	X(NO_FLOW, "no_flow",                                                                      \
 		"TCP that starts no connection and belongs to none (idle longer than its timeout?)") \
 	X(REPLY_NO_FLOW, "reply_no_flow", "to a SNAT address, but it answers no flow that is known") \
+	X(CLIENT_RATE, "client_rate", "the client's prefix begins more connections a second than max_new_per_second_per_client") \
+	X(SERVICE_RATE, "service_rate", "more connections to the service begin in a second than max_new_per_second") \
 	/* schedule: make a flow */                                                                \
 	X(BACKEND_OUTSIDE, "backend_outside", "the backend lies outside backend_cidrs: nothing is sent there") \
 	X(NO_BACKEND, "no_backend", "the service has no usable backend, and the answers' rate limit is used up")                           \
+	X(SERVICE_LIMIT, "service_limit", "the service has max_connections connections") \
+	X(BACKEND_LIMIT, "backend_limit", "each backend of the service has max_connections_per_backend connections") \
+	X(CLIENT_LIMIT, "client_limit", "the client has max_connections_per_client connections") \
 	X(FLOW_TABLE_FULL, "flow_table_full", "no room for a flow: raise dataplane.flows_per_worker") \
 	X(SNAT_PORTS, "snat_ports", "every SNAT port towards this backend is in use: add SNAT addresses") \
 	X(KEY_COLLISION, "key_collision",                                                          \
@@ -86,11 +91,13 @@ enum sg_drop {
 // What the stages can lose of a packet that is known to be a service's: what is counted for each
 // service and each backend. Drops behind the stages (a full transmit queue, a port that is down)
 // are the port's.
-#define SG_SERVICE_DROP_LIST(X)                                                                   \
-	X(NOT_ALLOWED)                                                                            \
-	X(DENIED) X(NO_FLOW) X(REPLY_NO_FLOW) X(NO_BACKEND) X(BACKEND_OUTSIDE) X(FLOW_TABLE_FULL) \
-		X(SNAT_PORTS) X(NO_ROUTE) X(TTL_EXCEEDED) X(BACKEND_GONE) X(ANSWER_LIMIT)         \
-			X(NEXTHOP_UNRESOLVED) X(TOO_BIG) X(NO_BUFFER)
+// clang-format off
+#define SG_SERVICE_DROP_LIST(X)                                                                    \
+	X(NOT_ALLOWED) X(DENIED) X(NO_FLOW) X(REPLY_NO_FLOW) X(CLIENT_RATE) X(SERVICE_RATE)        \
+	X(SERVICE_LIMIT) X(BACKEND_LIMIT) X(CLIENT_LIMIT) X(NO_BACKEND) X(BACKEND_OUTSIDE)         \
+	X(FLOW_TABLE_FULL) X(SNAT_PORTS) X(NO_ROUTE) X(TTL_EXCEEDED) X(BACKEND_GONE)               \
+	X(ANSWER_LIMIT) X(NEXTHOP_UNRESOLVED) X(TOO_BIG) X(NO_BUFFER)
+// clang-format on
 
 enum sg_service_drop {
 	SG_SERVICE_DROP_NONE = 0, // no service's

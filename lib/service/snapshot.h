@@ -82,6 +82,8 @@ struct sg_service {
 	uint8_t forward;   // enum sg_forward
 	uint8_t affinity;
 	uint8_t existing; // enum sg_existing
+	bool limited;     // some limit is set
+	struct sg_limits limits;
 	uint16_t port_be;
 	uint32_t vip4_be; // 0: none
 	uint32_t affinity_timeout_s;

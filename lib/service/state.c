@@ -96,6 +96,8 @@ struct sg_service_spec *sg_service_spec_create(const char *name, const char *own
 	spec->affinity_timeout_s = SG_DEFAULT_AFFINITY_TIMEOUT_S;
 	spec->maglev_table_size = SG_DEFAULT_MAGLEV_TABLE_SIZE;
 	sg_policy_spec_init(&spec->policy);
+	spec->limits.client_prefix = 32;
+	spec->limits.client_prefix6 = 64;
 	return spec;
 }
 
@@ -239,6 +241,7 @@ bool sg_service_spec_equal(const struct sg_service_spec *a, const struct sg_serv
 		       a->affinity == b->affinity && a->announce == b->announce &&
 		       a->affinity_timeout_s == b->affinity_timeout_s &&
 		       a->maglev_table_size == b->maglev_table_size &&
+		       memcmp(&a->limits, &b->limits, sizeof(a->limits)) == 0 &&
 		       sg_policy_spec_equal(&a->policy, &b->policy) && backends_equal(a, b));
 }
 

@@ -70,6 +70,16 @@ struct sg_backend_spec {
 	int line;      // of the config file; 0 when it came through the socket
 };
 
+// 0: no limit.
+struct sg_limits {
+	uint32_t max_connections;
+	uint32_t max_connections_per_backend;
+	uint32_t max_connections_per_client; // address
+	uint32_t max_new_per_second;
+	uint32_t max_new_per_second_per_client; // prefix, of so many bits:
+	uint32_t client_prefix, client_prefix6;
+};
+
 struct sg_service_spec {
 	unsigned refs; // control thread only
 	char name[SG_MAX_NAME_BYTES];
@@ -84,7 +94,8 @@ struct sg_service_spec {
 	enum sg_announce announce;
 	uint32_t affinity_timeout_s; // 0: SG_DEFAULT_AFFINITY_TIMEOUT_S
 	uint32_t maglev_table_size;
-	struct sg_policy_spec policy;     // its own; the state has one for all
+	struct sg_policy_spec policy; // its own; the state has one for all
+	struct sg_limits limits;
 	struct sg_backend_spec *backends; // sorted by address, then port
 	unsigned n_backends;
 	int line;

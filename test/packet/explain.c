@@ -80,6 +80,19 @@ static void declare(struct world *world)
 		if (pick(world, 3) == 0)
 			add_prefix(world, &spec->policy);
 		spec->policy.existing = (enum sg_existing)pick(world, 2);
+		// Where embryos make room for each other, limits are told as of before (explain.h).
+		if (sg_flow_table_max(world->rig.pipelines[0]->flows) < 100)
+			continue;
+		if (pick(world, 4) == 0)
+			spec->limits.max_connections = 5 + pick(world, 40);
+		if (pick(world, 4) == 0)
+			spec->limits.max_connections_per_backend = 3 + pick(world, 10);
+		if (pick(world, 4) == 0)
+			spec->limits.max_connections_per_client = 2 + pick(world, 10);
+		if (pick(world, 4) == 0)
+			spec->limits.max_new_per_second = 3 + pick(world, 10);
+		if (pick(world, 4) == 0)
+			spec->limits.max_new_per_second_per_client = 1 + pick(world, 5);
 	}
 }
 
@@ -279,6 +292,9 @@ void what_is_said_is_what_happens(void **unused)
 	assert_true(world->drops[SG_DROP_DENIED]);
 	assert_true(world->drops[SG_DROP_NOT_ALLOWED]);
 	assert_true(world->drops[SG_DROP_NO_ROUTE]);
+	for (unsigned drop = SG_DROP_SERVICE_LIMIT; drop <= SG_DROP_CLIENT_LIMIT; drop++)
+		assert_true(world->drops[drop]);
+	assert_true(world->drops[SG_DROP_SERVICE_RATE] && world->drops[SG_DROP_CLIENT_RATE]);
 	assert_true(world->drops[SG_DROP_UNSERVED_PORT]);
 	free(world);
 }

@@ -133,6 +133,7 @@ static void open_worker(struct rig *rig, unsigned worker, uint32_t max_flows)
 	memset(rig->memories[worker], 0, sg_pipeline_bytes(max_flows));
 	rig->addresses[worker] = aligned_alloc(64, sg_flow_addresses_bytes(max_flows));
 	memset(rig->addresses[worker], 0, sg_flow_addresses_bytes(max_flows));
+	rig->limits[worker] = calloc(1, sg_limits_bytes(max_flows));
 	rig->pipelines[worker] = sg_pipeline_init(
 		rig->memories[worker], &(struct sg_pipeline_settings){.worker = worker,
 					       .n_workers = rig->n_workers,
@@ -147,6 +148,7 @@ static void open_worker(struct rig *rig, unsigned worker, uint32_t max_flows)
 					       .timeouts = rig->settings.timeouts,
 					       .max_flows = max_flows,
 					       .addresses = rig->addresses[worker],
+					       .limits = rig->limits[worker],
 					       .counters = counters});
 	sg_pipeline_set_time(rig->pipelines[worker], rig->now_ms);
 }
@@ -195,6 +197,7 @@ void rig_close(struct rig *rig)
 	for (unsigned i = 0; i < rig->n_workers; i++) {
 		free(rig->memories[i]);
 		free(rig->addresses[i]);
+		free(rig->limits[i]);
 		free(rig->counters[i].services);
 		free(rig->counters[i].service_losses);
 		free(rig->counters[i].backend_losses);

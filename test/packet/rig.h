@@ -55,7 +55,7 @@ struct rig {
 	struct sg_counters totals[RIG_MAX_WORKERS];
 	struct sg_worker_counters counters[RIG_MAX_WORKERS];
 	struct sg_pipeline *pipelines[RIG_MAX_WORKERS];
-	void *memories[RIG_MAX_WORKERS], *addresses[RIG_MAX_WORKERS];
+	void *memories[RIG_MAX_WORKERS], *addresses[RIG_MAX_WORKERS], *limits[RIG_MAX_WORKERS];
 	uint64_t now_ms;
 	struct sg_burst burst; // of the last run
 	uint8_t buffer[RIG_HEAD + FRAME_ROOM];

@@ -83,6 +83,13 @@ void a_smaller_mtu_behind_the_gateway_is_told(void **state);
 // explain.c
 void what_is_said_is_what_happens(void **state);
 
+// limits.c
+void a_service_has_so_many_connections(void **state);
+void another_backend_takes_what_one_cannot(void **state);
+void a_client_has_so_many_connections(void **state);
+void so_many_connections_begin_in_a_second(void **state);
+void a_clients_prefix_begins_so_many_in_a_second(void **state);
+
 // policy.c
 void a_new_policy_keeps_flows_that_exist(void **state);
 void a_new_policy_ends_flows_that_exist(void **state);
