@@ -157,6 +157,10 @@ int main(void)
 		OVER_BOTH(a_client_has_so_many_connections),
 		OVER_BOTH(so_many_connections_begin_in_a_second),
 		OVER_BOTH(a_clients_prefix_begins_so_many_in_a_second),
+		OVER_BOTH(workers_keep_a_services_limit_together),
+		OVER_BOTH(workers_keep_a_backends_limit_together),
+		OVER_BOTH(workers_share_a_clients_limit),
+		OVER_BOTH(workers_share_a_rate),
 		OVER_IPV4(every_reason_was_seen),
 	};
 

@@ -89,6 +89,10 @@ void another_backend_takes_what_one_cannot(void **state);
 void a_client_has_so_many_connections(void **state);
 void so_many_connections_begin_in_a_second(void **state);
 void a_clients_prefix_begins_so_many_in_a_second(void **state);
+void workers_keep_a_services_limit_together(void **state);
+void workers_keep_a_backends_limit_together(void **state);
+void workers_share_a_clients_limit(void **state);
+void workers_share_a_rate(void **state);
 
 // policy.c
 void a_new_policy_keeps_flows_that_exist(void **state);
