@@ -64,6 +64,7 @@ typedef void sg_bench_suite_fn(struct sg_bench *bench);
 sg_bench_suite_fn sg_bench_flow_table;
 sg_bench_suite_fn sg_bench_new_flows;
 sg_bench_suite_fn sg_bench_pipeline;
+sg_bench_suite_fn sg_bench_policy;
 sg_bench_suite_fn sg_bench_snapshot;
 
 // Calibrates the clock and prints the table's head. `hugetlb`: free 2 MB pages were found.

@@ -31,6 +31,7 @@ static const struct {
 	{"flow_table", sg_bench_flow_table},
 	{"new_flows", sg_bench_new_flows},
 	{"pipeline", sg_bench_pipeline},
+	{"policy", sg_bench_policy},
 	{"snapshot", sg_bench_snapshot},
 };
 #define N_SUITES (sizeof(suites) / sizeof(suites[0]))
