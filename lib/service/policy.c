@@ -163,7 +163,8 @@ static unsigned make_disjoint(struct sg_prefix *prefixes, unsigned n)
 {
 	unsigned kept = 0;
 
-	qsort(prefixes, n, sizeof(prefixes[0]), compare_prefixes);
+	if (n > 0) // no prefixes are NULL, which qsort must not be given
+		qsort(prefixes, n, sizeof(prefixes[0]), compare_prefixes);
 	for (unsigned i = 0; i < n; i++)
 		if (kept == 0 || !contains(&prefixes[kept - 1], &prefixes[i]))
 			prefixes[kept++] = prefixes[i];
