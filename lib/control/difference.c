@@ -114,18 +114,10 @@ static json_t *backends_that_differ(
 	return backends;
 }
 
-static json_t *policy_to_json(const struct sg_shared_policy *policy)
-{
-	json_t *object = json_object();
-
-	if (policy)
-		sg_policy_add_json(object, &policy->spec);
-	return object;
-}
-
 static json_t *policy_members(const struct sg_state *before, const struct sg_state *after)
 {
-	return members_that_differ(policy_to_json(before->policy), policy_to_json(after->policy));
+	return members_that_differ(
+		sg_policy_to_json(before->policy), sg_policy_to_json(after->policy));
 }
 
 static void write_policy(struct sg_listing *listing)

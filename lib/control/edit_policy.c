@@ -23,6 +23,16 @@ int sg_policy_from_json(
 	return sg_json_read_members(policy_members, object, true, policy, "policy", error);
 }
 
+json_t *sg_policy_to_json(const struct sg_shared_policy *policy)
+{
+	json_t *object = json_pack("{s:s}", "existing",
+		sg_existing_name(policy ? policy->spec.existing : SG_EXISTING_KEEP));
+
+	if (object && policy)
+		sg_policy_add_json(object, &policy->spec);
+	return object;
+}
+
 int sg_edit_policy_set(struct sg_edit *edit, const json_t *params, struct sg_error *error)
 {
 	struct sg_shared_policy *policy = sg_shared_policy_clone(edit->state.policy);

@@ -110,11 +110,7 @@ static json_t *spec_to_json(const struct sg_service_spec *spec)
 
 static json_t *policy_to_json(const struct sg_shared_policy *policy)
 {
-	json_t *object = policy ? json_object() : json_null();
-
-	if (policy)
-		sg_policy_add_json(object, &policy->spec);
-	return object;
+	return policy ? sg_policy_to_json(policy) : json_null();
 }
 
 void sg_intent_write(struct sg_text *text, const struct sg_intent *intent)

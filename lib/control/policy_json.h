@@ -11,8 +11,11 @@
 sg_json_read_fn sg_json_read_allow; // an array of prefixes, or null
 sg_json_read_fn sg_json_read_deny;  // an array of prefixes, or null: none
 
-// Adds the members that say more than their defaults do.
+// Adds the lists that say more than their defaults do.
 void sg_policy_add_json(json_t *object, const struct sg_policy_spec *spec);
+// The policy for all services, whole, as sg_policy_from_json reads it; NULL is the one by which
+// everyone may.
+json_t *sg_policy_to_json(const struct sg_shared_policy *policy);
 // The policy for all services, over what there is. Errors: as sg_json_read_members.
 int sg_policy_from_json(
 	struct sg_shared_policy *policy, const json_t *object, struct sg_error *error);

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "control/config_service.h"
+#include "fields.h"
 #include "fixture.h"
 
 static int set_up(void **state)
@@ -204,6 +206,121 @@ static void the_policy_for_all_is_part_of_it(void **state)
 	json_decref(before);
 }
 
+static void every_key_of_a_service_is_among_the_fields(void **unused)
+{
+	const struct sg_config_key *key;
+
+	(void)unused;
+	for (key = sg_config_service_keys; key->name; key++) {
+		bool found = strcmp(key->name, "name") == 0 || strcmp(key->name, "backends") == 0;
+
+		for (size_t i = 0; i < N_SERVICE_FIELDS; i++)
+			found = found || strcmp(service_fields[i].name, key->name) == 0;
+		if (!found)
+			fail_msg("%s is not among the fields", key->name);
+	}
+}
+
+// Of a difference: one service or the policy, and of it this member alone, from "before" on.
+static void expect_only(json_t *result, const struct field *field)
+{
+	json_t *difference = json_object_get(result, "difference");
+	json_t *members = json_object_get(json_array_get(difference, 0), "members");
+	json_t *member = json_object_get(members, field->name);
+	json_t *value = json_loads(field->value, JSON_DECODE_ANY, NULL);
+
+	if (json_array_size(difference) != 1 || json_object_size(members) != 1 ||
+		!json_equal(json_object_get(member, "after"), value) ||
+		json_equal(json_object_get(member, "before"), value))
+		fail_msg("%s: %s", field->name, json_dumps(result, 0));
+	json_decref(value);
+}
+
+// Tried, done, told, and taken back.
+static void change_one(
+	struct fixture *fixture, const char *method, const char *service, const struct field *field)
+{
+	char params[300];
+	json_t *result;
+
+	snprintf(params, sizeof(params), "{%s\"%s\":%s,\"dry_run\":true}", service, field->name,
+		field->value);
+	result = ask(fixture, method, params);
+	expect_only(result, field);
+	json_decref(result);
+	snprintf(params, sizeof(params), "{%s\"%s\":%s}", service, field->name, field->value);
+	result = ask(fixture, method, params);
+	snprintf(params, sizeof(params), "{\"generation\":%u}",
+		(unsigned)json_integer_value(json_object_get(result, "generation")));
+	done(result);
+	result = ask(fixture, "history", params);
+	expect_only(result, field);
+	snprintf(params, sizeof(params), "%s ", field->name);
+	assert_non_null(strstr(text(result, 0, "summary"), params));
+	json_decref(result);
+}
+
+static void the_difference_names_each_field(void **state)
+{
+	struct fixture *fixture = *state;
+	json_t *before = ask(fixture, "service list", "{}"), *after;
+
+	for (size_t i = 0; i < N_SERVICE_FIELDS; i++) {
+		change_one(fixture, "service set", "\"name\":\"web\",", &service_fields[i]);
+		done(ask(fixture, "rollback", "{}"));
+		after = ask(fixture, "service list", "{}");
+		assert_true(json_equal(before, after));
+		json_decref(after);
+	}
+	json_decref(before);
+	before = ask(fixture, "policy show", "{}");
+	for (size_t i = 0; i < N_POLICY_FIELDS; i++) {
+		change_one(fixture, "policy set", "", &policy_fields[i]);
+		done(ask(fixture, "rollback", "{}"));
+		after = ask(fixture, "policy show", "{}");
+		assert_true(json_equal(before, after));
+		json_decref(after);
+	}
+	json_decref(before);
+}
+
+// What export prints is what apply takes: nothing to do where it came from, and all of it after
+// that is gone.
+static void what_is_exported_can_be_applied_again(void **state)
+{
+	struct fixture *fixture = *state;
+
+	for (size_t i = 0; i < N_SERVICE_FIELDS; i++) {
+		json_t *exported, *again, *result;
+		char params[300];
+		char *applied;
+
+		snprintf(params, sizeof(params), "{\"name\":\"web\",\"%s\":%s}",
+			service_fields[i].name, service_fields[i].value);
+		done(ask(fixture, "service set", params));
+		exported = ask(fixture, "export", "{\"owner\":\"config\"}");
+		json_object_del(exported, "other_owners"); // as stormctl does
+		json_object_set_new(exported, "dry_run", json_true());
+		applied = json_dumps(exported, 0);
+		result = ask(fixture, "apply", applied);
+		assert_int_equal(json_array_size(json_object_get(result, "difference")), 0);
+		json_decref(result);
+		free(applied);
+		done(ask(fixture, "rollback", "{}"));
+		json_object_del(exported, "dry_run");
+		applied = json_dumps(exported, 0);
+		done(ask(fixture, "apply", applied));
+		free(applied);
+		again = ask(fixture, "export", "{\"owner\":\"config\"}");
+		if (!json_equal(json_object_get(exported, "services"),
+			    json_object_get(again, "services")))
+			fail_msg("%s: %s", service_fields[i].name, json_dumps(again, 0));
+		json_decref(again);
+		json_decref(exported);
+		done(ask(fixture, "rollback", "{}"));
+	}
+}
+
 static void rollback_covers_all_owners_and_is_a_change_itself(void **state)
 {
 	struct fixture *fixture = *state;
@@ -344,6 +461,9 @@ int main(void)
 		WITH_FIXTURE(what_was_refused_or_only_tried_is_no_change),
 		WITH_FIXTURE(the_difference_names_every_member_that_differs),
 		WITH_FIXTURE(the_policy_for_all_is_part_of_it),
+		cmocka_unit_test(every_key_of_a_service_is_among_the_fields),
+		WITH_FIXTURE(the_difference_names_each_field),
+		WITH_FIXTURE(what_is_exported_can_be_applied_again),
 		WITH_FIXTURE(rollback_covers_all_owners_and_is_a_change_itself),
 		WITH_FIXTURE(sixteen_generations_can_be_gone_back_to),
 		WITH_FIXTURE(waiting_changes_have_one_entry_each),

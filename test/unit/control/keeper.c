@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "control/file_operations.h"
+#include "fields.h"
 #include "fixture.h"
 
 #define PORTS                                                                                       \
@@ -123,6 +124,97 @@ static void all_of_it_survives_restarts(void **unused)
 	assert_int_equal(find(fixture, "web")->scheduler, SG_SCHEDULER_RR);
 	fixture_destroy(fixture);
 	json_decref(before);
+}
+
+static void expect_field(
+	struct fixture *fixture, const char *method, const char *params, const struct field *field)
+{
+	json_t *result = ask(fixture, method, params);
+	json_t *value = json_loads(field->value, JSON_DECODE_ANY, NULL);
+
+	if (!json_equal(json_object_get(result, field->name), value))
+		fail_msg("%s: %s", field->name, json_dumps(result, 0));
+	json_decref(value);
+	json_decref(result);
+}
+
+// What each field was set to is there after a restart.
+static void each_field_survives_a_restart(void **unused)
+{
+	char params[300];
+
+	(void)unused;
+	for (size_t i = 0; i < N_SERVICE_FIELDS + N_POLICY_FIELDS; i++) {
+		bool of_service = i < N_SERVICE_FIELDS;
+		const struct field *field =
+			of_service ? &service_fields[i] : &policy_fields[i - N_SERVICE_FIELDS];
+		struct fixture *fixture = start(WEB("maglev", "10.0.0.2"));
+
+		snprintf(params, sizeof(params), "{%s\"%s\":%s}",
+			of_service ? "\"name\":\"web\"," : "", field->name, field->value);
+		persisted(ask(fixture, of_service ? "service set" : "policy set", params));
+		fixture_destroy(fixture);
+		fixture = start(WEB("maglev", "10.0.0.2"));
+		if (of_service)
+			expect_field(fixture, "service show", "{\"name\":\"web\"}", field);
+		else
+			expect_field(fixture, "policy show", "{}", field);
+		fixture_destroy(fixture);
+		unlink(path);
+	}
+}
+
+static struct fixture *start_with_policy(const struct field *field)
+{
+	snprintf(config, sizeof(config),
+		PORTS "control: { state_file = \"%s\"; }; policy: { %s = %s; };", path, field->name,
+		field->value);
+	return fixture_create(config);
+}
+
+// Each field in the file: a block is known again as the one that was edited, and a policy as well.
+static void an_edit_of_a_block_with_each_field_survives(void **unused)
+{
+	char services[1000];
+	struct fixture *fixture;
+
+	(void)unused;
+	for (size_t i = 0; i < N_SERVICE_FIELDS; i++) {
+		const struct field *field = &service_fields[i];
+		bool is_key = strcmp(field->name, "vip") == 0 ||
+			      strcmp(field->name, "protocol") == 0 ||
+			      strcmp(field->name, "port") == 0;
+
+		if (is_key) // those stand in any block
+			continue;
+		snprintf(services, sizeof(services),
+			"{ name = \"web\"; vip = \"192.0.2.10\"; protocol = \"tcp\"; port = 80; "
+			"%s = %s; backends = ( { address = \"10.0.0.2\"; } ); }",
+			field->name, field->value);
+		fixture = start(services);
+		persisted(ask(fixture, "backend drain",
+			"{\"service\":\"web\",\"address\":\"10.0.0.2\",\"port\":80}"));
+		fixture_destroy(fixture);
+		fixture = start(services);
+		expect_field(fixture, "service show", "{\"name\":\"web\"}", field);
+		if (!find(fixture, "web")->backends[0].draining)
+			fail_msg("%s: the edit is lost", field->name);
+		fixture_destroy(fixture);
+		unlink(path);
+	}
+	for (size_t i = 0; i < N_POLICY_FIELDS; i++) {
+		static const struct field edit = {"deny", "[\"192.0.2.128/25\"]"};
+
+		fixture = start_with_policy(&policy_fields[i]);
+		persisted(ask(fixture, "policy set", "{\"deny\":[\"192.0.2.128/25\"]}"));
+		fixture_destroy(fixture);
+		fixture = start_with_policy(&policy_fields[i]);
+		expect_field(fixture, "policy show", "{}", &edit);
+		if (strcmp(policy_fields[i].name, "deny") != 0)
+			expect_field(fixture, "policy show", "{}", &policy_fields[i]);
+		fixture_destroy(fixture);
+		unlink(path);
+	}
 }
 
 static void rollback_survives(void **unused)
@@ -385,6 +477,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_DIRECTORY(all_of_it_survives_restarts),
+		WITH_DIRECTORY(each_field_survives_a_restart),
+		WITH_DIRECTORY(an_edit_of_a_block_with_each_field_survives),
 		WITH_DIRECTORY(rollback_survives),
 		WITH_DIRECTORY(a_changed_block_wins),
 		WITH_DIRECTORY(conflicts_with_the_file_cost_only_themselves),

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/random.h"
+#include "control/policy_json.h"
 
 static unsigned pick(uint64_t *random, unsigned n)
 {
@@ -53,6 +54,13 @@ static struct sg_service_spec *random_spec(uint64_t *random)
 		assert_int_equal(sg_policy_spec_add_allow(&spec->policy, &prefix), 0);
 	}
 	spec->policy.existing = (enum sg_existing)pick(random, SG_EXISTING_COUNT);
+	spec->limits = (struct sg_limits){.max_connections = pick(random, 3),
+		.max_connections_per_backend = pick(random, 3),
+		.max_connections_per_client = pick(random, 3),
+		.max_new_per_second = pick(random, 3),
+		.max_new_per_second_per_client = pick(random, 3),
+		.client_prefix = 1 + pick(random, 32),
+		.client_prefix6 = 1 + pick(random, 128)};
 	for (n = pick(random, 3); n > 0; n--) {
 		struct sg_prefix prefix = {
 			.addr = random_address(random, SG_FAMILY_IPV6), .length = 128};
@@ -94,6 +102,37 @@ static void what_is_written_is_read_again(void **unused)
 		free(text);
 		sg_service_spec_unref(spec);
 		sg_service_spec_unref(copy);
+	}
+}
+
+static void policies_are_read_again(void **unused)
+{
+	uint64_t random = 9;
+	json_t *object = sg_policy_to_json(NULL);
+	struct sg_shared_policy *copy = sg_shared_policy_create();
+	struct sg_error error = {0};
+
+	(void)unused;
+	assert_int_equal(sg_policy_from_json(copy, object, &error), 0);
+	assert_true(sg_shared_policy_equal(copy, NULL));
+	json_decref(object);
+	sg_shared_policy_unref(copy);
+	for (unsigned i = 0; i < 100; i++) {
+		struct sg_service_spec *spec = random_spec(&random);
+		struct sg_shared_policy *policy = sg_shared_policy_create();
+
+		copy = sg_shared_policy_create();
+		assert_int_equal(sg_policy_spec_clone(&policy->spec, &spec->policy), 0);
+		object = sg_policy_to_json(policy);
+		if (sg_policy_from_json(copy, object, &error) != 0)
+			fail_msg("%s", error.text);
+		assert_true(sg_shared_policy_equal(policy, copy));
+		copy->spec.existing ^= 1;
+		assert_false(sg_shared_policy_equal(policy, copy));
+		json_decref(object);
+		sg_shared_policy_unref(copy);
+		sg_shared_policy_unref(policy);
+		sg_service_spec_unref(spec);
 	}
 }
 
@@ -172,6 +211,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_written_is_read_again),
+		cmocka_unit_test(policies_are_read_again),
 		cmocka_unit_test(a_patch_leaves_the_rest),
 		cmocka_unit_test(what_is_no_service_is_refused),
 	};

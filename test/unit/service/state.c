@@ -221,6 +221,27 @@ static void edit(struct sg_service_spec *spec, int which)
 	case 20:
 		spec->policy.existing = SG_EXISTING_END;
 		break;
+	case 21:
+		spec->limits.max_connections = 1;
+		break;
+	case 22:
+		spec->limits.max_connections_per_backend = 1;
+		break;
+	case 23:
+		spec->limits.max_connections_per_client = 1;
+		break;
+	case 24:
+		spec->limits.max_new_per_second = 1;
+		break;
+	case 25:
+		spec->limits.max_new_per_second_per_client = 1;
+		break;
+	case 26:
+		spec->limits.client_prefix = 24;
+		break;
+	case 27:
+		spec->limits.client_prefix6 = 56;
+		break;
 	default:
 		fail();
 	}
@@ -231,7 +252,7 @@ static void equality_sees_every_difference(void **unused)
 	struct sg_service_spec *spec = full_spec();
 
 	(void)unused;
-	for (int which = 0; which <= 20; which++) {
+	for (int which = 0; which <= 27; which++) {
 		struct sg_service_spec *other = sg_service_spec_clone(spec);
 
 		assert_non_null(other);
