@@ -237,10 +237,10 @@ void sg_control_reload(struct sg_control *control, const char *path, uid_t uid, 
 		goto free_file;
 	err = commit(reload, &edit, &entry, &error);
 	sg_edit_fini(&edit);
-	if (!err) {
+	if (!err)
 		take_file(reload);
-		say_what_needs_a_restart(reload);
-	}
+	// Of a file that is refused, too: it may be because of these that its services do not fit.
+	say_what_needs_a_restart(reload);
 free_file:
 	sg_state_fini(&reload->file);
 free_reload:

@@ -3,9 +3,10 @@
 // Its services and its policy may change while stormgate runs; they are committed like any other
 // change, as one generation, with an entry in the history that names who sent the signal. What was
 // changed through the socket stays where the file has not changed (intent.h). All other settings
-// hold for the life of the process: those that differ are named in one line of the log. A file that
-// is not good, or would take another owner's service, is refused with FILE:LINE: and a sentence,
-// and nothing changes. Control thread only.
+// hold for the life of the process, backend_cidrs among them, and the file's services are held
+// against those: the settings that differ are named in one line of the log, also when that is why
+// the services are refused. A file that is not good, or would take another owner's service, is
+// refused with FILE:LINE: and a sentence, and nothing changes. Control thread only.
 #pragma once
 
 #include <stddef.h>

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "control/shutdown.h"
+#include "fields.h"
 #include "fixture.h"
 #include "net/headers.h"
 
@@ -285,6 +286,138 @@ static void without_time_or_flows_it_ends_at_once(void **state)
 	assert_true(has_stopped(fixture, 0));
 }
 
+// A block of which one field alone is other than before, and then a policy.
+static void each_field_changes_with_the_file(void **state)
+{
+	static const char plain[] =
+		PORTS "services: ( { name = \"web\"; vip = \"192.0.2.10\"; protocol = \"tcp\"; "
+		      "port = 80; } );";
+	struct fixture *fixture = *state;
+	uint64_t n_published;
+	char config[2000];
+	json_t *answer, *object;
+
+	for (size_t i = 0; i < N_SERVICE_FIELDS + N_POLICY_FIELDS; i++) {
+		bool of_service = i < N_SERVICE_FIELDS;
+		const struct field *field =
+			of_service ? &service_fields[i] : &policy_fields[i - N_SERVICE_FIELDS];
+		const char *name = field->name;
+		bool vip = of_service && strcmp(name, "vip") == 0;
+		bool protocol = of_service && strcmp(name, "protocol") == 0;
+		bool port = of_service && strcmp(name, "port") == 0;
+
+		reload(fixture, plain);
+		n_published = fixture->fake.n_published;
+		snprintf(config, sizeof(config),
+			PORTS
+			"policy: { %s%s%s%s }; services: ( { name = \"web\"; %s%s%s%s %s %s %s } );",
+			of_service ? "" : name, of_service ? "" : " = ",
+			of_service ? "" : field->value, of_service ? "" : ";",
+			of_service ? name : "", of_service ? " = " : "",
+			of_service ? field->value : "", of_service ? ";" : "",
+			vip ? "" : "vip = \"192.0.2.10\";", protocol ? "" : "protocol = \"tcp\";",
+			port ? "" : "port = 80;");
+		reload(fixture, config);
+		if (fixture->fake.n_published == n_published)
+			fail_msg("%s: nothing was published", name);
+		answer = of_service ? fixture_ask(fixture, "service show", "{\"name\":\"web\"}")
+				    : fixture_ask(fixture, "policy show", "{}");
+		object = json_loads(field->value, JSON_DECODE_ANY, NULL);
+		if (!json_equal(json_object_get(json_object_get(answer, "result"), name), object))
+			fail_msg("%s: %s", name, json_dumps(answer, 0));
+		json_decref(object);
+		json_decref(answer);
+		n_published = fixture->fake.n_published;
+		reload(fixture, config);
+		assert_int_equal(fixture->fake.n_published, n_published);
+	}
+}
+
+// What the log gets from a reload, in a buffer of the callee's.
+static const char *log_of_reload(struct fixture *fixture, const char *config)
+{
+	static char text[4096];
+	FILE *file = tmpfile();
+	int stderr_fd = dup(STDERR_FILENO);
+	size_t n;
+
+	assert_non_null(file);
+	assert_true(dup2(fileno(file), STDERR_FILENO) >= 0);
+	reload(fixture, config);
+	assert_true(dup2(stderr_fd, STDERR_FILENO) >= 0);
+	close(stderr_fd);
+	rewind(file);
+	n = fread(text, 1, sizeof(text) - 1, file);
+	text[n] = '\0';
+	fclose(file);
+	return text;
+}
+
+static void expect_logged(const char *text, const char *part, bool logged)
+{
+	if (!strstr(text, part) == logged)
+		fail_msg("\"%s\" in the log: %s", part, text);
+}
+
+#define NEEDS_RESTART                                                                               \
+	"these settings are other than those that stormgate was started with, and need a restart: " \
+	"backend_cidrs\n"
+#define WITH_CIDRS(cidrs, backend)                                                                       \
+	PORTS "timeouts: { drain = 1; }; backend_cidrs = [" cidrs                                        \
+	      "]; services: ( { name = \"web\"; "                                                        \
+	      "vip = \"192.0.2.10\"; protocol = \"tcp\"; port = 80; backends = ( { address = \"" backend \
+	      "\"; } ); } );"
+
+// backend_cidrs hold for the life of the process, for what the file says as for what comes through
+// the socket, and the log says so.
+static void other_backend_cidrs_need_a_restart(void **unused)
+{
+	struct fixture *fixture;
+	const char *text;
+	uint64_t n_published;
+	json_t *answer;
+
+	(void)unused;
+	strcpy(path, "/tmp/sg-reload-XXXXXX");
+	close(mkstemp(path));
+	fixture = fixture_create(WITH_CIDRS("\"10.0.0.0/8\"", "10.0.0.2"));
+	text = log_of_reload(fixture, WITH_CIDRS("\"10.0.0.0/8\"", "10.0.0.3"));
+	expect_logged(text, "need a restart", false);
+	assert_non_null(find(fixture, "web"));
+
+	// Wider: the service is taken, what lies in them is not, wherever it comes from.
+	text = log_of_reload(fixture, WITH_CIDRS("\"10.0.0.0/8\", \"172.16.0.0/12\"", "10.0.0.4"));
+	expect_logged(text, NEEDS_RESTART, true);
+	expect_logged(text, "is read again: 0 services added, 1 changed, 0 removed", true);
+	answer = fixture_ask(fixture, "backend add",
+		"{\"service\":\"web\",\"address\":\"172.16.0.1\",\"port\":80}");
+	assert_non_null(strstr(
+		json_string_value(json_object_get(json_object_get(answer, "error"), "message")),
+		"lies outside backend_cidrs (10.0.0.0/8)"));
+	json_decref(answer);
+	n_published = fixture->fake.n_published;
+	text = log_of_reload(
+		fixture, WITH_CIDRS("\"10.0.0.0/8\", \"172.16.0.0/12\"", "172.16.0.1"));
+	expect_logged(text, NEEDS_RESTART, true);
+	expect_logged(text,
+		"172.16.0.1:80 of service 'web' lies outside backend_cidrs (10.0.0.0/8)", true);
+	expect_logged(text, "is refused, and everything stays as it was", true);
+	assert_int_equal(fixture->fake.n_published, n_published);
+
+	// Narrower: a file that does not fit itself is refused; otherwise they hold from the
+	// restart on.
+	text = log_of_reload(fixture, WITH_CIDRS("\"10.1.0.0/16\"", "10.0.0.4"));
+	expect_logged(text, "10.0.0.4:80 of service 'web' lies outside backend_cidrs (10.1.0.0/16)",
+		true);
+	expect_logged(text, "is refused, and everything stays as it was", true);
+	text = log_of_reload(fixture, WITH_CIDRS("\"10.1.0.0/16\"", "10.1.0.4"));
+	expect_logged(text, NEEDS_RESTART, true);
+	done(fixture_ask(fixture, "backend add",
+		"{\"service\":\"web\",\"address\":\"10.0.0.9\",\"port\":80}"));
+	fixture_destroy(fixture);
+	unlink(path);
+}
+
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -295,6 +428,8 @@ int main(void)
 		WITH_FIXTURE(edits_meet_the_new_file),
 		WITH_FIXTURE(a_bad_file_changes_nothing),
 		cmocka_unit_test(settings_that_differ_are_named),
+		WITH_FIXTURE(each_field_changes_with_the_file),
+		cmocka_unit_test(other_backend_cidrs_need_a_restart),
 		WITH_FIXTURE(the_end_waits_for_established_connections),
 		WITH_FIXTURE(the_end_has_a_deadline_and_can_be_hurried),
 		WITH_FIXTURE(a_second_signal_ends_it_at_once),
