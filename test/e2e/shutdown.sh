@@ -27,6 +27,21 @@ announced() {
 	on client timeout 20 /usr/bin/python3 "$lab_dir/who.py" $vip
 }
 
+# download FILE: a download into it that stands still until `let_go FILE`; then it goes on to its end.
+download() {
+	mkfifo "$lab_dir/$1.gate"
+	start client bash -c 'curl -sS "$1" | { read -r <"$2.gate"; cat >"$2"; }' download "http://$vip/long" "$lab_dir/$1"
+	wait_for 5 is_established
+}
+
+is_established() {
+	[ "$(ctl flows -o json | jq '[.flows[] | select(.state == "established")] | length')" = 1 ]
+}
+
+let_go() {
+	echo >"$lab_dir/$1.gate"
+}
+
 ends() {
 	local status=0
 	wait "$gateway_pid" || status=$?
@@ -36,13 +51,13 @@ ends() {
 # A download goes on to its end.
 web_service 1 | serve
 expect "whether the VIP is answered for" "$(announced)" yes
-start client curl -sS --limit-rate 1M -o "$lab_dir/got" "http://$vip/long"
+download got
 download=$started
-wait_for 5 test -s "$lab_dir/got"
 kill -TERM "$gateway_pid"
 wait_for 5 logged 'the VIPs are not answered for any more'
 expect "whether the VIP is answered for while it ends" "$(announced)" no
 expect "what a client that knows the way gets" "$(get "http://$vip/")" pod1
+let_go got
 wait "$download" || fail "the download was cut off"
 cmp "$lab_dir/got" "$lab_dir/pod1/www/long"
 ends
@@ -50,8 +65,7 @@ logged 'no established TCP connection is left' || fail "the log does not say how
 
 # A second signal ends it at once.
 web_service 1 | serve
-start client curl -s --limit-rate 100k -o "$lab_dir/second" "http://$vip/long"
-wait_for 5 test -s "$lab_dir/second"
+download second
 kill -TERM "$gateway_pid"
 wait_for 5 logged 'the VIPs are not answered for any more'
 kill -TERM "$gateway_pid"
@@ -61,8 +75,7 @@ logged 'stopping at once' || fail "the second signal is not told"
 # One that does not end is cut off when the time is over.
 shutdown_timeout=1
 web_service 1 | serve
-start client curl -s --limit-rate 100k -o "$lab_dir/third" "http://$vip/long"
-wait_for 5 test -s "$lab_dir/third"
+download third
 kill -TERM "$gateway_pid"
 ends
 logged '1 s are over: stopping with 1 established' || fail "the log does not say what was cut off"
