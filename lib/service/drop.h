@@ -23,8 +23,8 @@
 		"source or destination can be no host's: land attack, broadcast, multicast, zero, or our own as source") \
 	X(OTHER_MAC, "other_mac", "unicast to another station's MAC (the link floods, or the port is promiscuous)") \
 	X(UNKNOWN_ETHERTYPE, "unknown_ethertype", "neither IPv4, IPv6 nor ARP")                    \
-	X(VLAN_TAG, "vlan_tag", "tagged with a VLAN that no port in the config file has")          \
-	X(VLAN_STACKED, "vlan_stacked", "more than one VLAN tag, or a provider's (802.1ad)")       \
+	X(VLAN_TAG, "vlan_tag", "tagged with a VLAN that no port in the config file has: give it a port with `parent` and `vlan`, or keep it off the link")          \
+	X(VLAN_STACKED, "vlan_stacked", "more than one VLAN tag, or a provider's (802.1ad): have the switch hand over one plain tag")       \
 	X(FRAGMENT_BAD, "fragment_bad",                                                            \
 		"a fragment that can be part of no datagram: empty, ending beyond 65,535 bytes, or not at a multiple of 8") \
 	X(FRAGMENT_TINY, "fragment_tiny",                                                          \
@@ -33,7 +33,7 @@
 	X(FRAGMENT_OVERLAP, "fragment_overlap",                                                    \
 		"fragments of one datagram that overlap or contradict each other, and all that came of it") \
 	X(FRAGMENT_DUPLICATE, "fragment_duplicate", "a fragment that was there already")           \
-	X(FRAGMENT_TIMEOUT, "fragment_timeout", "the rest of its datagram did not come within two seconds") \
+	X(FRAGMENT_TIMEOUT, "fragment_timeout", "the rest of its datagram did not come within two seconds: it is lost on the way to us") \
 	X(FRAGMENT_LIMIT, "fragment_limit",                                                        \
 		"a fragment that made room for others: too many datagrams, of one source or in all, were incomplete") \
 	X(EXTENSION_HEADERS, "extension_headers",                                                  \
@@ -41,41 +41,41 @@
 	/* steer: whose it is */                                                                   \
 	X(NOT_LOCAL, "not_local", "for no address of this node: neither VIP, SNAT address nor the kernel's") \
 	X(MULTICAST, "multicast", "multicast or broadcast that no routing protocol on this node uses") \
-	X(HANDOFF_FULL, "handoff_full", "the home worker's ring is full: that worker cannot keep up") \
+	X(HANDOFF_FULL, "handoff_full", "the home worker's ring is full: that worker cannot keep up; add workers, or give it a CPU of its own") \
 	/* admit: may it start a flow */                                                           \
-	X(UNSERVED_PORT, "unserved_port", "to a VIP, but no service is declared for this protocol and port") \
-	X(UNSERVED_PROTOCOL, "unserved_protocol", "to a VIP or SNAT address with a protocol that is not served") \
-	X(NOT_ALLOWED, "not_allowed", "the source is in none of the allow prefixes")               \
-	X(DENIED, "denied", "the source is in one of the deny prefixes")                           \
+	X(UNSERVED_PORT, "unserved_port", "to a VIP, but no service is declared for this protocol and port: add one (stormctl service add), or correct the sender") \
+	X(UNSERVED_PROTOCOL, "unserved_protocol", "to a VIP or SNAT address with a protocol that is not served: only TCP, UDP and echo are") \
+	X(NOT_ALLOWED, "not_allowed", "the source is in none of the allow prefixes, of the service (service show) or of all (policy show)")               \
+	X(DENIED, "denied", "the source is in one of the deny prefixes, of the service (service show) or of all (policy show)")                           \
 	X(NO_FLOW, "no_flow",                                                                      \
 		"TCP that starts no connection and belongs to none (idle longer than its timeout?)") \
 	X(REPLY_NO_FLOW, "reply_no_flow", "to a SNAT address, but it answers no flow that is known") \
 	X(CLIENT_RATE, "client_rate", "the client's prefix begins more connections a second than max_new_per_second_per_client") \
 	X(SERVICE_RATE, "service_rate", "more connections to the service begin in a second than max_new_per_second") \
 	/* schedule: make a flow */                                                                \
-	X(BACKEND_OUTSIDE, "backend_outside", "the backend lies outside backend_cidrs: nothing is sent there") \
-	X(NO_BACKEND, "no_backend", "the service has no usable backend, and the answers' rate limit is used up")                           \
-	X(SERVICE_LIMIT, "service_limit", "the service has max_connections connections") \
-	X(BACKEND_LIMIT, "backend_limit", "each backend of the service has max_connections_per_backend connections") \
-	X(CLIENT_LIMIT, "client_limit", "the client has max_connections_per_client connections") \
+	X(BACKEND_OUTSIDE, "backend_outside", "the backend lies outside backend_cidrs, and nothing is sent there: delete it, or widen backend_cidrs and restart") \
+	X(NO_BACKEND, "no_backend", "the service has no usable backend, and the answers' rate limit is used up: add one, or end a drain (stormctl service show)")                           \
+	X(SERVICE_LIMIT, "service_limit", "the service has max_connections connections: raise it, or wait for some to end") \
+	X(BACKEND_LIMIT, "backend_limit", "each backend of the service has max_connections_per_backend connections: add backends, or raise it") \
+	X(CLIENT_LIMIT, "client_limit", "the client has max_connections_per_client connections: raise it, if the client is honest") \
 	X(FLOW_TABLE_FULL, "flow_table_full", "no room for a flow: raise dataplane.flows_per_worker") \
 	X(SNAT_PORTS, "snat_ports", "every SNAT port towards this backend is in use: add SNAT addresses") \
 	X(KEY_COLLISION, "key_collision",                                                          \
 		"IPv6 with a known flow's ports and fingerprint, yet other addresses: by chance, once in ages") \
-	X(NO_ROUTE, "no_route", "the kernel has no route to the destination, or, in mode dsr, none without a router in between")                      \
+	X(NO_ROUTE, "no_route", "the kernel has no route to the destination through a twin (ip route get), or, in mode dsr, none without a router in between")                      \
 	/* rewrite */                                                                              \
 	X(TTL_EXCEEDED, "ttl_exceeded", "TTL 1, and the answers' rate limit is used up")           \
 	X(BACKEND_GONE, "backend_gone", "the flow's backend was removed and its drain time is over") \
 	X(ICMP_UNMATCHED, "icmp_unmatched", "an ICMP message that answers no known flow")          \
 	X(ANSWER_LIMIT, "answer_limit", "deserved a RST or an ICMP error, but their rate limit is used up") \
 	/* tx */                                                                                   \
-	X(NEXTHOP_UNRESOLVED, "nexthop_unresolved", "the next hop's MAC address did not become known in time") \
-	X(TOO_BIG, "too_big", "longer than the outgoing port's MTU")                               \
-	X(TX_FULL, "tx_full", "the port's transmit queue stayed full")                             \
-	X(PORT_DOWN, "port_down", "the outgoing port is down or gone")                             \
-	X(NO_BUFFER, "no_buffer", "no packet buffer was free")                                     \
+	X(NEXTHOP_UNRESOLVED, "nexthop_unresolved", "the next hop's MAC address did not become known in time: does it answer ARP or NDP (ip neigh)?") \
+	X(TOO_BIG, "too_big", "longer than the outgoing port's MTU: raise the port's mtu, or lower the sender's")                               \
+	X(TX_FULL, "tx_full", "the port's transmit queue stayed full: the link or the device is slower than what comes")                             \
+	X(PORT_DOWN, "port_down", "the outgoing port is down or gone: see its link (ip link, the switch)")                             \
+	X(NO_BUFFER, "no_buffer", "no packet buffer was free: something holds them; report it with `stormctl stats`")                                     \
 	/* punt: hand to the kernel */                                                             \
-	X(PUNT_BUDGET, "punt_budget", "more for the kernel than its budget allows")                \
+	X(PUNT_BUDGET, "punt_budget", "more for the kernel than its budget allows: somebody floods an address of the node itself")                \
 	X(PUNT_FULL, "punt_full", "the ring or the TAP towards the kernel is full")                \
 	X(TWIN_FULL, "twin_full", "the kernel sends faster than the workers take it")
 // clang-format on
