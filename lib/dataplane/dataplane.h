@@ -26,6 +26,7 @@ struct sg_mbuf_meta {
 	bool handed_off;  // from another worker, to be judged here: it is not handed over again
 	bool transmit;    // judged already: this worker only owns the transmit queue
 	bool merged;      // was put together from fragments
+	uint16_t cut;     // as in struct sg_pkt
 	uint8_t affinity; // SG_PKT_ASKS or SG_PKT_TOLD, and then
 	uint16_t told_generation;
 	uint32_t told_slot;

@@ -27,12 +27,12 @@ uint16_t sg_nexthop_mtu(const struct sg_pipeline *pipeline, const struct sg_snap
 	enum sg_flow_direction direction);
 
 // Whether a router on the way may send it in fragments: any IPv4 packet without DF (RFC 791), and
-// what has come in fragments.
+// what has come in fragments, or is to leave in some.
 static inline bool sg_pkt_may_be_fragmented(const struct sg_pkt *pkt)
 {
 	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 
-	return pkt->flags & SG_PKT_MERGED ||
+	return pkt->flags & SG_PKT_MERGED || pkt->cut ||
 	       (ip->version_ihl >> 4 == 4 && !(ip->fragment_be & __builtin_bswap16(SG_IPV4_DF)));
 }
 

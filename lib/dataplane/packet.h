@@ -71,8 +71,10 @@ struct sg_pkt {
 	uint16_t room;                    // bytes that the first piece may grow to
 	uint16_t hop;                     // with SG_VERDICT_FORWARD
 	uint16_t flags;                   // SG_PKT_
-	uint8_t verdict;                  // enum sg_verdict
-	uint8_t drop;                     // enum sg_drop, with SG_VERDICT_DROP
+	uint16_t
+		cut; // it is sent in fragments of at most so many bytes of IP; 0: of the port's MTU
+	uint8_t verdict;   // enum sg_verdict
+	uint8_t drop;      // enum sg_drop, with SG_VERDICT_DROP
 	uint8_t flaw;      // enum sg_drop: how it will be lost if it turns out to be for us
 	uint8_t class;     // enum sg_pkt_class
 	uint8_t l4_offset; // from `bytes`

@@ -166,6 +166,25 @@ static struct rte_mbuf *append(struct rte_mbuf *whole, struct rte_mbuf *last, st
 	return rte_pktmbuf_lastseg(mbuf);
 }
 
+// What IPv6's sender cuts is as long as the way lets it be, as far as he knows, and no router cuts
+// it again: fragments of ours that were longer than his longest would not arrive, and what he is
+// told then would change nothing. 0: as the port says, also where they cannot be made
+// (refragment.c).
+static uint16_t longest(const struct sg_fragment *all, unsigned n)
+{
+	uint32_t most = SG_IPV6_MIN_MTU;
+
+	if (!is_ipv6(all[0].buffer) || header_bytes(all[0].buffer) > sizeof(struct sg_ipv6_hdr))
+		return 0;
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t bytes = rte_pktmbuf_pkt_len((struct rte_mbuf *)all[i].buffer) -
+				 (uint32_t)sizeof(struct sg_eth_hdr);
+
+		most = bytes > most ? bytes : most;
+	}
+	return (uint16_t)most;
+}
+
 static struct rte_mbuf *join(const struct sg_fragment *all, unsigned n)
 {
 	struct rte_mbuf *whole = all[0].buffer;
@@ -173,6 +192,7 @@ static struct rte_mbuf *join(const struct sg_fragment *all, unsigned n)
 	uint32_t payload = all[n - 1].offset + (uint32_t)all[n - 1].length;
 
 	join_ecn(all, n);
+	sg_mbuf_meta(whole)->cut = longest(all, n);
 	for (unsigned i = 1; i < n; i++)
 		last = append(whole, last, all[i].buffer);
 	if (is_ipv6(whole))

@@ -23,11 +23,10 @@ static bool wants_to_be_first(const struct rte_mbuf *mbuf)
 }
 
 // DPDK wants the packet from its IP header on, and gives fragments without a frame before them.
-static int make_pieces(struct sg_worker *worker, uint8_t port, struct rte_mbuf *mbuf,
+static int make_pieces(struct sg_worker *worker, struct rte_mbuf *mbuf, uint16_t mtu,
 	uint16_t ethertype_be, struct rte_mbuf *ret_pieces[MAX_PIECES])
 {
 	struct rte_mempool *pool = worker->dataplane->mempool;
-	uint16_t mtu = worker->dataplane->ports[port].mtu;
 
 	rte_pktmbuf_adj(mbuf, sizeof(struct sg_eth_hdr));
 	if (ethertype_be == __builtin_bswap16(SG_ETHERTYPE_IPV4))
@@ -51,12 +50,12 @@ static void finish_header(struct rte_mbuf *piece, uint32_t id)
 	ip->checksum = sg_checksum_finish(sg_checksum_add(0, ip, (ip->version_ihl & 15) * 4u));
 }
 
-void sg_refragment(struct sg_worker *worker, uint8_t port, struct rte_mbuf *mbuf)
+void sg_refragment(struct sg_worker *worker, uint8_t port, struct rte_mbuf *mbuf, uint16_t mtu)
 {
 	struct rte_mbuf *pieces[MAX_PIECES];
 	struct sg_eth_hdr eth = *rte_pktmbuf_mtod(mbuf, struct sg_eth_hdr *);
 	uint32_t id = (uint32_t)(sg_random_next(&worker->pipeline->random) >> 32);
-	int n = make_pieces(worker, port, mbuf, eth.ethertype_be, pieces);
+	int n = make_pieces(worker, mbuf, mtu, eth.ethertype_be, pieces);
 
 	if (n <= 0)
 		return sg_tx_drop(worker, mbuf, n == -ENOMEM ? SG_DROP_NO_BUFFER : SG_DROP_TOO_BIG);

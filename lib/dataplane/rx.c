@@ -133,7 +133,8 @@ unsigned sg_rx_whole_burst(struct sg_worker *worker, struct sg_burst *burst)
 			sg_tx_drop(worker, mbuf, SG_DROP_NO_BUFFER);
 			continue;
 		}
-		describe(&burst->pkts[burst->n++], mbuf, meta->port, flags);
+		describe(&burst->pkts[burst->n], mbuf, meta->port, flags);
+		burst->pkts[burst->n++].cut = meta->cut;
 	}
 	reassembly->n_whole = 0;
 	return burst->n;
@@ -161,6 +162,7 @@ unsigned sg_rx_inbox_burst(struct sg_worker *worker, struct sg_burst *burst)
 		if (meta->merged)
 			flags |= SG_PKT_MERGED;
 		describe(&burst->pkts[burst->n], mbufs[i], meta->port, flags);
+		burst->pkts[burst->n].cut = meta->cut;
 		burst->pkts[burst->n].told_slot = meta->told_slot;
 		burst->pkts[burst->n++].told_generation = meta->told_generation;
 	}

@@ -59,7 +59,7 @@ static __attribute__((noinline)) void send_oddly(
 	if (!__atomic_load_n(&port->up, __ATOMIC_RELAXED))
 		return sg_tx_drop(worker, mbuf, SG_DROP_PORT_DOWN);
 	if (mbuf->pkt_len > port->mtu + sizeof(struct sg_eth_hdr))
-		return sg_refragment(worker, number, mbuf);
+		return sg_refragment(worker, number, mbuf, port->mtu);
 	// A device that cannot send so many pieces gets one: a buffer holds a frame of any port.
 	if (mbuf->nb_segs > port->max_pieces && rte_pktmbuf_linearize(mbuf))
 		return sg_tx_drop(worker, mbuf, SG_DROP_NO_BUFFER);
@@ -93,6 +93,26 @@ void sg_tx_port(struct sg_worker *worker, uint8_t number, struct rte_mbuf *mbuf)
 	send_port(worker, number, mbuf);
 }
 
+// The way is narrower than the port, as somebody has told us or shown.
+static __attribute__((noinline)) void send_cut(
+	struct sg_worker *worker, uint8_t number, const struct sg_pkt *pkt)
+{
+	uint16_t mtu = worker->dataplane->ports[number].mtu;
+
+	if (pkt->length > pkt->cut + sizeof(struct sg_eth_hdr))
+		sg_refragment(worker, number, pkt->buffer, pkt->cut < mtu ? pkt->cut : mtu);
+	else
+		send_port(worker, number, pkt->buffer);
+}
+
+static inline void send_pkt(struct sg_worker *worker, uint8_t number, const struct sg_pkt *pkt)
+{
+	if (__builtin_expect(pkt->cut != 0, 0))
+		send_cut(worker, number, pkt);
+	else
+		send_port(worker, number, pkt->buffer);
+}
+
 static void to_kernel(struct sg_worker *worker, uint8_t port, struct rte_mbuf *mbuf, bool urgent)
 {
 	struct sg_port *way = &worker->dataplane->ports[port];
@@ -106,7 +126,7 @@ static inline void forward(
 	const struct sg_hop *way = &snapshot->routes->hops[pkt->hop];
 
 	if (__builtin_expect(way->kind == SG_HOP_PORT, 1))
-		send_port(worker, way->port, pkt->buffer);
+		send_pkt(worker, way->port, pkt);
 	else if (way->kind == SG_HOP_TWIN)
 		to_kernel(worker, way->port, pkt->buffer, false);
 	else
@@ -129,6 +149,7 @@ static void hand_off(struct sg_worker *worker, const struct sg_pkt *pkt)
 		.from_kernel = pkt->flags & SG_PKT_FROM_KERNEL,
 		.handed_off = true,
 		.merged = pkt->flags & SG_PKT_MERGED,
+		.cut = pkt->cut,
 		.affinity = pkt->flags & (SG_PKT_ASKS | SG_PKT_TOLD),
 		.told_generation = pkt->told_generation,
 		.told_slot = pkt->told_slot};
@@ -177,7 +198,7 @@ void sg_tx_burst(
 			forward(worker, snapshot, pkt);
 			break;
 		case SG_VERDICT_SEND:
-			sg_tx_port(worker, pkt->out_port, pkt->buffer);
+			send_pkt(worker, pkt->out_port, pkt);
 			break;
 		case SG_VERDICT_ANSWER:
 			answer(worker, pkt);
