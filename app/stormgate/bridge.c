@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/clock.h"
 #include "dataplane/publish.h"
 #include "dataplane/worker.h"
 
@@ -33,6 +34,15 @@ static bool next_wish(void *context, struct sg_wish *ret_wish)
 		bridge->next_wisher = (bridge->next_wisher + 1) % n;
 	}
 	return false;
+}
+
+static void note_mtu(void *context, const struct sg_addr *addr, uint16_t mtu)
+{
+	struct sg_bridge *bridge = context;
+	const struct sg_snapshot *snapshot = sg_publish_get(bridge->dataplane->publish);
+
+	sg_tunnels_note(
+		&bridge->dataplane->tunnels, snapshot, addr, mtu, sg_ticks_from_ms(sg_clock_ms()));
 }
 
 static uint32_t backend_flows(void *context, uint32_t slot)
@@ -78,6 +88,7 @@ void sg_bridge_init(struct sg_bridge *bridge, struct sg_dataplane *dataplane,
 		.publish = publish,
 		.passed = passed,
 		.next_wish = next_wish,
+		.note_mtu = note_mtu,
 		.backend_flows = backend_flows,
 		.explain = explain,
 	};

@@ -26,6 +26,7 @@ struct sg_workers {
 	struct sg_region counters; // of all workers and the twins' thread
 	struct sg_region losses;   // likewise
 	struct sg_region load_view;
+	struct sg_region tunnels; // filled as routers tell of their MTUs
 	struct sg_region memories[SG_MAX_WORKERS];
 	struct sg_region limits[SG_MAX_WORKERS];
 	struct sg_region addresses[SG_MAX_WORKERS]; // of IPv6 flows
@@ -86,6 +87,15 @@ static int open_loads(
 	return 0;
 }
 
+static int open_tunnels(struct sg_workers *workers, struct sg_error *error)
+{
+	int err =
+		sg_region_open(&workers->tunnels, SG_MAX_BACKENDS * sizeof(uint64_t), false, error);
+
+	workers->dataplane->tunnels.notes = workers->tunnels.bytes;
+	return err;
+}
+
 static struct sg_pipeline *lay_out_pipeline(
 	struct sg_workers *workers, unsigned number, const struct sg_settings *settings)
 {
@@ -120,6 +130,7 @@ static struct sg_pipeline *lay_out_pipeline(
 			.limits = workers->limits[number].bytes,
 			.counters = &dataplane->counters[number],
 			.loads = workers->n > 1 ? &workers->loads : NULL,
+			.tunnels = &dataplane->tunnels,
 			.sum_chain = sg_rx_sum_chain,
 		});
 }
@@ -169,6 +180,8 @@ static int open_all(struct sg_workers *workers, const struct sg_settings *settin
 		err = open_counters(workers, settings, error);
 	if (err == 0)
 		err = open_loads(workers, settings, error);
+	if (err == 0)
+		err = open_tunnels(workers, error);
 	for (unsigned i = 0; i < workers->n && err == 0; i++)
 		err = open_worker(workers, i, settings, lcores->adaptive, error);
 	return err;
@@ -206,6 +219,7 @@ void sg_workers_close(struct sg_workers *workers)
 		sg_region_close(&workers->addresses[i]);
 		free(workers->workers[i].reassembly);
 	}
+	sg_region_close(&workers->tunnels);
 	sg_region_close(&workers->load_view);
 	sg_region_close(&workers->losses);
 	sg_region_close(&workers->counters);

@@ -251,7 +251,7 @@ void sg_control_remove_fd(struct sg_control *control, int fd)
 	sg_loop_remove(control->loop, fd);
 }
 
-// Neighbours that workers need.
+// Neighbours that workers need, and MTUs that one of them has heard of.
 static void grant_wishes(struct sg_control *control)
 {
 	const struct sg_publisher *publisher = control->publisher;
@@ -262,7 +262,10 @@ static void grant_wishes(struct sg_control *control)
 	for (unsigned i = 0; i < WISHES_PER_TICK; i++) {
 		if (!publisher->next_wish(publisher->dataplane, &wish))
 			return;
-		sg_mirror_use(control->mirror, wish.port, &wish.addr);
+		if (wish.mtu)
+			publisher->note_mtu(publisher->dataplane, &wish.addr, wish.mtu);
+		else
+			sg_mirror_use(control->mirror, wish.port, &wish.addr);
 	}
 }
 

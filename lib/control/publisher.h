@@ -27,6 +27,9 @@ struct sg_publisher {
 	bool (*passed)(void *dataplane, uint64_t token, unsigned *ret_late_worker);
 	// Takes the next wish of any worker. False when there is none.
 	bool (*next_wish)(void *dataplane, struct sg_wish *ret_wish);
+	// Tells all workers of the MTU on the way to the backends at an address: a wish of one of
+	// them.
+	void (*note_mtu)(void *dataplane, const struct sg_addr *addr, uint16_t mtu);
 	// Flows that use a backend slot now, over all workers (racy by a few packets).
 	uint32_t (*backend_flows)(void *dataplane, uint32_t slot);
 	// What would happen to a packet under `snapshot`. Errors: -ENOMEM with a sentence.

@@ -11,6 +11,7 @@
 #include <rte_mempool.h>
 #include <rte_ring.h>
 
+#include "dataplane/tunnel.h"
 #include "service/counters.h"
 #include "service/limits.h"
 
@@ -78,4 +79,5 @@ struct sg_dataplane {
 	struct sg_worker_counters counters[SG_MAX_WORKERS + 1]; // [n_workers]: the twins' thread
 	struct sg_worker *workers[SG_MAX_WORKERS];
 	struct sg_publish *publish;
+	struct sg_tunnels tunnels;
 };

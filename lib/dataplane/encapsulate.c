@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "dataplane/answer.h"
 #include "dataplane/nexthop.h"
+#include "dataplane/tunnel.h"
 #include "net/checksum.h"
 #include "net/headers.h"
 
@@ -18,11 +19,23 @@
 #define OPTION_MSS   2
 #define MSS_BYTES    4 // kind, length, value
 
+// The port's, or what routers behind it have said.
+static uint16_t outer_mtu(const struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	const struct sg_flow *flow, const struct sg_flow_addresses *addresses)
+{
+	uint16_t mtu = sg_nexthop_mtu(pipeline, snapshot, flow, addresses, SG_FLOW_TO_BACKEND);
+	uint16_t noted = pipeline->tunnels ? sg_tunnel_mtu(pipeline->tunnels, flow->backend_slot,
+						     flow->backend_generation, pipeline->now_ticks)
+					   : 0;
+
+	return noted != 0 && noted < mtu ? noted : mtu;
+}
+
 // RFC 2473, 7.1: no IPv6 link carries less than 1,280 bytes, so nobody is told of a smaller MTU.
 static uint16_t inner_mtu(const struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	const struct sg_flow *flow, const struct sg_flow_addresses *addresses)
 {
-	uint16_t mtu = sg_nexthop_mtu(pipeline, snapshot, flow, addresses, SG_FLOW_TO_BACKEND);
+	uint16_t mtu = outer_mtu(pipeline, snapshot, flow, addresses);
 
 	if (!addresses)
 		return (uint16_t)(mtu - OUTER_BYTES);
@@ -33,9 +46,13 @@ static uint16_t inner_mtu(const struct sg_pipeline *pipeline, const struct sg_sn
 bool sg_encapsulate_fits(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	const struct sg_flow *flow, const struct sg_flow_addresses *addresses, struct sg_pkt *pkt)
 {
-	uint16_t mtu = inner_mtu(pipeline, snapshot, flow, addresses);
 	size_t outer_bytes = addresses ? OUTER6_BYTES : OUTER_BYTES;
+	uint16_t mtu;
 
+	// fast path: what fits everywhere.
+	if (addresses && pkt->length <= sizeof(struct sg_eth_hdr) + SG_IPV6_MIN_MTU - OUTER6_BYTES)
+		return true;
+	mtu = inner_mtu(pipeline, snapshot, flow, addresses);
 	if (pkt->length - sizeof(struct sg_eth_hdr) <= mtu)
 		return true;
 	// The outer packet is sent in fragments, unless there can be no packet of that length.
@@ -154,6 +171,13 @@ static __attribute__((noinline)) void clamp_syn(const struct sg_pipeline *pipeli
 	clamp_mss(pkt, (uint16_t)(inner_mtu(pipeline, snapshot, flow, addresses) - headers));
 }
 
+// What came in fragments, and 1,280 bytes where even they are too long with their header.
+static void cut_to(struct sg_pkt *pkt, uint16_t mtu)
+{
+	if (pkt->length > mtu + sizeof(struct sg_eth_hdr) && (pkt->cut == 0 || mtu < pkt->cut))
+		pkt->cut = mtu;
+}
+
 static __attribute__((noinline)) bool encapsulate6(const struct sg_pipeline *pipeline,
 	const struct sg_snapshot *snapshot, const struct sg_flow *flow,
 	const struct sg_flow_addresses *addresses, struct sg_pkt *pkt)
@@ -174,6 +198,8 @@ static __attribute__((noinline)) bool encapsulate6(const struct sg_pipeline *pip
 	if (!grow(pkt, OUTER6_BYTES))
 		return false;
 	*sg_pkt_ip6(pkt) = outer;
+	if (pkt->length > sizeof(struct sg_eth_hdr) + SG_IPV6_MIN_MTU)
+		cut_to(pkt, outer_mtu(pipeline, snapshot, flow, addresses));
 	return true;
 }
 

@@ -7,11 +7,13 @@
 // type of service are as inside, ECN too (RFC 6040, normal mode: what the path marks, the backend's
 // kernel carries inside).
 //
-// IPv6 also gets a flow label outside, of the flow; only what came in fragments leaves in fragments.
+// IPv6 also gets a flow label outside, of the flow; only what came in fragments leaves in
+// fragments, and 1,280 bytes where the way has no room for them and a header.
 //
-// 20 bytes more, over IPv6 40, may not fit. A SYN's MSS is lowered to what does. That tells the
-// backend, whose packets go another way; what a client sends is held down by the backend's own MSS,
-// or by our ICMP "fragmentation needed", or "too big", with the MTU that is left.
+// 20 bytes more, over IPv6 40, may not fit, out of the port or on the way behind it (tunnel.h). A
+// SYN's MSS is lowered to what does. That tells the backend, whose packets go another way; what a
+// client sends is held down by the backend's own MSS, or by our ICMP "fragmentation needed", or
+// "too big", with the MTU that is left.
 //
 // `addresses`: an IPv6 flow's; NULL for IPv4.
 #pragma once

@@ -31,6 +31,7 @@ enum sg_verdict {
 	SG_VERDICT_PUNT_URGENT, // the same, before all others: ARP, routing protocols
 	SG_VERDICT_HANDOFF,     // to the home worker, `target`
 	SG_VERDICT_REASSEMBLE,  // a fragment of what is for us: it waits for the rest
+	SG_VERDICT_CONSUME,     // has told us what it had to tell, and goes nowhere
 	SG_VERDICT_DROP,        // lost, and `drop` says why
 };
 

@@ -9,6 +9,8 @@
 #include "dataplane/recheck.h"
 
 #define ANSWERS_PER_SECOND      10000
+#define TUNNEL_NOTES_PER_SECOND 100
+#define TUNNEL_NOTES_BURST      32
 #define PUNTS_PER_SECOND        50000
 #define URGENT_PUNTS_PER_SECOND 20000
 #define LIMITER_BURST           1024
@@ -111,9 +113,11 @@ struct sg_pipeline *sg_pipeline_init(void *memory, const struct sg_pipeline_sett
 	pipeline->snat_port_max = settings->snat_port_max;
 	pipeline->counters = *settings->counters;
 	pipeline->loads = settings->loads;
+	pipeline->tunnels = settings->tunnels;
 	pipeline->sum_chain = settings->sum_chain;
 	set_timeouts(&pipeline->timeouts, &settings->timeouts);
 	sg_limiter_init(&pipeline->answers, ANSWERS_PER_SECOND, LIMITER_BURST);
+	sg_limiter_init(&pipeline->tunnel_notes, TUNNEL_NOTES_PER_SECOND, TUNNEL_NOTES_BURST);
 	sg_limiter_init(&pipeline->punts, PUNTS_PER_SECOND, LIMITER_BURST);
 	sg_limiter_init(&pipeline->urgent_punts, URGENT_PUNTS_PER_SECOND, LIMITER_BURST);
 
@@ -137,6 +141,7 @@ void sg_pipeline_set_time(struct sg_pipeline *pipeline, uint64_t now_ms)
 	pipeline->now_ms = now_ms;
 	pipeline->now_ticks = sg_ticks_from_ms(now_ms);
 	sg_limiter_fill(&pipeline->answers, now_ms);
+	sg_limiter_fill(&pipeline->tunnel_notes, now_ms);
 	sg_limiter_fill(&pipeline->punts, now_ms);
 	sg_limiter_fill(&pipeline->urgent_punts, now_ms);
 }

@@ -68,8 +68,9 @@ struct sg_pipeline {
 	uint32_t *backend_flows; // [SG_MAX_BACKENDS] live flows of this worker; control reads them
 	uint32_t *cursors; // [SG_MAX_SERVICES * SG_SET_COUNT] rr, wrr: where this worker stands
 	struct sg_learned learned;
-	struct sg_wishes *wishes;  // control reads it
-	struct sg_limiter answers; // RST and ICMP errors that we originate
+	struct sg_wishes *wishes;       // control reads it
+	struct sg_limiter answers;      // RST and ICMP errors that we originate
+	struct sg_limiter tunnel_notes; // what control is told of the ways to backends
 	struct sg_limiter punts;
 	struct sg_limiter urgent_punts;
 	uint64_t random;
@@ -87,6 +88,8 @@ struct sg_pipeline {
 	// What all workers together have on each backend, for lc and wlc: written by control, see
 	// dataplane/loads.h.
 	const struct sg_loads *loads; // NULL with one worker: its own count is exact
+	const struct sg_tunnels
+		*tunnels; // written by control, see tunnel.h; NULL: nothing is noted
 	sg_sum_chain_fn *sum_chain;
 };
 
@@ -106,7 +109,8 @@ struct sg_pipeline_settings {
 	const struct sg_worker_counters *counters;
 	void *limits; // sg_limits_bytes(max_flows) of zeroed memory; NULL: no service has limits
 	const struct sg_loads *loads;
-	sg_sum_chain_fn *sum_chain; // NULL: there are no chains
+	const struct sg_tunnels *tunnels; // NULL: MTUs behind the gateway are not remembered
+	sg_sum_chain_fn *sum_chain;       // NULL: there are no chains
 };
 
 // Adds bytes of a packet to a checksum's partial sum, wherever they lie.

@@ -5,6 +5,7 @@
 #include "dataplane/answer.h"
 #include "dataplane/dnat.h"
 #include "dataplane/icmp_error.h"
+#include "dataplane/tunnel_error.h"
 #include "net/headers.h"
 
 #define IPV4_LINK_MULTICAST \
@@ -145,6 +146,14 @@ static bool steer_dnat(struct sg_pipeline *pipeline, const struct sg_snapshot *s
 	return true;
 }
 
+// Without SNAT addresses, outer packets of mode ipip are from an address of the node itself.
+static bool steer_tunnel_error(
+	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
+{
+	return pkt->class == SG_CLASS_ICMP && !pipeline->has_snat4 &&
+	       sg_tunnel_error_settle(pipeline, snapshot, pkt, false);
+}
+
 static void steer_ipv4(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	struct sg_pkt *pkt, const struct sg_tuple *tuple)
 {
@@ -153,11 +162,14 @@ static void steer_ipv4(struct sg_pipeline *pipeline, const struct sg_snapshot *s
 	uint32_t bits = sg_snapshot_address4(snapshot, ip->dst_be);
 
 	if (!(bits & (SG_ADDRESS_VIP | SG_ADDRESS_SNAT))) {
-		if (steer_dnat(pipeline, snapshot, pkt, tuple))
+		if (steer_dnat(pipeline, snapshot, pkt, tuple) ||
+			steer_tunnel_error(pipeline, snapshot, pkt))
 			return;
 		return steer_to_kernel(pipeline, snapshot, pkt);
 	}
-	if (pkt->class == SG_CLASS_ICMP && steer_icmp_error(pipeline, snapshot, pkt, true))
+	if (pkt->class == SG_CLASS_ICMP &&
+		(steer_icmp_error(pipeline, snapshot, pkt, true) ||
+			sg_tunnel_error_settle(pipeline, snapshot, pkt, true)))
 		return;
 	if (!(bits & SG_ADDRESS_VIP) && is_the_kernels_share(pipeline, snapshot, pkt, tuple, ip))
 		return steer_to_kernel(pipeline, snapshot, pkt);

@@ -8,6 +8,7 @@
 #include "dataplane/answer_ipv6.h"
 #include "dataplane/dnat.h"
 #include "dataplane/icmpv6_error.h"
+#include "dataplane/tunnel_error.h"
 #include "net/checksum.h"
 
 static bool is_link_local(const uint8_t addr[16])
@@ -199,6 +200,14 @@ static bool steer_dnat(struct sg_pipeline *pipeline, const struct sg_snapshot *s
 	return true;
 }
 
+// Without SNAT addresses, outer packets of mode ipip are from an address of the node itself.
+static bool steer_tunnel_error(
+	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
+{
+	return pkt->class == SG_CLASS_ICMP6 && !pipeline->has_snat6 &&
+	       sg_tunnel_error_settle(pipeline, snapshot, pkt, false);
+}
+
 void sg_steer_ipv6(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	struct sg_pkt *pkt, const struct sg_tuple *tuple)
 {
@@ -211,11 +220,14 @@ void sg_steer_ipv6(struct sg_pipeline *pipeline, const struct sg_snapshot *snaps
 		return steer_ndp(pipeline, snapshot, pkt, ndp);
 	bits = sg_snapshot_address6(snapshot, ip->pair.dst);
 	if (!(bits & (SG_ADDRESS_VIP | SG_ADDRESS_SNAT))) {
-		if (steer_dnat(pipeline, snapshot, pkt, tuple))
+		if (steer_dnat(pipeline, snapshot, pkt, tuple) ||
+			steer_tunnel_error(pipeline, snapshot, pkt))
 			return;
 		return steer_to_kernel(pipeline, snapshot, pkt);
 	}
-	if (pkt->class == SG_CLASS_ICMP6 && steer_icmp_error(pipeline, snapshot, pkt, true))
+	if (pkt->class == SG_CLASS_ICMP6 &&
+		(steer_icmp_error(pipeline, snapshot, pkt, true) ||
+			sg_tunnel_error_settle(pipeline, snapshot, pkt, true)))
 		return;
 	if (!(bits & SG_ADDRESS_VIP) && is_the_kernels_share(pipeline, snapshot, pkt, tuple))
 		return steer_to_kernel(pipeline, snapshot, pkt);

@@ -143,6 +143,12 @@ static void answer(struct sg_worker *worker, const struct sg_pkt *pkt)
 		sg_tx_port(worker, pkt->port, pkt->buffer);
 }
 
+static void consume(struct sg_worker *worker, const struct sg_pkt *pkt)
+{
+	sg_counter_add(&worker->counters->consumed, 1);
+	rte_pktmbuf_free(pkt->buffer);
+}
+
 static void hand_off(struct sg_worker *worker, const struct sg_pkt *pkt)
 {
 	*sg_mbuf_meta(pkt->buffer) = (struct sg_mbuf_meta){.port = pkt->port,
@@ -213,6 +219,9 @@ void sg_tx_burst(
 			break;
 		case SG_VERDICT_HANDOFF:
 			hand_off(worker, pkt);
+			break;
+		case SG_VERDICT_CONSUME:
+			consume(worker, pkt);
 			break;
 		default:
 			sg_tx_drop(worker, pkt->buffer, pkt->drop);

@@ -1,5 +1,5 @@
-// What a worker wishes the control thread to resolve: a ring with one writer (the worker) and one
-// reader (control).
+// What a worker wishes the control thread to resolve, or to tell all workers: a ring with one
+// writer (the worker) and one reader (control).
 //
 // When it is full a wish is lost, and made again with a later packet.
 #pragma once

@@ -66,7 +66,7 @@
 	/* rewrite */                                                                              \
 	X(TTL_EXCEEDED, "ttl_exceeded", "TTL 1, and the answers' rate limit is used up")           \
 	X(BACKEND_GONE, "backend_gone", "the flow's backend was removed and its drain time is over") \
-	X(ICMP_UNMATCHED, "icmp_unmatched", "an ICMP message that answers no known flow")          \
+	X(ICMP_UNMATCHED, "icmp_unmatched", "an ICMP message that answers no known flow, or means nothing to its end")          \
 	X(ANSWER_LIMIT, "answer_limit", "deserved a RST or an ICMP error, but their rate limit is used up") \
 	/* tx */                                                                                   \
 	X(NEXTHOP_UNRESOLVED, "nexthop_unresolved", "the next hop's MAC address did not become known in time: does it answer ARP or NDP (ip neigh)?") \

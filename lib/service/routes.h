@@ -63,10 +63,12 @@ struct sg_routes {
 #define SG_ROUTE_VALUE(kind, port, hop) ((uint32_t)(kind) << 24 | (uint32_t)(port) << 16 | (hop))
 #define SG_NEIGHBOUR_KEY(port, addr_be) ((uint64_t)(port) << 32 | (addr_be))
 
-// What a worker asks control for: that the kernel resolve a neighbour which it is about to answer.
+// What a worker asks control for: that the kernel resolve a neighbour which it is about to answer;
+// or that all workers hear of the MTU on the way to a backend (dataplane/tunnel.h).
 struct sg_wish {
 	struct sg_addr addr;
 	uint8_t port;
+	uint16_t mtu; // 0: the neighbour is meant
 };
 
 // No routes and no hops, with one reference. NULL without memory.

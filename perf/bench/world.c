@@ -134,6 +134,7 @@ static void open_pipeline(struct sg_world *world)
 		.backends = calloc(SG_MAX_BACKENDS, sizeof(struct sg_traffic))};
 	world->memory = sg_bench_memory(world->bench, bytes);
 	memset(world->memory, 0, bytes);
+	world->tunnels.notes = calloc(SG_MAX_BACKENDS, sizeof(uint64_t));
 	if (options->ipv6)
 		world->addresses =
 			sg_bench_memory(world->bench, sg_flow_addresses_bytes(options->max_flows));
@@ -148,6 +149,7 @@ static void open_pipeline(struct sg_world *world)
 							.timeouts = world->settings.timeouts,
 							.max_flows = options->max_flows,
 							.addresses = world->addresses,
+							.tunnels = &world->tunnels,
 							.counters = &world->counters});
 }
 
@@ -178,6 +180,7 @@ void sg_world_close(struct sg_world *world)
 	sg_bench_free(world->memory);
 	if (world->addresses)
 		sg_bench_free(world->addresses);
+	free(world->tunnels.notes);
 	free(world->counters.services);
 	free(world->counters.service_losses);
 	free(world->counters.backend_losses);

@@ -9,6 +9,7 @@
 
 #include "bench/bench.h"
 #include "dataplane/pipeline.h"
+#include "dataplane/tunnel.h"
 #include "service/compiler.h"
 #include "service/state.h"
 
@@ -38,6 +39,7 @@ struct sg_world {
 	struct sg_counters totals;
 	struct sg_worker_counters counters;
 	struct sg_pipeline *pipeline;
+	struct sg_tunnels tunnels;
 	void *memory;
 	void *addresses; // of IPv6 flows
 	uint64_t now_ms;

@@ -2,14 +2,14 @@
 # Path MTU discovery over IPv6, in each mode: what a router says whose way is too narrow reaches whoever has to send smaller
 # packets. Nobody else may cut them here.
 #
-#   far fd00:9::7 ---- r1 --1300-- r2 ::2 ----(=)---- r3 ::3 --1400-- r4 ---- pod1 fd00:1:1::11, pod2 fd00:1:2::11
+#   far fd00:9::7 ---- r1 --1300-- r2 ::2 ----(=)---- r3 ::3 --1400-- r4 ---- pod1 fd00:1:1::11, pod2 fd00:1:2::11, pod5 fd00:1:5::11
 #             near fd00:7::7 -------/         | |
-#              2001:db8:1::11 [stormgate] ----+ +---- pod3 ::23, pod4 ::24, which answer past the gateway, through r2
+#              2001:db8:1::11 [stormgate] ----+ +---- pod3 ::23, pod4 ::24, which answer past the gateway, through r2, as pod5 does
 . "$(dirname "$0")/lib/story.sh"
 
 dual_stack
 switch switch
-node far r1 r2 r3 r4 near gateway pod1 pod2 pod3 pod4
+node far r1 r2 r3 r4 near gateway pod1 pod2 pod3 pod4 pod5
 for name in gateway r2 r3 pod3 pod4; do
 	plug switch $name eth0
 done
@@ -19,6 +19,8 @@ link r1 narrow r2 narrow
 link r3 narrow r4 narrow
 link r4 pods1 pod1 eth0
 link r4 pods2 pod2 eth0
+link r4 pods5 pod5 eth0
+link r2 direct pod5 direct
 for name in r1 r2; do ip -n "$lab-$name" link set narrow mtu 1300; done
 for name in r3 r4; do ip -n "$lab-$name" link set narrow mtu 1400; done
 for name in r1 r2 r3 r4; do
@@ -39,6 +41,10 @@ address r4 pods1 fd00:1:1::1/64
 address r4 pods2 fd00:1:2::1/64
 address pod1 eth0 fd00:1:1::11/64
 address pod2 eth0 fd00:1:2::11/64
+address r4 pods5 fd00:1:5::1/64
+address pod5 eth0 fd00:1:5::11/64
+address r2 direct fd00:6::1/64
+address pod5 direct fd00:6::5/64
 address pod3 eth0 2001:db8:1::23/64
 address pod4 eth0 2001:db8:1::24/64
 route far default via fd00:9::1
@@ -54,18 +60,22 @@ route pod1 default via fd00:1:1::1
 route pod2 default via fd00:1:2::1
 route pod3 default via 2001:db8:1::2
 route pod4 default via 2001:db8:1::2
+route pod5 default via fd00:6::1
 
 on pod3 ip address add $vip6/128 dev lo
-start pod4 python3 "$here/lib/decapsulate.py"
-wait_for 10 on pod4 ip link show decap
-on pod4 ip link set decap up
-on pod4 ip address add $vip6/128 dev decap
+for pod in pod4 pod5; do
+	start $pod python3 "$here/lib/decapsulate.py"
+	wait_for 10 on $pod ip link show decap
+	on $pod ip link set decap up
+	on $pod ip address add $vip6/128 dev decap
+done
 web_server pod1 8080
 web_server pod2 8080
 web_server pod3 82
 web_server pod4 83
+web_server pod5 84
 head -c 1000000 /dev/urandom >"$lab_dir/file"
-for pod in pod1 pod2 pod3 pod4; do
+for pod in pod1 pod2 pod3 pod4 pod5; do
 	cp "$lab_dir/file" "$lab_dir/$pod/www/file"
 done
 links_up gateway eth0
@@ -81,7 +91,9 @@ services: (
 	{ name = "dsr"; vip = "$vip6"; protocol = "tcp"; port = 82; forward = "dsr";
 	  backends = ( { address = "2001:db8:1::23"; } ); },
 	{ name = "ipip"; vip = "$vip6"; protocol = "tcp"; port = 83; forward = "ipip";
-	  backends = ( { address = "2001:db8:1::24"; } ); }
+	  backends = ( { address = "2001:db8:1::24"; } ); },
+	{ name = "tunnel"; vip = "$vip6"; protocol = "tcp"; port = 84; forward = "ipip";
+	  backends = ( { address = "fd00:1:5::11"; } ); }
 );
 END
 gateway_start "$lab_dir/stormgate.conf"
@@ -93,17 +105,27 @@ mtu_to() {
 	on "$1" ip route get "$2" | grep -o 'mtu [0-9]*' || true
 }
 
-# uploads PORT POD: a client beside the gateway sends the file, over r3 to the pod. First, while pods have learned nothing:
+# How often r3 has said that something was too long.
+said_too_long() {
+	on r3 awk '$1 == "Icmp6OutPktTooBigs" { print $2 }' /proc/net/snmp6
+}
+
+# uploads PORT POD MTU: a client beside the gateway sends the file, over r3 to the pod. First, while pods have learned nothing:
 # they announce only segments that fit the way that they know.
 uploads() {
 	on near ip -6 route flush cache
 	wait_for 10 on near curl -sf --max-time 2 -o "$lab_dir/first" "http://[$vip6]:$1/"
 	on near curl -sS --max-time 20 -T "$lab_dir/file" "http://[$vip6]:$1/put/file" || fail "port $1: no upload through the narrow hop"
 	cmp "$lab_dir/file" "$lab_dir/$2/www/put/file"
-	expect "what the client has learned of its way to port $1" "$(mtu_to near $vip6)" 'mtu 1400'
+	expect "what the client has learned of its way to port $1" "$(mtu_to near $vip6)" "mtu $3"
 }
-uploads 80 pod1
-uploads 81 pod2
+uploads 80 pod1 1400
+uploads 81 pod2 1400
+# In ipip, what r3 says is about the outer packet; and what one client has learned so, the gateway tells the next.
+uploads 84 pod5 1360
+said=$(said_too_long)
+uploads 84 pod5 1360
+expect "how often r3 has said it" "$(said_too_long)" "$said"
 
 # downloads PORT: a client behind r2 gets the file, though the pod's first packets were too long for the way to him.
 downloads() {

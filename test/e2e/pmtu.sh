@@ -2,13 +2,13 @@
 # Path MTU discovery through the gateway, in each mode: a router on the way to a client, and one on the way to a pod, have
 # too little room and say so; what they say reaches whoever has to send smaller packets, and files arrive.
 #
-#   far 10.9.0.7 ---- r1 --1300-- r2 .2 ----(=)---- r3 .3 --1400-- r4 ---- pod1 10.1.0.11, pod2 10.1.0.20
+#   far 10.9.0.7 ---- r1 --1300-- r2 .2 ----(=)---- r3 .3 --1400-- r4 ---- pod1 10.1.0.11, pod2 .20, pod5 .40
 #            near 10.7.0.7 -------/          | |
-#                198.51.100.11 [stormgate] --+ +---- pod3 .23, pod4 .24, which answer past the gateway, through r2
+#                198.51.100.11 [stormgate] --+ +---- pod3 .23, pod4 .24, which answer past the gateway, through r2, as pod5 does
 . "$(dirname "$0")/lib/story.sh"
 
 switch switch
-node far r1 r2 r3 r4 near gateway pod1 pod2 pod3 pod4
+node far r1 r2 r3 r4 near gateway pod1 pod2 pod3 pod4 pod5
 for name in gateway r2 r3 pod3 pod4; do
 	plug switch $name eth0
 done
@@ -18,6 +18,8 @@ link r1 narrow r2 narrow
 link r3 narrow r4 narrow
 link r4 pods1 pod1 eth0
 link r4 pods2 pod2 eth0
+link r4 pods5 pod5 eth0
+link r2 direct pod5 direct
 for name in r1 r2; do ip -n "$lab-$name" link set narrow mtu 1300; done
 for name in r3 r4; do ip -n "$lab-$name" link set narrow mtu 1400; done
 for name in r1 r2 r3 r4; do
@@ -39,6 +41,10 @@ address r4 pods1 10.1.0.1/28
 address r4 pods2 10.1.0.17/28
 address pod1 eth0 10.1.0.11/28
 address pod2 eth0 10.1.0.20/28
+address r4 pods5 10.1.0.33/28
+address pod5 eth0 10.1.0.40/28
+address r2 direct 10.6.0.1/24
+address pod5 direct 10.6.0.5/24
 address pod3 eth0 198.51.100.23/24
 address pod4 eth0 198.51.100.24/24
 route far default via 10.9.0.1
@@ -54,22 +60,26 @@ route pod1 default via 10.1.0.1
 route pod2 default via 10.1.0.17
 route pod3 default via 198.51.100.2
 route pod4 default via 198.51.100.2
+route pod5 default via 10.6.0.1
 
 on pod3 sh -c 'echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore; echo 2 >/proc/sys/net/ipv4/conf/all/arp_announce'
 on pod3 ip address add $vip/32 dev lo
-on pod4 sh -c 'for all in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 >$all; done
-	echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore; echo 2 >/proc/sys/net/ipv4/conf/all/arp_announce'
-start pod4 python3 "$here/lib/decapsulate.py"
-wait_for 10 on pod4 ip link show decap
-on pod4 ip link set decap up
-on pod4 ip address add $vip/32 dev decap
-on pod4 sh -c 'echo 0 >/proc/sys/net/ipv4/conf/decap/rp_filter'
+for pod in pod4 pod5; do
+	on $pod sh -c 'for all in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 >$all; done
+		echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore; echo 2 >/proc/sys/net/ipv4/conf/all/arp_announce'
+	start $pod python3 "$here/lib/decapsulate.py"
+	wait_for 10 on $pod ip link show decap
+	on $pod ip link set decap up
+	on $pod ip address add $vip/32 dev decap
+	on $pod sh -c 'echo 0 >/proc/sys/net/ipv4/conf/decap/rp_filter'
+done
 web_server pod1 8080
 web_server pod2 8080
 web_server pod3 82
 web_server pod4 83
+web_server pod5 84
 head -c 1000000 /dev/urandom >"$lab_dir/file"
-for pod in pod1 pod2 pod3 pod4; do
+for pod in pod1 pod2 pod3 pod4 pod5; do
 	cp "$lab_dir/file" "$lab_dir/$pod/www/file"
 done
 links_up gateway eth0
@@ -85,7 +95,9 @@ services: (
 	{ name = "dsr"; vip = "$vip"; protocol = "tcp"; port = 82; forward = "dsr";
 	  backends = ( { address = "198.51.100.23"; } ); },
 	{ name = "ipip"; vip = "$vip"; protocol = "tcp"; port = 83; forward = "ipip";
-	  backends = ( { address = "198.51.100.24"; } ); }
+	  backends = ( { address = "198.51.100.24"; } ); },
+	{ name = "tunnel"; vip = "$vip"; protocol = "tcp"; port = 84; forward = "ipip";
+	  backends = ( { address = "10.1.0.40"; } ); }
 );
 END
 gateway_start "$lab_dir/stormgate.conf"
@@ -97,17 +109,27 @@ mtu_to() {
 	on "$1" ip route get "$2" | grep -o 'mtu [0-9]*' || true
 }
 
-# uploads PORT POD: a client beside the gateway sends the file, over r3 to the pod. First, while pods have learned nothing:
+# How often r3 has said that something was too long.
+said_too_long() {
+	on r3 nstat -asz IcmpOutDestUnreachs | awk '$1 == "IcmpOutDestUnreachs" { print $2 }'
+}
+
+# uploads PORT POD MTU: a client beside the gateway sends the file, over r3 to the pod. First, while pods have learned nothing:
 # they announce only segments that fit the way that they know.
 uploads() {
 	on near ip route flush cache
 	wait_for 10 on near curl -sf --max-time 2 -o "$lab_dir/first" "http://$vip:$1/"
 	on near curl -sS --max-time 20 -T "$lab_dir/file" "http://$vip:$1/put/file" || fail "port $1: no upload through the narrow hop"
 	cmp "$lab_dir/file" "$lab_dir/$2/www/put/file"
-	expect "what the client has learned of its way to port $1" "$(mtu_to near $vip)" 'mtu 1400'
+	expect "what the client has learned of its way to port $1" "$(mtu_to near $vip)" "mtu $3"
 }
-uploads 80 pod1
-uploads 81 pod2
+uploads 80 pod1 1400
+uploads 81 pod2 1400
+# In ipip, what r3 says is about the outer packet; and what one client has learned so, the gateway tells the next.
+uploads 84 pod5 1380
+said=$(said_too_long)
+uploads 84 pod5 1380
+expect "how often r3 has said it" "$(said_too_long)" "$said"
 
 # downloads PORT: a client behind r2 gets the file, though the pod's first packets were too long for the way to him.
 downloads() {

@@ -149,6 +149,7 @@ static void open_worker(struct rig *rig, unsigned worker, uint32_t max_flows)
 					       .max_flows = max_flows,
 					       .addresses = rig->addresses[worker],
 					       .limits = rig->limits[worker],
+					       .tunnels = &rig->tunnels,
 					       .counters = counters});
 	sg_pipeline_set_time(rig->pipelines[worker], rig->now_ms);
 }
@@ -172,7 +173,7 @@ void rig_open(struct rig *rig, const struct rig_options *options)
 	if (options->tcp_half_closed)
 		rig->settings.timeouts.tcp_half_closed = options->tcp_half_closed;
 	rig->settings.snat_addresses[0] = test_addr(SNAT);
-	rig->settings.n_snat_addresses = 1;
+	rig->settings.n_snat_addresses = !options->no_snat;
 	if (options->snat_ports) {
 		rig->settings.snat_port_min = 1024;
 		rig->settings.snat_port_max = (uint16_t)(1024 + options->snat_ports - 1);
@@ -184,10 +185,14 @@ void rig_open(struct rig *rig, const struct rig_options *options)
 	assert_non_null(rig->compiler);
 	sg_state_init(&rig->state);
 	sg_home_init(&rig->home, sg_toeplitz_default_key, rig->n_workers);
-	rig->snat = sg_snat_pool_create(&rig->home, rig->settings.snat_addresses,
-		rig->settings.n_snat_addresses, rig->settings.snat_port_min,
-		rig->settings.snat_port_max, &error);
-	assert_non_null(rig->snat);
+	if (!options->no_snat) {
+		rig->snat = sg_snat_pool_create(&rig->home, rig->settings.snat_addresses,
+			rig->settings.n_snat_addresses, rig->settings.snat_port_min,
+			rig->settings.snat_port_max, &error);
+		assert_non_null(rig->snat);
+	}
+	rig->tunnels.notes = calloc(SG_MAX_BACKENDS, sizeof(uint64_t));
+	assert_non_null(rig->tunnels.notes);
 	for (unsigned i = 0; i < rig->n_workers; i++)
 		open_worker(rig, i, options->max_flows ? options->max_flows : 1024);
 }
@@ -204,6 +209,7 @@ void rig_close(struct rig *rig)
 		free(rig->counters[i].backends);
 	}
 	sg_snat_pool_destroy(rig->snat);
+	free(rig->tunnels.notes);
 	sg_compiler_destroy(rig->compiler);
 	sg_state_fini(&rig->state);
 	sg_routes_unref(rig->routes);
@@ -324,6 +330,19 @@ unsigned rig_home(const struct rig *rig, struct frame *frame)
 		return sg_home_of_tuple6(&rig->home, &frame_ip6(frame)->pair, &tuple);
 	memcpy(&tuple.src_be, &frame_ip(frame)->src_be, 8);
 	return sg_home_of_tuple4(&rig->home, &tuple);
+}
+
+void rig_grant(struct rig *rig)
+{
+	struct sg_wish wish;
+
+	for (unsigned i = 0; i < rig->n_workers; i++) {
+		while (sg_wishes_take(rig->pipelines[i]->wishes, &wish)) {
+			if (wish.mtu)
+				sg_tunnels_note(&rig->tunnels, rig->snapshot, &wish.addr, wish.mtu,
+					sg_ticks_from_ms(rig->now_ms));
+		}
+	}
 }
 
 void rig_pass_ms(struct rig *rig, uint64_t ms)

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "dataplane/pipeline.h"
+#include "dataplane/tunnel.h"
 #include "frames.h"
 #include "service/compiler.h"
 #include "service/state.h"
@@ -51,6 +52,7 @@ struct rig {
 	struct sg_snapshot *snapshot;
 	struct sg_home home;
 	struct sg_snat_pool *snat;
+	struct sg_tunnels tunnels;
 	unsigned n_workers;
 	struct sg_counters totals[RIG_MAX_WORKERS];
 	struct sg_worker_counters counters[RIG_MAX_WORKERS];
@@ -66,6 +68,7 @@ struct rig_options {
 	unsigned n_workers;  // 0: 1
 	uint32_t max_flows;  // 0: 1024
 	uint16_t snat_ports; // 0: all from 1024
+	bool no_snat;        // no SNAT address
 	enum sg_unserved unserved;
 	const char *backend_cidr;      // NULL: backends may lie anywhere
 	uint32_t tcp, tcp_half_closed; // timeouts in seconds; 0: the default
@@ -100,6 +103,8 @@ const struct sg_pkt *rig_deliver(struct rig *rig, unsigned worker, uint8_t port,
 unsigned rig_home(const struct rig *rig, struct frame *frame);
 const struct sg_pkt *rig_deliver_flagged(struct rig *rig, unsigned worker, uint8_t port,
 	uint16_t flags, const struct frame *frame, unsigned *ret_worker, unsigned *ret_hops);
+// Does what workers have asked control for, as far as it is about tunnels.
+void rig_grant(struct rig *rig);
 void rig_pass_ms(struct rig *rig, uint64_t ms);
 // Lets the ageing sweep pass every record of every worker.
 void rig_sweep(struct rig *rig);

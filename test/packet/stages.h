@@ -80,6 +80,20 @@ void ipip_needs_room_before_the_frame(void **state);
 void errors_reach_ipip_backends_inside(void **state);
 void a_smaller_mtu_behind_the_gateway_is_told(void **state);
 
+// tunnel.c
+void an_error_about_an_outer_packet_reaches_the_client(void **state);
+void a_forged_error_about_an_outer_packet_is_dropped(void **state);
+void an_error_about_an_outer_packet_finds_its_flows_home(void **state);
+void an_mtu_is_remembered_by_all_workers(void **state);
+void a_quote_too_short_for_a_client_is_remembered(void **state);
+void a_new_tenant_of_a_slot_has_a_way_of_its_own(void **state);
+void an_error_needs_no_flow_where_the_scheduler_knows(void **state);
+void an_error_about_the_nodes_own_packet_is_the_kernels(void **state);
+void an_error_finds_a_client_in_a_vlan(void **state);
+void what_follows_a_quote_is_cut_off(void **state);
+void ipv6s_least_mtu_goes_through_any_tunnel(void **state);
+void errors_about_outer_packets_have_a_budget(void **state);
+
 // explain.c
 void what_is_said_is_what_happens(void **state);
 
