@@ -228,6 +228,53 @@ void sg_answer_ttl(
 		SG_DROP_TTL_EXCEEDED);
 }
 
+static bool is_ours(const struct sg_snapshot *snapshot, const struct sg_pkt *pkt)
+{
+	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+	uint32_t bits = sg_pkt_is_ipv6(pkt)
+				? sg_snapshot_address6(snapshot, sg_pkt_ip6(pkt)->pair.dst)
+				: sg_snapshot_address4(snapshot, ip->dst_be);
+
+	return bits & (SG_ADDRESS_VIP | SG_ADDRESS_SNAT);
+}
+
+// Of a first fragment: what it may be answered about.
+static bool is_served(const struct sg_pkt *pkt)
+{
+	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+	const uint8_t *l4 = pkt->bytes + pkt->l4_offset;
+	uint8_t proto = ip->proto;
+
+	if (sg_pkt_is_ipv6(pkt)) {
+		proto = ((const struct sg_fragment_hdr *)l4)->next;
+		l4 += sizeof(struct sg_fragment_hdr);
+		if (proto == SG_PROTO_ICMPV6)
+			return *l4 == SG_ICMPV6_ECHO;
+	} else if (proto == SG_PROTO_ICMP) {
+		return *l4 == SG_ICMP_ECHO;
+	}
+	return proto == SG_PROTO_TCP || proto == SG_PROTO_UDP;
+}
+
+void sg_answer_late_fragment(
+	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
+{
+	const struct sg_icmp_hdr header6 = {
+		.type = SG_ICMPV6_TIME_EXCEEDED, .code = SG_ICMP_CODE_FRAGMENTS};
+	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+	bool ours = is_ours(snapshot, pkt); // not so what a dnat service's backend sends
+	uint8_t src[16];
+
+	if (!is_served(pkt))
+		return sg_pkt_drop(pkt, SG_DROP_FRAGMENT_TIMEOUT);
+	if (!sg_pkt_is_ipv6(pkt))
+		return sg_answer_icmp_error(pipeline, pkt, SG_ICMP_TIME_EXCEEDED,
+			SG_ICMP_CODE_FRAGMENTS, ours ? ip->dst_be : own_address(snapshot, pkt),
+			SG_DROP_FRAGMENT_TIMEOUT);
+	memcpy(src, ours ? sg_pkt_ip6(pkt)->pair.dst : own_address6(snapshot, pkt), sizeof(src));
+	sg_answer_icmpv6_error(pipeline, pkt, &header6, src, SG_DROP_FRAGMENT_TIMEOUT);
+}
+
 static void answer_unreachable6(struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_drop drop)
 {
 	const struct sg_icmp_hdr header = {

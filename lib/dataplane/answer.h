@@ -35,6 +35,12 @@ void sg_become_reset(struct sg_pkt *pkt);
 void sg_answer_ttl(
 	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt);
 
+// To the first fragment of a datagram whose others did not come in time: time exceeded (RFC 792;
+// RFC 4443, 3.3), from the address that it was for. The drop is `fragment_timeout`, also where no
+// error may be sent: about ICMP other than an echo request, or a protocol that nobody serves.
+void sg_answer_late_fragment(
+	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt);
+
 // To a packet that is longer than the `mtu` of the way on: fragmentation needed, if it must not be
 // fragmented (RFC 1191); otherwise it is dropped. IPv6 always must not: too big.
 void sg_answer_too_big(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,

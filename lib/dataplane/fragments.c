@@ -9,11 +9,13 @@ static_assert((SG_FRAGMENTS_DATAGRAMS & (SG_FRAGMENTS_DATAGRAMS - 1)) == 0, "has
 static_assert(SG_FRAGMENTS_PER_DATAGRAM < SG_FRAGMENTS_HELD / SG_FRAGMENTS_SHARE,
 	"a datagram alone is within its source's share");
 
-void sg_fragments_init(struct sg_fragments *fragments, sg_fragment_drop_fn *drop, void *context)
+void sg_fragments_init(struct sg_fragments *fragments, sg_fragment_drop_fn *drop,
+	sg_fragment_late_fn *late, void *context)
 {
 	memset(fragments, 0, sizeof(*fragments));
 	sg_random_bytes(&fragments->hash_key, sizeof(fragments->hash_key));
 	fragments->drop = drop;
+	fragments->late = late;
 	fragments->context = context;
 	for (uint16_t i = SG_FRAGMENTS_DATAGRAMS; i > 0; i--) {
 		fragments->datagrams[i].next_of_hash = fragments->free_datagram;
@@ -278,8 +280,13 @@ unsigned sg_fragments_put(struct sg_fragments *fragments, uint64_t now_ms,
 
 void sg_fragments_age(struct sg_fragments *fragments, uint64_t now_ms)
 {
-	while (fragments->oldest && now_ms >= fragments->datagrams[fragments->oldest].until_ms)
+	while (fragments->oldest && now_ms >= fragments->datagrams[fragments->oldest].until_ms) {
+		struct sg_datagram *datagram = &fragments->datagrams[fragments->oldest];
+
+		if (datagram->first && fragments->pieces[datagram->first].fragment.offset == 0)
+			fragments->late(fragments->context, take_first(fragments, datagram).buffer);
 		forget(fragments, fragments->oldest, SG_DROP_FRAGMENT_TIMEOUT);
+	}
 }
 
 void sg_fragments_clear(struct sg_fragments *fragments)

@@ -52,6 +52,9 @@ struct sg_fragment {
 };
 
 typedef void sg_fragment_drop_fn(void *context, void *buffer, enum sg_drop drop);
+// The first fragment of a datagram that did not become whole in time: its sender may be told (RFC
+// 792; RFC 4443, 3.3).
+typedef void sg_fragment_late_fn(void *context, void *buffer);
 
 struct sg_datagram {
 	struct sg_fragment_key key;
@@ -70,6 +73,7 @@ struct sg_datagram {
 struct sg_fragments {
 	struct sg_hash_key hash_key;
 	sg_fragment_drop_fn *drop;
+	sg_fragment_late_fn *late;
 	void *context;
 	uint16_t n_held; // fragments
 	uint16_t n_datagrams;
@@ -87,8 +91,10 @@ struct sg_fragments {
 	} pieces[SG_FRAGMENTS_HELD + 1]; // number 0 is none
 };
 
-// What is lost is given to `drop`, also from within the calls below.
-void sg_fragments_init(struct sg_fragments *fragments, sg_fragment_drop_fn *drop, void *context);
+// What is lost is given to `drop`, also from within the calls below, and of what is too late the
+// first fragment to `late` instead.
+void sg_fragments_init(struct sg_fragments *fragments, sg_fragment_drop_fn *drop,
+	sg_fragment_late_fn *late, void *context);
 
 // Takes a fragment. When it is the one that was missing, returns how many the datagram has, and
 // writes them in order; otherwise 0, and the fragment is kept or lost.

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "dataplane/answer.h"
 #include "dataplane/worker.h"
 #include "net/addr.h"
 #include "net/checksum.h"
@@ -18,10 +19,19 @@ static void drop(void *context, void *buffer, enum sg_drop reason)
 	sg_tx_drop(context, buffer, reason);
 }
 
+// A datagram that began in this turn is not late in it: there is room for all.
+static void note_late(void *context, void *buffer)
+{
+	struct sg_reassembly *reassembly = ((struct sg_worker *)context)->reassembly;
+
+	reassembly->late[reassembly->n_late++] = buffer;
+}
+
 void sg_reassembly_init(struct sg_reassembly *reassembly, struct sg_worker *worker)
 {
 	reassembly->n_whole = 0;
-	sg_fragments_init(&reassembly->fragments, drop, worker);
+	reassembly->n_late = 0;
+	sg_fragments_init(&reassembly->fragments, drop, note_late, worker);
 }
 
 static uint8_t *ip_of(const struct rte_mbuf *mbuf)
@@ -238,4 +248,31 @@ void sg_reassemble(struct sg_worker *worker, const struct sg_pkt *pkt)
 	}
 	reassembly->whole[reassembly->n_whole++] = join(all, n);
 	sg_counter_add(&worker->counters->consumed, n - 1);
+}
+
+static void answer_late(
+	struct sg_worker *worker, const struct sg_snapshot *snapshot, struct rte_mbuf *mbuf)
+{
+	const struct sg_mbuf_meta *meta = sg_mbuf_meta(mbuf);
+	struct sg_pkt pkt;
+
+	sg_rx_describe(&pkt, mbuf, meta->port, meta->from_kernel ? SG_PKT_FROM_KERNEL : 0);
+	pkt.class = is_ipv6(mbuf) ? SG_CLASS_FRAGMENT6 : SG_CLASS_FRAGMENT;
+	pkt.l4_offset = (uint8_t)(sizeof(struct sg_eth_hdr) + header_bytes(mbuf));
+	sg_answer_late_fragment(worker->pipeline, snapshot, &pkt);
+	if (pkt.verdict != SG_VERDICT_ANSWER)
+		return sg_tx_drop(worker, mbuf, pkt.drop);
+	// It is lost as the others are, and its buffer carries the message.
+	sg_counter_add(&worker->counters->dropped[SG_DROP_FRAGMENT_TIMEOUT], 1);
+	sg_tx_originate(worker, &pkt);
+}
+
+void sg_reassembly_turn(struct sg_worker *worker, const struct sg_snapshot *snapshot)
+{
+	struct sg_reassembly *reassembly = worker->reassembly;
+
+	sg_fragments_age(&reassembly->fragments, worker->pipeline->now_ms);
+	for (unsigned i = 0; i < reassembly->n_late; i++)
+		answer_late(worker, snapshot, reassembly->late[i]);
+	reassembly->n_late = 0;
 }

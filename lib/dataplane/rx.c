@@ -20,7 +20,7 @@ static uint16_t flags_of(const struct rte_mbuf *mbuf)
 	return flags;
 }
 
-static void describe(struct sg_pkt *pkt, struct rte_mbuf *mbuf, uint8_t port, uint16_t flags)
+void sg_rx_describe(struct sg_pkt *pkt, struct rte_mbuf *mbuf, uint8_t port, uint16_t flags)
 {
 	*pkt = (struct sg_pkt){
 		.bytes = rte_pktmbuf_mtod(mbuf, uint8_t *),
@@ -110,7 +110,7 @@ unsigned sg_rx_queue_burst(
 			sg_tx_drop(worker, mbufs[i], SG_DROP_NO_BUFFER);
 			continue;
 		}
-		describe(&burst->pkts[burst->n], mbufs[i], queue->port, flags_of(mbufs[i]));
+		sg_rx_describe(&burst->pkts[burst->n], mbufs[i], queue->port, flags_of(mbufs[i]));
 		note_tag(&burst->pkts[burst->n++], mbufs[i]);
 	}
 	if (n > 0)
@@ -133,7 +133,7 @@ unsigned sg_rx_whole_burst(struct sg_worker *worker, struct sg_burst *burst)
 			sg_tx_drop(worker, mbuf, SG_DROP_NO_BUFFER);
 			continue;
 		}
-		describe(&burst->pkts[burst->n], mbuf, meta->port, flags);
+		sg_rx_describe(&burst->pkts[burst->n], mbuf, meta->port, flags);
 		burst->pkts[burst->n++].cut = meta->cut;
 	}
 	reassembly->n_whole = 0;
@@ -161,7 +161,7 @@ unsigned sg_rx_inbox_burst(struct sg_worker *worker, struct sg_burst *burst)
 			flags |= SG_PKT_HANDED_OFF | meta->affinity;
 		if (meta->merged)
 			flags |= SG_PKT_MERGED;
-		describe(&burst->pkts[burst->n], mbufs[i], meta->port, flags);
+		sg_rx_describe(&burst->pkts[burst->n], mbufs[i], meta->port, flags);
 		burst->pkts[burst->n].cut = meta->cut;
 		burst->pkts[burst->n].told_slot = meta->told_slot;
 		burst->pkts[burst->n++].told_generation = meta->told_generation;

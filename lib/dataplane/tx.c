@@ -133,9 +133,8 @@ static inline void forward(
 		sg_hold_put(worker, pkt->buffer, pkt->hop);
 }
 
-static void answer(struct sg_worker *worker, const struct sg_pkt *pkt)
+static void originate(struct sg_worker *worker, const struct sg_pkt *pkt)
 {
-	sg_counter_add(&worker->counters->consumed, 1);
 	sg_counter_add(&worker->counters->generated, 1);
 	if (pkt->flags & SG_PKT_FROM_KERNEL)
 		to_kernel(worker, pkt->port, pkt->buffer, true);
@@ -147,6 +146,12 @@ static void consume(struct sg_worker *worker, const struct sg_pkt *pkt)
 {
 	sg_counter_add(&worker->counters->consumed, 1);
 	rte_pktmbuf_free(pkt->buffer);
+}
+
+static void answer(struct sg_worker *worker, const struct sg_pkt *pkt)
+{
+	sg_counter_add(&worker->counters->consumed, 1);
+	originate(worker, pkt);
 }
 
 static void hand_off(struct sg_worker *worker, const struct sg_pkt *pkt)
@@ -190,6 +195,12 @@ static void set_length(const struct sg_pkt *pkt)
 		return cut_chain(mbuf, pkt->contiguous, pkt->length);
 	mbuf->data_len = (uint16_t)pkt->length;
 	mbuf->pkt_len = pkt->length;
+}
+
+void sg_tx_originate(struct sg_worker *worker, const struct sg_pkt *pkt)
+{
+	set_length(pkt);
+	originate(worker, pkt);
 }
 
 void sg_tx_burst(

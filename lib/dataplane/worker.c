@@ -127,7 +127,7 @@ unsigned sg_worker_turn(struct sg_worker *worker)
 	carry(worker, snapshot);
 	if (worker->hold.n > 0)
 		sg_hold_turn(worker, snapshot);
-	sg_fragments_age(&worker->reassembly->fragments, worker->pipeline->now_ms);
+	sg_reassembly_turn(worker, snapshot);
 	if (worker->number == 0)
 		announce(worker, snapshot);
 	sg_tx_flush(worker);

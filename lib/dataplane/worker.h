@@ -67,12 +67,16 @@ unsigned sg_rx_queue_burst(
 unsigned sg_rx_inbox_burst(struct sg_worker *worker, struct sg_burst *burst);
 // Datagrams that the last burst has completed.
 unsigned sg_rx_whole_burst(struct sg_worker *worker, struct sg_burst *burst);
+// A buffer as the stages see it.
+void sg_rx_describe(struct sg_pkt *pkt, struct rte_mbuf *mbuf, uint8_t port, uint16_t flags);
 // What the stages ask about a chain, see pipeline.h.
 sg_sum_chain_fn sg_rx_sum_chain;
 
 // tx.c: carries the verdicts of a burst out; afterwards no packet of it is ours.
 void sg_tx_burst(
 	struct sg_worker *worker, const struct sg_snapshot *snapshot, struct sg_burst *burst);
+// A buffer whose packet is counted already, and which has become a message of our own.
+void sg_tx_originate(struct sg_worker *worker, const struct sg_pkt *pkt);
 // A packet that is done: out of a port, through the queue's owner; in fragments if it is too long.
 void sg_tx_port(struct sg_worker *worker, uint8_t port, struct rte_mbuf *mbuf);
 // Counts and frees.

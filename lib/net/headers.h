@@ -45,6 +45,7 @@
 
 #define SG_ICMP_CODE_PORT_UNREACHABLE 3
 #define SG_ICMP_CODE_FRAG_NEEDED      4
+#define SG_ICMP_CODE_FRAGMENTS        1 // of time exceeded, also ICMPv6's: not all came
 
 #define SG_ICMPV6_UNREACHABLE   1
 #define SG_ICMPV6_TOO_BIG       2

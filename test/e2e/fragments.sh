@@ -79,4 +79,9 @@ expect "twice the same" "$(dropped fragment_duplicate)" 1
 expect "tiny" "$(dropped fragment_tiny)" 2
 expect "impossible" "$(dropped fragment_bad)" 3
 expect "incomplete" "$(dropped fragment_timeout)" 3
+# Of two the first fragment had come: their sender hears so.
+told() {
+	[ "$(on client nstat -asz IcmpInTimeExcds | awk '$1 == "IcmpInTimeExcds" { print $2 }')" = 2 ]
+}
+wait_for 5 told
 accounting_closes

@@ -236,7 +236,7 @@ static void options_go_into_the_fragments_that_need_them(void **unused)
 
 static void what_never_becomes_whole_is_lost_in_time(void **unused)
 {
-	static struct datagram client;
+	static struct datagram client, got;
 	struct rte_mbuf *parts[SG_FRAGMENTS_PER_DATAGRAM];
 	unsigned n;
 
@@ -256,6 +256,72 @@ static void what_never_becomes_whole_is_lost_in_time(void **unused)
 	wire_turn();
 	assert_int_equal(worker.reassembly->fragments.n_held, 0);
 	assert_int_equal(worker.counters->dropped[SG_DROP_FRAGMENT_TIMEOUT], n - 1);
+	assert_int_equal(worker.counters->generated, 1);
+	// Its sender hears of it, about the first fragment: its header and 64 bits.
+	assert_int_equal(wire_sent(0, &got), 1);
+	assert_true(wire_checksums_hold(&got));
+	assert_int_equal(wire_ip(&got)->src_be, addr_be(VIP));
+	assert_int_equal(wire_ip(&got)->dst_be, addr_be(CLIENT));
+	assert_memory_equal(got.bytes, client_mac, 6);
+	assert_int_equal(got.length, 14 + 20 + 8 + 28);
+	assert_int_equal(got.bytes[34], SG_ICMP_TIME_EXCEEDED);
+	assert_int_equal(got.bytes[35], 1);
+	wire_ip(&client)->total_length_be = __builtin_bswap16(1500);
+	wire_ip(&client)->fragment_be = __builtin_bswap16(SG_IPV4_MORE);
+	wire_fix_ip_checksum(wire_ip(&client));
+	assert_memory_equal(got.bytes + 42, client.bytes + 14, 28);
+}
+
+// Of a datagram without one of its fragments, until it is too late. Returns what was sent then.
+static unsigned wait_in_vain(const char *src, const char *dst, uint16_t service, uint8_t proto,
+	unsigned port, unsigned missing)
+{
+	static struct datagram datagram;
+	struct rte_mbuf *parts[SG_FRAGMENTS_PER_DATAGRAM];
+	unsigned n, before = wire_waiting(port);
+
+	wire_write_datagram(&datagram, src, dst, service, proto, 4000, port);
+	if (service == 0xff)
+		datagram.bytes[34] = SG_ICMP_UNREACHABLE; // the sum is asked for when it is whole
+	n = wire_cut(&datagram, 1500, parts);
+	for (unsigned k = 0; k < n; k++) {
+		if (k == missing)
+			rte_pktmbuf_free(parts[k]);
+		else
+			wire_receive(port, parts[k]);
+	}
+	wire_turn();
+	rig_pass_ms(&rig, SG_FRAGMENTS_MS);
+	wire_turn();
+	assert_int_equal(worker.reassembly->fragments.n_held, 0);
+	return wire_waiting(port) - before;
+}
+
+static void who_may_hear_that_fragments_did_not_come(void **unused)
+{
+	static struct datagram got;
+
+	(void)unused;
+	assert_int_equal(wait_in_vain(CLIENT, VIP, 1, SG_PROTO_UDP, 0, 1), 1);
+	wire_sent(0, &got);
+	assert_int_equal(wait_in_vain(CLIENT, VIP, 0, SG_PROTO_ICMP, 0, 2), 1); // an echo
+	wire_sent(0, &got);
+	// Without the first fragment nobody knows what it was; no error is answered with an error.
+	assert_int_equal(wait_in_vain(CLIENT, VIP, 1, SG_PROTO_UDP, 0, 0), 0);
+	assert_int_equal(wait_in_vain(CLIENT, VIP, 0xff, SG_PROTO_ICMP, 0, 1), 0);
+	// The pod's answers: to our address, and past us to the client's (mode dnat).
+	assert_int_equal(wait_in_vain(POD, SNAT, 1, SG_PROTO_UDP, 1, 1), 1);
+	wire_sent(1, &got);
+	assert_int_equal(wire_ip(&got)->src_be, addr_be(SNAT));
+	assert_int_equal(wait_in_vain(POD, CLIENT, 1, SG_PROTO_UDP, 1, 1), 1);
+	wire_sent(1, &got);
+	assert_int_equal(wire_ip(&got)->src_be, addr_be("10.0.0.11"));
+	assert_int_equal(wire_ip(&got)->dst_be, addr_be(POD));
+	// And not more often than all else that we say ourselves.
+	rig.pipelines[0]->answers.tokens = 0;
+	rig.pipelines[0]->answers.per_second = 0;
+	assert_int_equal(wait_in_vain(CLIENT, VIP, 1, SG_PROTO_UDP, 0, 1), 0);
+	wire_expect_accounts();
 }
 
 static const uint8_t tag[4] = {0x81, 0, 0x60, RIG_VLAN}; // with a priority, which ends here
@@ -363,6 +429,7 @@ int main(void)
 		STORY(a_datagram_beyond_64_kb_is_lost_whole),
 		STORY(options_go_into_the_fragments_that_need_them),
 		STORY(what_never_becomes_whole_is_lost_in_time),
+		STORY(who_may_hear_that_fragments_did_not_come),
 		STORY(what_leaves_by_a_vlan_has_its_tag),
 		STORY(fragments_of_two_vlans_do_not_mix),
 		STORY(what_a_port_cannot_take_has_a_name),
@@ -370,6 +437,7 @@ int main(void)
 		STORY_IPV6(a_fragment_that_is_everything_is_a_datagram),
 		STORY_IPV6(ipv6_that_came_whole_is_never_cut),
 		STORY_IPV6(overlapping_ipv6_fragments_give_the_datagram_up),
+		STORY_IPV6(ipv6_that_never_becomes_whole_is_told),
 	};
 #undef STORY
 #undef STORY_IPV6

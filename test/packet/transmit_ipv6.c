@@ -262,3 +262,41 @@ void overlapping_ipv6_fragments_give_the_datagram_up(void **unused)
 		if (k != 1)
 			rte_pktmbuf_free(others[k]);
 }
+
+// RFC 4443, 3.3: about the first fragment, as much of it as fits into 1,280 bytes.
+void ipv6_that_never_becomes_whole_is_told(void **unused)
+{
+	static struct datagram client, got, first;
+	struct rte_mbuf *parts[SG_FRAGMENTS_PER_DATAGRAM];
+	const struct sg_icmp_hdr *icmp = (const void *)(got.bytes + BEFORE_UDP);
+	unsigned n;
+
+	(void)unused;
+	for (unsigned missing = 0; missing < 3; missing++) {
+		write(&client, 1, 4000, 0);
+		n = cut(&client, 0, 1400, 5, parts);
+		assert_int_equal(n, 3);
+		first.length = parts[0]->pkt_len;
+		memcpy(first.bytes, rte_pktmbuf_read(parts[0], 0, first.length, first.bytes),
+			first.length);
+		for (unsigned k = 0; k < n; k++) {
+			if (k == missing)
+				rte_pktmbuf_free(parts[k]);
+			else
+				wire_receive(0, parts[k]);
+		}
+		wire_turn();
+		rig_pass_ms(&rig, SG_FRAGMENTS_MS);
+		wire_turn();
+		assert_int_equal(sent(0, &got), missing != 0);
+		if (missing == 0)
+			continue;
+		assert_int_equal(icmp->type, SG_ICMPV6_TIME_EXCEEDED);
+		assert_int_equal(icmp->code, 1);
+		assert_int_equal(got.length, 14 + SG_IPV6_MIN_MTU);
+		assert_true(frame_checksums_hold(got.bytes, (uint16_t)got.length));
+		assert_memory_equal(ip6_of(&got)->pair.src, ip6_of(&client)->pair.dst, 16);
+		assert_memory_equal(ip6_of(&got)->pair.dst, ip6_of(&client)->pair.src, 16);
+		assert_memory_equal(icmp + 1, first.bytes + 14, SG_IPV6_MIN_MTU - 48);
+	}
+}

@@ -8,3 +8,4 @@ void ipv6_fragments_are_joined_and_made_in_every_mode(void **unused);
 void a_fragment_that_is_everything_is_a_datagram(void **unused);
 void ipv6_that_came_whole_is_never_cut(void **unused);
 void overlapping_ipv6_fragments_give_the_datagram_up(void **unused);
+void ipv6_that_never_becomes_whole_is_told(void **unused);

@@ -141,7 +141,7 @@ void wire_turn(void)
 		busy |= sg_rx_inbox_burst(&worker, &worker.burst) > 0;
 		carry();
 	}
-	sg_fragments_age(&worker.reassembly->fragments, worker.pipeline->now_ms);
+	sg_reassembly_turn(&worker, rig.snapshot);
 	sg_tx_flush(&worker);
 }
 

@@ -15,7 +15,8 @@
 
 static struct sg_fragments fragments;
 static struct sg_fragment all[SG_FRAGMENTS_PER_DATAGRAM];
-static uint8_t fates[MAX_BUFFERS]; // enum sg_drop by buffer; 0xff: part of a whole
+static uint8_t fates[MAX_BUFFERS]; // enum sg_drop by buffer; 0xff: part of a whole; 0xfe: late
+static unsigned n_late;
 static uintptr_t n_buffers;
 static unsigned drops[SG_DROP_COUNT];
 
@@ -28,13 +29,24 @@ static void on_drop(void *context, void *buffer, enum sg_drop drop)
 	drops[drop]++;
 }
 
+// The first fragment of what is too late; it is no drop yet, but its buffer is not ours any more.
+static void on_late(void *context, void *buffer)
+{
+	(void)context;
+	assert_in_range((uintptr_t)buffer, 1, n_buffers);
+	assert_int_equal(fates[(uintptr_t)buffer], 0);
+	fates[(uintptr_t)buffer] = 0xfe;
+	n_late++;
+}
+
 static int set_up(void **unused)
 {
 	(void)unused;
-	sg_fragments_init(&fragments, on_drop, NULL);
+	sg_fragments_init(&fragments, on_drop, on_late, NULL);
 	memset(fates, 0, sizeof(fates));
 	memset(drops, 0, sizeof(drops));
 	n_buffers = 0;
+	n_late = 0;
 	return 0;
 }
 
@@ -152,12 +164,21 @@ static void a_datagram_has_its_time(void **unused)
 	sg_fragments_age(&fragments, 2999);
 	assert_int_equal(drops[SG_DROP_FRAGMENT_TIMEOUT], 0);
 	sg_fragments_age(&fragments, 3000);
-	assert_int_equal(drops[SG_DROP_FRAGMENT_TIMEOUT], 2);
+	assert_int_equal(drops[SG_DROP_FRAGMENT_TIMEOUT], 1);
+	assert_int_equal(fates[1], 0xfe);
 	assert_int_equal(put(3499, 1, 2, 800, 1, false), 2);
 	// The rest comes too late: it begins a datagram that will never be whole.
 	put(3499, 1, 1, 1600, 1, false);
+	sg_fragments_age(&fragments, 5499);
+	assert_int_equal(drops[SG_DROP_FRAGMENT_TIMEOUT], 2);
+	assert_int_equal(n_late, 1); // its first fragment has not come
+	// Nor is anybody told at the end, or of what was refused.
+	put(6000, 1, 3, 0, 800, true);
+	put(6000, 1, 4, 0, 800, true);
+	put(6000, 1, 4, 0, 808, true);
+	sg_fragments_age(&fragments, 7000);
 	sg_fragments_clear(&fragments);
-	assert_int_equal(drops[SG_DROP_FRAGMENT_TIMEOUT], 3);
+	assert_int_equal(n_late, 1);
 	assert_int_equal(fragments.n_held, 0);
 }
 
