@@ -11,7 +11,7 @@
 #include "control/edit.h"
 #include "control/json_reader.h"
 #include "control/query.h"
-#include "control/state_diff.h"
+#include "service/state_diff.h"
 #include "service/validate.h"
 
 struct command {

@@ -7,7 +7,7 @@
 
 #include "control/policy_json.h"
 #include "control/spec_json.h"
-#include "control/state_diff.h"
+#include "service/state_diff.h"
 
 static json_t *or_null(json_t *value)
 {
@@ -148,34 +148,9 @@ json_t *sg_difference_of(const struct sg_service_spec *before, const struct sg_s
 	return object;
 }
 
-// The next pair of services that are not the same spec, from where the listing is.
-static bool next_pair(struct sg_listing *listing, const struct sg_service_spec **ret_before,
-	const struct sg_service_spec **ret_after)
-{
-	const struct sg_state *before = &listing->before, *after = &listing->after;
-
-	while (listing->at_before < before->n_services || listing->at_after < after->n_services) {
-		const struct sg_service_spec *old = listing->at_before < before->n_services
-							    ? before->services[listing->at_before]
-							    : NULL;
-		const struct sg_service_spec *new = listing->at_after < after->n_services
-							    ? after->services[listing->at_after]
-							    : NULL;
-		int order = !old ? 1 : !new ? -1 : strcmp(old->name, new->name);
-
-		listing->at_before += order <= 0;
-		listing->at_after += order >= 0;
-		*ret_before = order <= 0 ? old : NULL;
-		*ret_after = order >= 0 ? new : NULL;
-		if (old != new)
-			return true;
-	}
-	return false;
-}
-
 bool sg_difference_step(struct sg_control *control, struct sg_listing *listing)
 {
-	const struct sg_service_spec *before, *after;
+	struct sg_service_spec *before, *after;
 	struct sg_text *text = &listing->text;
 
 	(void)control;
@@ -184,9 +159,11 @@ bool sg_difference_step(struct sg_control *control, struct sg_listing *listing)
 		sg_text_append_members(text, listing->head);
 		sg_text_append_string(text, ",\"difference\":[");
 		listing->head = NULL;
+		listing->diff = (struct sg_state_diff){
+			.before = &listing->before, .after = &listing->after};
 		write_policy(listing);
 	}
-	if (!next_pair(listing, &before, &after)) {
+	if (!sg_state_diff_next(&listing->diff, &before, &after)) {
 		sg_text_append_string(text, "]}");
 		return true;
 	}

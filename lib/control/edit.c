@@ -2,7 +2,8 @@
 #include "control/edit.h"
 
 #include <stdlib.h>
-#include <string.h>
+
+#include "service/state_diff.h"
 
 int sg_edit_init(struct sg_edit *edit, const struct sg_state *from)
 {
@@ -12,23 +13,17 @@ int sg_edit_init(struct sg_edit *edit, const struct sg_state *from)
 
 void sg_edit_settle(struct sg_edit *edit, const struct sg_state *from)
 {
-	unsigned at = 0;
+	struct sg_state_diff diff = {.before = from, .after = &edit->state};
+	struct sg_service_spec *before, *after;
 
 	if (sg_shared_policy_equal(edit->state.policy, from->policy))
 		sg_state_set_policy(&edit->state, sg_shared_policy_ref(from->policy));
-	for (unsigned i = 0; i < edit->state.n_services; i++) {
-		struct sg_service_spec *spec = edit->state.services[i], *old;
-
-		while (at < from->n_services && from->services[at] != spec &&
-			strcmp(from->services[at]->name, spec->name) < 0)
-			at++;
-		old = at < from->n_services ? from->services[at] : NULL;
-		if (old == spec)
-			at++;
-		if (!old || old == spec || !sg_service_spec_equal(old, spec))
+	while (sg_state_diff_next(&diff, &before, &after)) {
+		if (!before || !after || !sg_service_spec_equal(before, after))
 			continue;
-		edit->state.services[i] = sg_service_spec_ref(old);
-		sg_service_spec_unref(spec);
+		// Without memory it stays a change that changes nothing.
+		if (sg_state_put(&edit->state, sg_service_spec_ref(before)) < 0)
+			sg_service_spec_unref(before);
 	}
 }
 

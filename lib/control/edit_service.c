@@ -86,7 +86,9 @@ int sg_edit_service_delete(struct sg_edit *edit, const json_t *params, struct sg
 
 	if (!err)
 		err = find_service(edit, name, &spec, error);
-	return err ? err : sg_state_remove(&edit->state, name);
+	if (!err && sg_state_remove(&edit->state, name) < 0)
+		err = refuse_memory(error);
+	return err;
 }
 
 struct apply_params {
@@ -146,7 +148,8 @@ int sg_edit_apply(struct sg_edit *edit, const json_t *params, struct sg_error *e
 	edit->dry_run = apply.dry_run;
 	if (sg_state_clone(&before, &edit->state) < 0)
 		return refuse_memory(error);
-	sg_state_remove_owner(&edit->state, apply.owner);
+	if (sg_state_remove_owner(&edit->state, apply.owner) < 0)
+		err = refuse_memory(error);
 	for (size_t i = 0; !err && i < json_array_size(apply.services); i++)
 		err = apply_service(
 			edit, &before, apply.owner, json_array_get(apply.services, i), error);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "control/state_diff.h"
+#include "service/state_diff.h"
 
 struct sg_history {
 	struct sg_history_entry entries[SG_HISTORY_MAX_ENTRIES];
@@ -149,7 +149,8 @@ static int undo_entry(const struct sg_history_entry *entry, struct sg_state *sta
 		const struct sg_history_change *change = &entry->changes[i];
 
 		if (!change->before) {
-			sg_state_remove(state, change->after->name);
+			if (sg_state_remove(state, change->after->name) == -ENOMEM)
+				return -ENOMEM;
 		} else if (sg_state_put(state, ref(change->before)) < 0) {
 			sg_service_spec_unref((struct sg_service_spec *)change->before);
 			return -ENOMEM;

@@ -10,7 +10,7 @@
 #include "control/json_reader.h"
 #include "control/policy_json.h"
 #include "control/spec_json.h"
-#include "control/state_diff.h"
+#include "service/state_diff.h"
 #include "service/validate.h"
 
 static void drop(struct sg_intent *intent)
@@ -350,7 +350,8 @@ static int merge_service(const struct merge *merge, const struct sg_intent *inte
 	if (block && sg_service_spec_equal(block, intent->block)) {
 		if (intent->now)
 			return put(merge, intent->now);
-		sg_state_remove(merge->state, intent->name);
+		if (sg_state_remove(merge->state, intent->name) == -ENOMEM)
+			return refuse_memory(merge->error);
 		return 0;
 	}
 	if (block || intent->now)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/state_diff.h"
+#include "service/state_diff.h"
 
 void sg_kept_addresses_fini(struct sg_kept_addresses *kept)
 {

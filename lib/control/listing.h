@@ -17,7 +17,7 @@
 
 #include "base/error.h"
 #include "control/text.h"
-#include "service/state.h"
+#include "service/state_diff.h"
 
 #define SG_LISTING_TURN_US    1000
 #define SG_LISTING_MAX_ACTIVE 8
@@ -39,7 +39,8 @@ struct sg_listing {
 	json_t *head;           // members that the result begins with; freed with the listing
 	struct sg_state before; // given back with the listing
 	struct sg_state after;
-	unsigned at_before, at_after; // services
+	struct sg_state_diff diff;      // of `before` and `after`
+	struct sg_state_place at_after; // the service at hand
 	unsigned at_backend;
 	unsigned at_worker;
 	uint32_t at_record;

@@ -7,7 +7,6 @@
 #include "base/clock.h"
 #include "control/control_internal.h"
 #include "control/json_reader.h"
-#include "service/memory.h"
 
 #define PROTOCOL_VERSION 1
 
@@ -44,22 +43,20 @@ static uint64_t resident_bytes(void)
 	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+static json_t *average(uint64_t bytes, uint64_t n)
+{
+	return json_integer((json_int_t)(n ? bytes / n : 0));
+}
+
 // What one service, backend and generation takes, on average.
 static void add_memory(const struct sg_control *control, json_t *object)
 {
-	const struct sg_state *state = sg_rollout_published_state(control->rollout);
-	uint64_t n_services = state->n_services, n_backends = 0;
-	struct sg_memory memory;
+	const struct sg_memory *memory = sg_rollout_memory(control->rollout);
 
-	sg_memory_count(&memory, sg_rollout_snapshot(control->rollout), state);
-	for (unsigned i = 0; i < state->n_services; i++)
-		n_backends += state->services[i]->n_backends;
-	json_object_set_new(object, "service_bytes",
-		json_integer((json_int_t)(n_services ? memory.services / n_services : 0)));
-	json_object_set_new(object, "backend_bytes",
-		json_integer((json_int_t)(n_backends ? memory.backends / n_backends : 0)));
+	json_object_set_new(object, "service_bytes", average(memory->services, memory->n_services));
+	json_object_set_new(object, "backend_bytes", average(memory->backends, memory->n_backends));
 	json_object_set_new(
-		object, "generation_bytes", json_integer((json_int_t)memory.generation));
+		object, "generation_bytes", json_integer((json_int_t)memory->generation));
 	json_object_set_new(object, "resident_bytes", json_integer((json_int_t)resident_bytes()));
 }
 

@@ -102,15 +102,16 @@ static json_t *plain_backend(struct sg_control *control, const struct sg_service
 
 static bool step_list(struct sg_control *control, struct sg_listing *listing)
 {
+	const struct sg_service_spec *spec = sg_state_get(&listing->after, listing->at_after);
+
 	if (listing->n_written == 0 && listing->at_backend == 0)
 		sg_text_append_string(&listing->text, "{\"services\":[");
-	if (listing->at_after == listing->after.n_services) {
+	if (!spec) {
 		sg_text_append_string(&listing->text, "]}");
 		return true;
 	}
-	if (write_service(listing, listing->after.services[listing->at_after], owned_head,
-		    plain_backend, control))
-		listing->at_after++;
+	if (write_service(listing, spec, owned_head, plain_backend, control))
+		sg_state_next(&listing->after, &listing->at_after);
 	return false;
 }
 
@@ -125,8 +126,8 @@ int sg_query_service_list(struct sg_control *control, struct sg_call *call, stru
 
 static bool step_show(struct sg_control *control, struct sg_listing *listing)
 {
-	return write_service(
-		listing, listing->after.services[0], owned_head, plain_backend, control);
+	return write_service(listing, sg_state_get(&listing->after, listing->at_after), owned_head,
+		plain_backend, control);
 }
 
 int sg_query_service_show(struct sg_control *control, struct sg_call *call, struct sg_error *error)
@@ -156,10 +157,12 @@ int sg_query_service_show(struct sg_control *control, struct sg_call *call, stru
 
 static bool owns_any(const struct sg_state *state, const char *owner)
 {
-	for (unsigned i = 0; i < state->n_services; i++) {
-		if (strcmp(state->services[i]->owner, owner) == 0)
+	struct sg_state_place place = {0};
+	const struct sg_service_spec *spec;
+
+	while ((spec = sg_state_next(state, &place)))
+		if (strcmp(spec->owner, owner) == 0)
 			return true;
-	}
 	return false;
 }
 
@@ -169,7 +172,7 @@ static const char *choose_owner(const struct sg_state *state)
 {
 	if (state->n_services == 0 || owns_any(state, SG_EDIT_DEFAULT_OWNER))
 		return SG_EDIT_DEFAULT_OWNER;
-	return state->services[0]->owner;
+	return sg_state_get(state, (struct sg_state_place){0})->owner;
 }
 
 static bool contains(const json_t *strings, const char *text)
@@ -187,19 +190,19 @@ static bool contains(const json_t *strings, const char *text)
 
 static json_t *other_owners(const struct sg_state *state, const char *owner)
 {
+	struct sg_state_place place = {0};
+	const struct sg_service_spec *spec;
 	json_t *others = json_array();
 
-	for (unsigned i = 0; i < state->n_services; i++) {
-		const struct sg_service_spec *spec = state->services[i];
-
+	while ((spec = sg_state_next(state, &place)))
 		if (strcmp(spec->owner, owner) != 0 && !contains(others, spec->owner))
 			json_array_append_new(others, json_string(spec->owner));
-	}
 	return others;
 }
 
 static bool step_export(struct sg_control *control, struct sg_listing *listing)
 {
+	const struct sg_service_spec *spec;
 	struct sg_text *text = &listing->text;
 
 	if (listing->head) {
@@ -209,16 +212,14 @@ static bool step_export(struct sg_control *control, struct sg_listing *listing)
 		listing->head = NULL;
 		return false;
 	}
-	while (listing->at_after < listing->after.n_services) {
-		const struct sg_service_spec *spec = listing->after.services[listing->at_after];
+	while ((spec = sg_state_get(&listing->after, listing->at_after))) {
+		bool is_asked_for = strcmp(spec->owner, listing->name) == 0;
 
-		if (strcmp(spec->owner, listing->name) != 0) {
-			listing->at_after++;
-			continue;
-		}
-		if (write_service(listing, spec, plain_head, plain_backend, control))
-			listing->at_after++;
-		return false;
+		if (!is_asked_for ||
+			write_service(listing, spec, plain_head, plain_backend, control))
+			sg_state_next(&listing->after, &listing->at_after);
+		if (is_asked_for)
+			return false;
 	}
 	sg_text_append_string(text, "],");
 	sg_text_append_members(text,
@@ -246,6 +247,7 @@ int sg_query_export(struct sg_control *control, struct sg_call *call, struct sg_
 
 static bool step_stats(struct sg_control *control, struct sg_listing *listing)
 {
+	const struct sg_service_spec *spec;
 	struct sg_text *text = &listing->text;
 
 	if (!listing->more) {
@@ -255,13 +257,13 @@ static bool step_stats(struct sg_control *control, struct sg_listing *listing)
 		sg_text_append_string(text, ",\"services\":[");
 		return false;
 	}
-	if (listing->at_after == listing->after.n_services) {
+	spec = sg_state_get(&listing->after, listing->at_after);
+	if (!spec) {
 		sg_text_append_string(text, "]}");
 		return true;
 	}
-	if (write_service(listing, listing->after.services[listing->at_after], sg_stats_of_service,
-		    sg_stats_of_backend, control))
-		listing->at_after++;
+	if (write_service(listing, spec, sg_stats_of_service, sg_stats_of_backend, control))
+		sg_state_next(&listing->after, &listing->at_after);
 	return false;
 }
 

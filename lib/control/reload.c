@@ -13,7 +13,7 @@
 #include "control/config_service.h"
 #include "control/control_internal.h"
 #include "control/edit.h"
-#include "control/state_diff.h"
+#include "service/state_diff.h"
 #include "service/validate.h"
 
 struct setting {

@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "control/kept_addresses.h"
-#include "control/state_diff.h"
+#include "service/state_diff.h"
 #include "service/validate.h"
 
 #define FIRST_LOOK_US   20    // a worker's turn takes some microseconds
@@ -58,6 +58,8 @@ struct sg_rollout {
 	uint64_t shrink_ms;  // the addresses are not looked through before
 	struct waiter *waiters;
 	uint64_t look_us;
+	struct sg_memory memory; // of generation `memory_generation`
+	uint64_t memory_generation;
 	sg_rollout_published_fn *published; // NULL: nobody
 	void *published_context;
 };
@@ -235,13 +237,6 @@ void sg_rollout_destroy(struct sg_rollout *rollout)
 	free(rollout);
 }
 
-static bool same_state(const struct sg_state *a, const struct sg_state *b)
-{
-	return a->n_services == b->n_services && sg_shared_policy_equal(a->policy, b->policy) &&
-	       (a->n_services == 0 || memcmp(a->services, b->services,
-					      a->n_services * sizeof(a->services[0])) == 0);
-}
-
 // Makes the candidate the pending generation, in the place of one that is pending already.
 static int set_pending(struct sg_rollout *rollout, struct sg_state *candidate,
 	const struct sg_rollout_end *ends, unsigned n_ends, struct sg_error *error)
@@ -269,7 +264,7 @@ static int take_over(struct sg_rollout *rollout, struct sg_state *candidate,
 
 	// Nothing to do, for instance the same `apply` again: answered for the generation that has
 	// it.
-	if (n_ends == 0 && same_state(candidate, sg_rollout_state(rollout))) {
+	if (n_ends == 0 && sg_state_is_same(candidate, sg_rollout_state(rollout))) {
 		sg_state_fini(candidate);
 		return 0;
 	}
@@ -477,4 +472,12 @@ const struct sg_snapshot *sg_rollout_snapshot(const struct sg_rollout *rollout)
 const struct sg_compiler *sg_rollout_compiler(const struct sg_rollout *rollout)
 {
 	return rollout->compiler;
+}
+
+const struct sg_memory *sg_rollout_memory(struct sg_rollout *rollout)
+{
+	if (rollout->memory_generation != rollout->snapshot->generation)
+		sg_memory_count(&rollout->memory, rollout->snapshot, &rollout->state);
+	rollout->memory_generation = rollout->snapshot->generation;
+	return &rollout->memory;
 }

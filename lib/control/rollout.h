@@ -21,6 +21,7 @@
 #include "control/publisher.h"
 #include "control/statistics.h"
 #include "service/compiler.h"
+#include "service/memory.h"
 #include "service/settings.h"
 #include "service/state.h"
 
@@ -92,3 +93,5 @@ uint64_t sg_rollout_generation(const struct sg_rollout *rollout);
 // What workers were given last. It lives until the next call that may publish.
 const struct sg_snapshot *sg_rollout_snapshot(const struct sg_rollout *rollout);
 const struct sg_compiler *sg_rollout_compiler(const struct sg_rollout *rollout);
+// What that and its state take. Counted when it is asked for, once a generation.
+const struct sg_memory *sg_rollout_memory(struct sg_rollout *rollout);

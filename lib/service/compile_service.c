@@ -21,12 +21,8 @@ static unsigned count_usable(const struct sg_service_spec *spec)
 // The service with its arrays of backends behind it, in one block.
 static struct sg_service *allocate(unsigned n_usable)
 {
-	struct sg_service *service =
-		calloc(1, sizeof(*service) + n_usable * (sizeof(uint32_t) + sizeof(uint16_t)));
-
-	if (service)
-		service->refs = 1;
-	return service;
+	return calloc(
+		1, sizeof(struct sg_service) + n_usable * (sizeof(uint32_t) + sizeof(uint16_t)));
 }
 
 static bool is_usable_in(const struct sg_backend_spec *backend, enum sg_family family)
@@ -156,21 +152,15 @@ struct sg_service *sg_service_compile(struct sg_service_spec *spec, uint32_t slo
 	service->spec = sg_service_spec_ref(spec);
 	fill_sets(service, spec, backend_slots, n_usable);
 	if (make_tables(service, seed) < 0 || make_policy(service, previous) < 0) {
-		sg_service_unref(service);
+		sg_service_free(service);
 		return NULL;
 	}
 	return service;
 }
 
-struct sg_service *sg_service_ref(struct sg_service *service)
+void sg_service_free(struct sg_service *service)
 {
-	service->refs++;
-	return service;
-}
-
-void sg_service_unref(struct sg_service *service)
-{
-	if (!service || --service->refs > 0)
+	if (!service)
 		return;
 	for (unsigned i = 0; i < SG_SET_COUNT; i++)
 		free((void *)service->sets[i].table);

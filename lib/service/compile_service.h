@@ -4,12 +4,11 @@
 #include "service/snapshot.h"
 
 // `backend_slots[i]` is the slot of spec->backends[i]. `previous` (may be NULL) is what the service
-// was before: a part that did not change is shared with it. With one reference; holds one on the
-// spec. NULL without memory.
+// was before: a part that did not change is shared with it. Holds a reference on the spec. NULL
+// without memory.
 struct sg_service *sg_service_compile(struct sg_service_spec *spec, uint32_t slot,
 	const uint32_t *backend_slots, uint64_t seed, const struct sg_service *previous);
-struct sg_service *sg_service_ref(struct sg_service *service);
-void sg_service_unref(struct sg_service *service); // NULL is fine
+void sg_service_free(struct sg_service *service); // NULL is fine
 
 // Whether the backend may get new flows.
 static inline bool sg_backend_spec_is_usable(const struct sg_backend_spec *backend)

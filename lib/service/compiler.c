@@ -46,7 +46,11 @@ void sg_compiler_destroy(struct sg_compiler *compiler)
 {
 	if (!compiler)
 		return;
-	sg_snapshot_free(compiler->current);
+	for (struct sg_snapshot *next; compiler->oldest; compiler->oldest = next) {
+		next = compiler->oldest->next;
+		sg_snapshot_free_oldest(compiler->oldest);
+	}
+	sg_state_fini(&compiler->state);
 	for (uint32_t i = 0; i < compiler->n_holdings; i++)
 		sg_service_spec_unref(compiler->holdings[i].spec);
 	free(compiler->holdings);
@@ -191,7 +195,7 @@ static struct sg_snapshot *build(const struct sg_plan *plan, struct sg_routes *r
 	return snapshot;
 
 fail:
-	sg_snapshot_free(snapshot);
+	sg_snapshot_drop(snapshot);
 	return NULL;
 }
 
@@ -208,36 +212,102 @@ static void forget_marks(struct sg_compiler *compiler)
 	compiler->n_marked = 0;
 }
 
+struct sg_compilation {
+	struct sg_plan plan;
+	struct sg_snapshot *snapshot;
+};
+
+static int prepare(struct sg_compiler *compiler, const struct sg_state *state,
+	struct sg_routes *routes, uint64_t now_ms, bool in_place,
+	struct sg_compilation *ret_compilation, struct sg_error *error)
+{
+	struct sg_plan *plan = &ret_compilation->plan;
+	int err = sg_plan_make(plan, compiler, state, now_ms, in_place, error);
+
+	if (err < 0)
+		return err;
+	ret_compilation->snapshot = build(plan, routes);
+	if (ret_compilation->snapshot)
+		return 0;
+	sg_plan_drop(plan);
+	return sg_error_set(error, -ENOMEM, "out of memory");
+}
+
+static struct sg_snapshot *commit(struct sg_compiler *compiler, struct sg_compilation *compilation)
+{
+	struct sg_snapshot *snapshot = compilation->snapshot;
+
+	sg_plan_commit(&compilation->plan);
+	forget_marks(compiler);
+	if (compiler->current)
+		compiler->current->next = snapshot;
+	else
+		compiler->oldest = snapshot;
+	compiler->current = snapshot;
+	return snapshot;
+}
+
 int sg_compiler_compile(struct sg_compiler *compiler, const struct sg_state *state,
 	struct sg_routes *routes, uint64_t now_ms, struct sg_snapshot **ret_snapshot,
 	struct sg_error *error)
 {
-	struct sg_snapshot *snapshot;
-	struct sg_plan plan;
-	int err = sg_plan_make(&plan, compiler, state, now_ms, error);
+	struct sg_compilation compilation;
+	int err = prepare(compiler, state, routes, now_ms, true, &compilation, error);
 
 	if (err < 0) {
 		forget_marks(compiler);
 		return err;
 	}
-	snapshot = build(&plan, routes);
-	if (!snapshot) {
-		sg_plan_drop(&plan);
-		forget_marks(compiler);
-		return sg_error_set(error, -ENOMEM, "out of memory");
-	}
-	sg_plan_commit(&plan);
-	forget_marks(compiler);
-	compiler->current = snapshot;
-	*ret_snapshot = snapshot;
+	*ret_snapshot = commit(compiler, &compilation);
 	return 0;
+}
+
+int sg_compiler_prepare(struct sg_compiler *compiler, const struct sg_state *state,
+	struct sg_routes *routes, uint64_t now_ms, struct sg_compilation **ret_compilation,
+	struct sg_error *error)
+{
+	struct sg_compilation *compilation = malloc(sizeof(*compilation));
+	int err;
+
+	if (!compilation)
+		return sg_error_set(error, -ENOMEM, "out of memory");
+	err = prepare(compiler, state, routes, now_ms, false, compilation, error);
+	if (err < 0)
+		free(compilation);
+	else
+		*ret_compilation = compilation;
+	return err;
+}
+
+struct sg_snapshot *sg_compiler_commit(
+	struct sg_compiler *compiler, struct sg_compilation *compilation)
+{
+	struct sg_snapshot *snapshot = commit(compiler, compilation);
+
+	free(compilation);
+	return snapshot;
+}
+
+void sg_compiler_drop(struct sg_compiler *compiler, struct sg_compilation *compilation)
+{
+	if (compilation) {
+		sg_snapshot_drop(compilation->snapshot);
+		sg_plan_drop(&compilation->plan);
+		free(compilation);
+	}
+	forget_marks(compiler);
 }
 
 void sg_compiler_reclaim(struct sg_compiler *compiler, struct sg_snapshot *snapshot)
 {
-	(void)compiler; // without assertions
 	assert(snapshot != compiler->current);
-	sg_snapshot_free(snapshot);
+	snapshot->given_back = true;
+	while (compiler->oldest != compiler->current && compiler->oldest->given_back) {
+		struct sg_snapshot *oldest = compiler->oldest;
+
+		compiler->oldest = oldest->next;
+		sg_snapshot_free_oldest(oldest);
+	}
 }
 
 uint64_t sg_compiler_next_deadline_ms(const struct sg_compiler *compiler)
@@ -255,6 +325,7 @@ static void give_up_holder(struct sg_compiler *compiler, uint32_t slot)
 	free(holder->members);
 	*holder = (struct sg_holder){0};
 	sg_slots_give(&compiler->service_slots, slot);
+	compiler->has_over = true;
 	compiler->cleared[compiler->n_cleared++] = slot;
 }
 

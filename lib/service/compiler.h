@@ -17,10 +17,11 @@
 // backends is REMOVED, but it has left `vips4`, so nothing new begins. A service whose VIP is
 // changed gives the old address up at once.
 //
-// Cost. What is the same spec (or an equal one) in two states is the same compiled service in two
-// snapshots. A page of backends is copied only when one of its backends differs, be it for its next
-// hop; the indexes of VIPs and addresses are built anew only when the set of them changed. New
-// routes are looked up for every backend.
+// Cost. A change costs what it changes, and copying two arrays of pointers; when services come or
+// go, a walk over all of them. What is the same spec (or an equal one) in two states is the same
+// compiled service in two snapshots. A page of backends is copied only when one of its backends
+// differs, be it for its next hop; the indexes of VIPs and addresses are built anew only when the
+// set of them changed. New routes are looked up for every backend.
 #pragma once
 
 #include <stdbool.h>
@@ -33,18 +34,32 @@ struct sg_compiler;
 
 // `settings` must outlive the compiler. NULL without memory.
 struct sg_compiler *sg_compiler_create(const struct sg_settings *settings);
-// Frees also the snapshot compiled last. NULL is fine.
+// Frees also the snapshots that were not reclaimed. NULL is fine.
 void sg_compiler_destroy(struct sg_compiler *compiler);
 
 // Compiles a state that passed validation. `routes` is referenced, not taken over. `now_ms` is
-// sg_clock_ms(). Changing one backend among 10,000 services costs one service, one page and two
-// arrays of pointers. Errors: -ENOSPC (no slot is free: the sentence says of what), -ENOMEM. On
+// sg_clock_ms(). Errors: -ENOSPC (no slot is free: the sentence says of what), -ENOMEM. On
 // failure nothing changed, and the snapshot compiled before is still the current one.
 int sg_compiler_compile(struct sg_compiler *compiler, const struct sg_state *state,
 	struct sg_routes *routes, uint64_t now_ms, struct sg_snapshot **ret_snapshot,
 	struct sg_error *error);
 
-// Gives back a snapshot that no worker can see any more.
+// The same in two steps, the first of which takes long when much changes: then it is a helper's
+// thread that prepares. Until the commit the books say what they said before, and the control
+// thread may read them and reclaim snapshots, but may not compile, end_now or note_sweeps. `state`
+// and `routes` must stay as they are meanwhile. Errors: as sg_compiler_compile; it is then for the
+// control thread to call sg_compiler_drop with NULL.
+struct sg_compilation;
+
+int sg_compiler_prepare(struct sg_compiler *compiler, const struct sg_state *state,
+	struct sg_routes *routes, uint64_t now_ms, struct sg_compilation **ret_compilation,
+	struct sg_error *error);
+struct sg_snapshot *sg_compiler_commit(
+	struct sg_compiler *compiler, struct sg_compilation *compilation);
+// Throws it away: nothing has changed.
+void sg_compiler_drop(struct sg_compiler *compiler, struct sg_compilation *compilation);
+
+// Gives back a snapshot that no worker can see any more, in any order.
 void sg_compiler_reclaim(struct sg_compiler *compiler, struct sg_snapshot *snapshot);
 
 // Before compiling a state in which this backend is absent: its flows end at once (`--now`).

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/state_diff.h"
+
 bool sg_holdings_search(
 	const struct sg_holding *holdings, uint32_t n, const char *name, uint32_t *ret_at)
 {
@@ -199,6 +201,25 @@ static struct sg_holding *add_holding(struct sg_plan *plan, const struct sg_hold
 	return &plan->holdings[plan->n_holdings++];
 }
 
+// Notes a holding that is about to be written, if it is one of the compiler's. Returns 0 or
+// -ENOMEM.
+static int note_undo(struct sg_plan *plan, uint32_t at, struct sg_error *error)
+{
+	if (!plan->in_place)
+		return 0;
+	if (plan->n_undos == plan->max_undos) {
+		uint32_t max = plan->max_undos < 16 ? 16 : plan->max_undos * 2;
+		struct sg_undo *undos = realloc(plan->undos, max * sizeof(undos[0]));
+
+		if (!undos)
+			return sg_error_set(error, -ENOMEM, "out of memory");
+		plan->undos = undos;
+		plan->max_undos = max;
+	}
+	plan->undos[plan->n_undos++] = (struct sg_undo){.at = at, .holding = plan->holdings[at]};
+	return 0;
+}
+
 static void replace_spec(
 	struct sg_plan *plan, struct sg_holding *holding, struct sg_service_spec *spec)
 {
@@ -213,20 +234,20 @@ static bool same_place(const struct sg_service_spec *a, const struct sg_service_
 	       memcmp(a->vips, b->vips, a->n_vips * sizeof(a->vips[0])) == 0;
 }
 
-// A name that had a slot and is in the new state as well.
-static int plan_kept(struct sg_plan *plan, const struct sg_holding *old,
-	struct sg_service_spec *spec, struct sg_error *error)
+// A name that has a slot and is in the new state as well.
+static int plan_kept(struct sg_plan *plan, struct sg_holding *holding, struct sg_service_spec *spec,
+	struct sg_error *error)
 {
-	struct sg_holding *holding = add_holding(plan, old);
+	const struct sg_service_spec *before = holding->spec;
 
-	if (!old->deleted && old->spec == spec)
+	if (!holding->deleted && before == spec)
 		return 0;
 	replace_spec(plan, holding, spec);
-	if (!old->deleted && sg_service_spec_equal(old->spec, spec))
+	if (!holding->deleted && sg_service_spec_equal(before, spec))
 		return 0;
-	if (old->deleted || !same_place(old->spec, spec))
+	if (holding->deleted || !same_place(before, spec))
 		plan->vips_changed = plan->addresses_changed = true;
-	if (old->spec->announce != spec->announce)
+	if (before->announce != spec->announce)
 		plan->addresses_changed = true;
 	return visit(plan, holding, spec, true, error);
 }
@@ -266,35 +287,74 @@ static bool is_over(const struct sg_compiler *compiler, const struct sg_holding 
 static int compare(struct sg_plan *plan, const struct sg_state *state, struct sg_error *error)
 {
 	const struct sg_compiler *compiler = plan->compiler;
-	uint32_t at_old = 0, at_new = 0;
+	struct sg_state_place at_new = {0};
+	uint32_t at_old = 0;
 	int err = 0;
 
-	while (err == 0 && (at_old < compiler->n_holdings || at_new < state->n_services)) {
+	while (err == 0) {
 		const struct sg_holding *holding =
 			at_old < compiler->n_holdings ? &compiler->holdings[at_old] : NULL;
-		struct sg_service_spec *spec =
-			at_new < state->n_services ? state->services[at_new] : NULL;
+		struct sg_service_spec *spec = sg_state_get(state, at_new);
 		int order;
 
-		if (at_old < compiler->n_holdings && is_over(compiler, holding)) {
+		if (!holding && !spec)
+			break;
+		if (holding && is_over(compiler, holding)) {
 			plan->stale[plan->n_stale++] = holding->spec;
 			at_old++;
 			continue;
 		}
-		if (at_old == compiler->n_holdings)
+		if (!holding)
 			order = 1;
 		else if (!spec)
 			order = -1;
 		else // fast path: what did not change is not even read
 			order = holding->spec == spec ? 0 : strcmp(holding->spec->name, spec->name);
 		if (order == 0)
-			err = plan_kept(plan, holding, spec, error);
+			err = plan_kept(plan, add_holding(plan, holding), spec, error);
 		else if (order < 0)
 			err = plan_absent(plan, holding, error);
 		else
 			err = plan_new(plan, spec, error);
 		at_old += order <= 0;
-		at_new += order >= 0;
+		if (order >= 0)
+			sg_state_next(state, &at_new);
+	}
+	return err;
+}
+
+#define MAX_IN_PLACE 512 // services
+
+// How many services differ between the last state and the new one, if no name comes or goes and
+// they are few; UINT32_MAX otherwise.
+static uint32_t count_kept(const struct sg_plan *plan, const struct sg_state *state)
+{
+	struct sg_state_diff diff = {.before = &plan->compiler->state, .after = state};
+	struct sg_service_spec *before, *after;
+	uint32_t n = 0;
+
+	while (sg_state_diff_next(&diff, &before, &after))
+		if (!before || !after || ++n > MAX_IN_PLACE)
+			return UINT32_MAX;
+	return n;
+}
+
+// The same as `compare` when all names stay: only those that change are looked at, and the
+// compiler's holdings are written.
+static int compare_in_place(
+	struct sg_plan *plan, const struct sg_state *state, struct sg_error *error)
+{
+	struct sg_state_diff diff = {.before = &plan->compiler->state, .after = state};
+	struct sg_service_spec *before, *after;
+	int err = 0;
+
+	while (err == 0 && sg_state_diff_next(&diff, &before, &after)) {
+		uint32_t at;
+
+		sg_holdings_search(plan->holdings, plan->n_holdings, after->name, &at);
+		err = note_undo(plan, at, error);
+		if (err == 0)
+			err = plan_kept(plan, &plan->holdings[at], after, error);
 	}
 	return err;
 }
@@ -310,6 +370,8 @@ static int revisit(struct sg_plan *plan, uint32_t slot, struct sg_error *error)
 		return 0;
 	sg_holdings_search(plan->holdings, plan->n_holdings,
 		compiler->current->services[slot]->spec->name, &at);
+	if (note_undo(plan, at, error) < 0)
+		return -ENOMEM;
 	holding = &plan->holdings[at];
 	return visit(plan, holding, holding->deleted ? NULL : holding->spec, false, error);
 }
@@ -327,20 +389,39 @@ static int revisit_all(struct sg_plan *plan, struct sg_error *error)
 	return err;
 }
 
-static bool allocate(struct sg_plan *plan, const struct sg_state *state)
+static bool allocate_references(struct sg_plan *plan, size_t max)
 {
-	size_t max = plan->compiler->n_holdings + state->n_services + 1;
+	plan->fresh = malloc((max + 1) * sizeof(plan->fresh[0]));
+	plan->stale = malloc((max + 1) * sizeof(plan->stale[0]));
+	return plan->fresh && plan->stale;
+}
 
-	plan->holdings = malloc(max * sizeof(plan->holdings[0]));
-	plan->fresh = malloc(max * sizeof(plan->fresh[0]));
-	plan->stale = malloc(max * sizeof(plan->stale[0]));
-	return plan->holdings && plan->fresh && plan->stale;
+static int plan_in_place(
+	struct sg_plan *plan, const struct sg_state *state, uint32_t n_kept, struct sg_error *error)
+{
+	plan->in_place = true;
+	plan->holdings = plan->compiler->holdings;
+	plan->n_holdings = plan->compiler->n_holdings;
+	if (!allocate_references(plan, n_kept))
+		return sg_error_set(error, -ENOMEM, "out of memory");
+	return compare_in_place(plan, state, error);
+}
+
+static int plan_copy(struct sg_plan *plan, const struct sg_state *state, struct sg_error *error)
+{
+	size_t max = plan->compiler->n_holdings + state->n_services;
+
+	plan->holdings = malloc((max + 1) * sizeof(plan->holdings[0]));
+	if (!plan->holdings || !allocate_references(plan, max))
+		return sg_error_set(error, -ENOMEM, "out of memory");
+	return compare(plan, state, error);
 }
 
 int sg_plan_make(struct sg_plan *ret_plan, struct sg_compiler *compiler,
-	const struct sg_state *state, uint64_t now_ms, struct sg_error *error)
+	const struct sg_state *state, uint64_t now_ms, bool may_write, struct sg_error *error)
 {
 	struct sg_plan *plan = ret_plan;
+	uint32_t n_kept = UINT32_MAX;
 	int err;
 
 	*plan = (struct sg_plan){
@@ -351,10 +432,14 @@ int sg_plan_make(struct sg_plan *ret_plan, struct sg_compiler *compiler,
 		.backend_mark = sg_slots_mark(&compiler->backend_slots),
 	};
 	compiler->n_plans++;
-	if (!allocate(plan, state))
+	if (may_write && !compiler->has_over)
+		n_kept = count_kept(plan, state);
+	if (sg_state_clone(&plan->state, state) < 0)
 		err = sg_error_set(error, -ENOMEM, "out of memory");
+	else if (n_kept != UINT32_MAX)
+		err = plan_in_place(plan, state, n_kept, error);
 	else
-		err = compare(plan, state, error);
+		err = plan_copy(plan, state, error);
 	if (err == 0)
 		err = revisit_all(plan, error);
 	if (err < 0)
@@ -364,6 +449,8 @@ int sg_plan_make(struct sg_plan *ret_plan, struct sg_compiler *compiler,
 
 static void free_plan(struct sg_plan *plan)
 {
+	sg_state_fini(&plan->state);
+	free(plan->undos);
 	free(plan->fresh);
 	free(plan->stale);
 	free(plan->visits);
@@ -374,11 +461,17 @@ void sg_plan_drop(struct sg_plan *plan)
 {
 	sg_slots_rewind(&plan->compiler->service_slots, plan->service_mark);
 	sg_slots_rewind(&plan->compiler->backend_slots, plan->backend_mark);
+	while (plan->n_undos > 0) {
+		const struct sg_undo *undo = &plan->undos[--plan->n_undos];
+
+		plan->holdings[undo->at] = undo->holding;
+	}
 	for (uint32_t i = 0; i < plan->n_fresh; i++)
 		sg_service_spec_unref(plan->fresh[i]);
 	for (uint32_t i = 0; i < plan->n_visits; i++)
 		free(plan->visits[i].members);
-	free(plan->holdings);
+	if (!plan->in_place)
+		free(plan->holdings);
 	free_plan(plan);
 }
 
@@ -419,6 +512,7 @@ static void commit_visit(struct sg_compiler *compiler, struct sg_visit *visit)
 	if (visit->vanishes) {
 		free(holder->members);
 		holder->members = NULL;
+		compiler->has_over = true;
 		sg_slots_give(&compiler->service_slots, visit->slot);
 	}
 }
@@ -427,13 +521,19 @@ void sg_plan_commit(struct sg_plan *plan)
 {
 	struct sg_compiler *compiler = plan->compiler;
 
+	if (!plan->in_place)
+		compiler->has_over = false;
 	for (uint32_t i = 0; i < plan->n_visits; i++)
 		commit_visit(compiler, &plan->visits[i]);
 	for (uint32_t i = 0; i < plan->n_stale; i++)
 		sg_service_spec_unref(plan->stale[i]);
-	free(compiler->holdings);
+	if (!plan->in_place)
+		free(compiler->holdings);
 	compiler->holdings = plan->holdings;
 	compiler->n_holdings = plan->n_holdings;
+	sg_state_fini(&compiler->state);
+	compiler->state = plan->state;
+	sg_state_init(&plan->state);
 	sg_shared_policy_ref(plan->policy);
 	sg_shared_policy_unref(compiler->policy);
 	compiler->policy = plan->policy;

@@ -2,7 +2,7 @@
 //
 // A compile first plans (who is new, changed, gone, due), then builds the snapshot that the plan
 // asks for, and then commits. Until the commit the books are as they were, except for slots that
-// were taken: a plan that fails is dropped, and rewinds them. Control thread only.
+// were taken: a plan that fails is dropped, and rewinds them. Control thread, or its helper.
 #pragma once
 
 #include <stdbool.h>
@@ -48,6 +48,8 @@ struct sg_compiler {
 	uint64_t drain_ms;
 	struct sg_trie *cidrs4, *cidrs6; // of backend_cidrs; NULL: anywhere
 	struct sg_snapshot *current;     // compiled last; NULL before the first
+	struct sg_snapshot *oldest;      // that was not freed yet; the others follow it
+	struct sg_state state;           // that `current` was compiled from
 	struct sg_shared_policy *policy; // that it was compiled from; NULL: everyone may
 	struct sg_slots service_slots;
 	struct sg_slots backend_slots;
@@ -63,6 +65,7 @@ struct sg_compiler {
 	uint32_t *due;          // scratch: SG_MAX_SERVICES
 	uint32_t *member_slots; // scratch: SG_MAX_SERVICE_BACKENDS
 	uint64_t n_plans;
+	bool has_over;  // some deleted service's slot was given back since the last compile
 	bool withdrawn; // no VIP is announced
 };
 
@@ -76,14 +79,26 @@ struct sg_visit {
 	bool vanishes; // deleted, and nothing holds its slot any more
 };
 
+// A holding as it was before the plan wrote over it.
+struct sg_undo {
+	uint32_t at;
+	struct sg_holding holding;
+};
+
 struct sg_plan {
 	struct sg_compiler *compiler;
 	struct sg_shared_policy *policy; // of the new state
+	struct sg_state state;           // a clone of that
 	uint64_t now_ms;
 	struct sg_visit *visits;
 	uint32_t n_visits, max_visits;
+	// As they will be: an array of the plan's own or, in place, the compiler's, with what it
+	// had.
 	struct sg_holding *holdings;
 	uint32_t n_holdings;
+	bool in_place;
+	struct sg_undo *undos;
+	uint32_t n_undos, max_undos;
 	// References taken for `holdings`, given back when the plan is dropped.
 	struct sg_service_spec **fresh;
 	uint32_t n_fresh;
@@ -95,9 +110,11 @@ struct sg_plan {
 	struct sg_slots_mark service_mark, backend_mark;
 };
 
+// `may_write`: nobody reads the books until the plan is committed or dropped, so when all names
+// stay and few services change, it writes into the compiler's holdings instead of copying them.
 // Errors: -ENOSPC with a sentence, -ENOMEM. The plan is then dropped already.
 int sg_plan_make(struct sg_plan *ret_plan, struct sg_compiler *compiler,
-	const struct sg_state *state, uint64_t now_ms, struct sg_error *error);
+	const struct sg_state *state, uint64_t now_ms, bool may_write, struct sg_error *error);
 // Makes the plan the books. Cannot fail.
 void sg_plan_commit(struct sg_plan *plan);
 void sg_plan_drop(struct sg_plan *plan);

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/refs.h"
+
 // Whether the place of a key that is not there is empty would be a coin's toss for the processor to
 // guess, and every new client's address is asked for. Few keys get so many places that it guesses
 // right.
@@ -38,13 +40,13 @@ struct sg_index *sg_index_create(uint32_t n_keys)
 
 struct sg_index *sg_index_ref(struct sg_index *index)
 {
-	index->refs++;
+	sg_refs_take(&index->refs);
 	return index;
 }
 
 void sg_index_unref(struct sg_index *index)
 {
-	if (!index || --index->refs > 0)
+	if (!index || !sg_refs_drop(&index->refs))
 		return;
 	free(index->entries);
 	free(index);

@@ -19,7 +19,7 @@ struct sg_index_entry {
 };
 
 struct sg_index {
-	unsigned refs; // control thread only
+	unsigned refs; // base/refs.h
 	uint32_t mask; // a power of two, less one
 	uint32_t n_keys;
 	struct sg_index_entry *entries;

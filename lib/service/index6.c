@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/refs.h"
+
 struct sg_index6 *sg_index6_create(uint32_t n_keys)
 {
 	uint32_t n = sg_index_entries_for(n_keys);
@@ -24,13 +26,13 @@ struct sg_index6 *sg_index6_create(uint32_t n_keys)
 
 struct sg_index6 *sg_index6_ref(struct sg_index6 *index)
 {
-	index->refs++;
+	sg_refs_take(&index->refs);
 	return index;
 }
 
 void sg_index6_unref(struct sg_index6 *index)
 {
-	if (!index || --index->refs > 0)
+	if (!index || !sg_refs_drop(&index->refs))
 		return;
 	free(index->entries);
 	free(index);

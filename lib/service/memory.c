@@ -7,6 +7,7 @@ static void count_spec(struct sg_memory *memory, const struct sg_service_spec *s
 {
 	memory->services += sizeof(*spec) + (uint64_t)(spec->policy.n_allow + spec->policy.n_deny) *
 						    sizeof(spec->policy.allow[0]);
+	memory->n_backends += spec->n_backends;
 	memory->backends +=
 		(uint64_t)spec->n_backends * (sizeof(spec->backends[0]) + sizeof(struct sg_member));
 }
@@ -27,17 +28,20 @@ static void count_service(struct sg_memory *memory, const struct sg_service *ser
 void sg_memory_count(struct sg_memory *ret_memory, const struct sg_snapshot *snapshot,
 	const struct sg_state *state)
 {
-	*ret_memory = (struct sg_memory){0};
-	for (unsigned i = 0; i < state->n_services; i++)
-		count_spec(ret_memory, state->services[i]);
+	struct sg_state_place place = {0};
+	const struct sg_service_spec *spec;
+
+	*ret_memory = (struct sg_memory){.n_services = state->n_services};
+	while ((spec = sg_state_next(state, &place)))
+		count_spec(ret_memory, spec);
 	for (uint32_t slot = 0; slot < snapshot->n_service_slots; slot++)
 		if (snapshot->services[slot])
 			count_service(ret_memory, snapshot->services[slot]);
 	for (uint32_t page = 0; page < snapshot->n_pages; page++)
 		if (snapshot->pages[page])
 			ret_memory->backends += sizeof(*snapshot->pages[page]);
-	ret_memory->generation = sizeof(*snapshot) +
-				 snapshot->n_service_slots * sizeof(snapshot->services[0]) +
-				 snapshot->n_pages * sizeof(snapshot->pages[0]) +
-				 state->capacity * sizeof(state->services[0]);
+	ret_memory->generation =
+		sizeof(*snapshot) + snapshot->n_service_slots * sizeof(snapshot->services[0]) +
+		snapshot->n_pages * sizeof(snapshot->pages[0]) +
+		state->n_pages * sizeof(state->pages[0]) + sizeof(*state->pages[0]);
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/refs.h"
+
 static const char *const existing_names[SG_EXISTING_COUNT] = {"keep", "end"};
 
 void sg_policy_spec_init(struct sg_policy_spec *spec)
@@ -109,13 +111,13 @@ struct sg_shared_policy *sg_shared_policy_clone(const struct sg_shared_policy *p
 struct sg_shared_policy *sg_shared_policy_ref(struct sg_shared_policy *policy)
 {
 	if (policy)
-		policy->refs++;
+		sg_refs_take(&policy->refs);
 	return policy;
 }
 
 void sg_shared_policy_unref(struct sg_shared_policy *policy)
 {
-	if (!policy || --policy->refs > 0)
+	if (!policy || !sg_refs_drop(&policy->refs))
 		return;
 	sg_policy_spec_fini(&policy->spec);
 	free(policy);
@@ -238,13 +240,13 @@ struct sg_policy *sg_policy_compile(const struct sg_policy_spec *spec)
 struct sg_policy *sg_policy_ref(struct sg_policy *policy)
 {
 	if (policy)
-		policy->refs++;
+		sg_refs_take(&policy->refs);
 	return policy;
 }
 
 void sg_policy_unref(struct sg_policy *policy)
 {
-	if (!policy || --policy->refs > 0)
+	if (!policy || !sg_refs_drop(&policy->refs))
 		return;
 	sg_trie_unref(policy->ipv4);
 	sg_trie_unref(policy->ipv6);

@@ -54,7 +54,7 @@ static inline bool sg_policy_spec_is_open(const struct sg_policy_spec *spec)
 
 // The spec for all services, shared by the states in which it is the same.
 struct sg_shared_policy {
-	unsigned refs;
+	unsigned refs; // base/refs.h
 	struct sg_policy_spec spec;
 	int line; // of the config file; 0 when it came through the socket
 };
@@ -76,7 +76,7 @@ enum sg_policy_verdict {
 };
 
 struct sg_policy {
-	unsigned refs;               // control thread only
+	unsigned refs;               // base/refs.h
 	struct sg_trie *ipv4, *ipv6; // values: enum sg_policy_verdict; every address has one
 };
 

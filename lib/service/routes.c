@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "base/refs.h"
+
 struct sg_routes *sg_routes_create_empty(void)
 {
 	struct sg_routes *routes = calloc(1, sizeof(*routes));
@@ -27,13 +29,13 @@ struct sg_routes *sg_routes_create_empty(void)
 
 struct sg_routes *sg_routes_ref(struct sg_routes *routes)
 {
-	routes->refs++;
+	sg_refs_take(&routes->refs);
 	return routes;
 }
 
 void sg_routes_unref(struct sg_routes *routes)
 {
-	if (!routes || --routes->refs > 0)
+	if (!routes || !sg_refs_drop(&routes->refs))
 		return;
 	sg_index_unref(routes->neighbours4);
 	sg_index6_unref(routes->neighbours6);

@@ -45,7 +45,7 @@ struct sg_route_answer {
 };
 
 struct sg_routes {
-	unsigned refs;       // control thread only
+	unsigned refs;       // base/refs.h
 	uint16_t generation; // never 0
 	uint16_t n_hops;     // hops[0] is SG_HOP_NONE
 	struct sg_hop *hops;

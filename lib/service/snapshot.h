@@ -3,8 +3,13 @@
 //
 // Control builds one, publishes its pointer, and frees the parts that no newer snapshot shares once
 // every worker has passed a quiescent state. A worker reads the pointer once a turn and passes it
-// to each stage as `const`. Parts carry plain reference counts that only control touches. Services
-// and backends are named by slot; a flow keeps slot + generation, never a pointer.
+// to each stage as `const`. Services and backends are named by slot; a flow keeps slot +
+// generation, never a pointer.
+//
+// Services and pages are in a row of successive snapshots. So nobody counts who has them: each
+// snapshot lists those of the one before that it does not have any more, and they are freed with
+// the latter, when all that are older have gone. What a change costs does not depend on how many
+// there are, but for two arrays of pointers.
 #pragma once
 
 #include <assert.h>
@@ -48,8 +53,10 @@ struct sg_backend {
 };
 static_assert(sizeof(struct sg_backend) == 64, "a backend is one cache line");
 
+// Shared by all snapshots in which it is the same.
 struct sg_backend_page {
-	unsigned refs; // control thread only
+	uint64_t born;                  // the generation that it was made for
+	struct sg_backend_page *retired; // the next that the same snapshot was the last to have
 	uint32_t words[SG_BACKENDS_PER_PAGE];
 	_Alignas(64) struct sg_backend backends[SG_BACKENDS_PER_PAGE];
 };
@@ -75,7 +82,8 @@ enum sg_set {
 
 // A compiled service. Shared by all snapshots in which it is the same.
 struct sg_service {
-	unsigned refs; // control thread only
+	uint64_t born;              // the generation that it was made for
+	struct sg_service *retired; // the next that the same snapshot was the last to have
 	uint32_t slot;
 	uint8_t protocol;
 	uint8_t scheduler; // enum sg_scheduler
@@ -135,6 +143,12 @@ struct sg_snapshot {
 	struct sg_routes *routes;
 	struct sg_hash_key maglev_key; // the same on all nodes
 	enum sg_unserved unserved;
+	// Control thread only.
+	struct sg_snapshot *next; // compiled after this one
+	bool given_back;          // no worker sees it; it waits for those that are older
+	// What the one before has and this one has not.
+	struct sg_service *retired_services;
+	struct sg_backend_page *retired_pages;
 };
 
 static inline const struct sg_backend *sg_snapshot_backend(

@@ -7,20 +7,20 @@
 
 #include "service/compile_service.h"
 
-static void copy_references(struct sg_snapshot *snapshot, const struct sg_snapshot *previous)
+static void copy_parts(struct sg_snapshot *snapshot, const struct sg_snapshot *previous)
 {
-	if (previous->n_service_slots > 0)
+	uint32_t n_services = previous ? previous->n_service_slots : 0;
+	uint32_t n_pages = previous ? previous->n_pages : 0;
+
+	if (previous) {
 		memcpy(snapshot->services, previous->services,
-			previous->n_service_slots * sizeof(snapshot->services[0]));
-	if (previous->n_pages > 0)
-		memcpy(snapshot->pages, previous->pages,
-			previous->n_pages * sizeof(snapshot->pages[0]));
-	for (uint32_t i = 0; i < previous->n_service_slots; i++)
-		if (snapshot->services[i])
-			sg_service_ref(snapshot->services[i]);
-	for (uint32_t i = 0; i < previous->n_pages; i++)
-		if (snapshot->pages[i])
-			snapshot->pages[i]->refs++;
+			n_services * sizeof(snapshot->services[0]));
+		memcpy(snapshot->pages, previous->pages, n_pages * sizeof(snapshot->pages[0]));
+	}
+	memset(snapshot->services + n_services, 0,
+		(snapshot->n_service_slots - n_services) * sizeof(snapshot->services[0]));
+	memset(snapshot->pages + n_pages, 0,
+		(snapshot->n_pages - n_pages) * sizeof(snapshot->pages[0]));
 }
 
 struct sg_snapshot *sg_snapshot_derive(
@@ -30,35 +30,23 @@ struct sg_snapshot *sg_snapshot_derive(
 
 	if (!snapshot)
 		return NULL;
-	// One more than needed: calloc(0) may answer NULL.
-	snapshot->services = calloc(n_service_slots + 1, sizeof(snapshot->services[0]));
-	snapshot->pages = calloc(n_pages + 1, sizeof(snapshot->pages[0]));
+	snapshot->generation = previous ? previous->generation + 1 : 1;
+	// One more than needed: malloc(0) may answer NULL.
+	snapshot->services = malloc((n_service_slots + 1) * sizeof(snapshot->services[0]));
+	snapshot->pages = malloc((n_pages + 1) * sizeof(snapshot->pages[0]));
 	if (!snapshot->services || !snapshot->pages) {
-		sg_snapshot_free(snapshot);
+		sg_snapshot_drop(snapshot);
 		return NULL;
 	}
 	snapshot->n_service_slots = n_service_slots;
 	snapshot->n_pages = n_pages;
-	snapshot->generation = previous ? previous->generation + 1 : 1;
-	if (previous)
-		copy_references(snapshot, previous);
+	copy_parts(snapshot, previous);
 	return snapshot;
 }
 
-static void unref_page(struct sg_backend_page *page)
+// Everything but services and pages.
+static void free_rest(struct sg_snapshot *snapshot)
 {
-	if (page && --page->refs == 0)
-		free(page);
-}
-
-void sg_snapshot_free(struct sg_snapshot *snapshot)
-{
-	if (!snapshot)
-		return;
-	for (uint32_t i = 0; i < snapshot->n_service_slots; i++)
-		sg_service_unref(snapshot->services[i]);
-	for (uint32_t i = 0; i < snapshot->n_pages; i++)
-		unref_page(snapshot->pages[i]);
 	sg_index_unref(snapshot->vips4);
 	sg_index_unref(snapshot->addresses4);
 	sg_index_unref(snapshot->dnat4);
@@ -74,10 +62,67 @@ void sg_snapshot_free(struct sg_snapshot *snapshot)
 	free(snapshot);
 }
 
+// Frees the services and pages that were made for generation `born` or later.
+static void free_parts(struct sg_snapshot *snapshot, uint64_t born)
+{
+	for (uint32_t i = 0; i < snapshot->n_service_slots; i++)
+		if (snapshot->services[i] && snapshot->services[i]->born >= born)
+			sg_service_free(snapshot->services[i]);
+	for (uint32_t i = 0; i < snapshot->n_pages; i++)
+		if (snapshot->pages[i] && snapshot->pages[i]->born >= born)
+			free(snapshot->pages[i]);
+}
+
+void sg_snapshot_drop(struct sg_snapshot *snapshot)
+{
+	free_parts(snapshot, snapshot->generation);
+	free_rest(snapshot);
+}
+
+// What the snapshot before `snapshot`, which is gone, was the last to have.
+static void free_retired(struct sg_snapshot *snapshot)
+{
+	while (snapshot->retired_services) {
+		struct sg_service *service = snapshot->retired_services;
+
+		snapshot->retired_services = service->retired;
+		sg_service_free(service);
+	}
+	while (snapshot->retired_pages) {
+		struct sg_backend_page *page = snapshot->retired_pages;
+
+		snapshot->retired_pages = page->retired;
+		free(page);
+	}
+}
+
+void sg_snapshot_free_oldest(struct sg_snapshot *snapshot)
+{
+	if (snapshot->next)
+		free_retired(snapshot->next);
+	else
+		free_parts(snapshot, 0);
+	free_rest(snapshot);
+}
+
+static bool is_own(const struct sg_snapshot *snapshot, uint64_t born)
+{
+	return born == snapshot->generation;
+}
+
 void sg_snapshot_put_service(
 	struct sg_snapshot *snapshot, uint32_t slot, struct sg_service *service)
 {
-	sg_service_unref(snapshot->services[slot]);
+	struct sg_service *before = snapshot->services[slot];
+
+	if (before && is_own(snapshot, before->born)) {
+		sg_service_free(before);
+	} else if (before) {
+		before->retired = snapshot->retired_services;
+		snapshot->retired_services = before;
+	}
+	if (service)
+		service->born = snapshot->generation;
 	snapshot->services[slot] = service;
 }
 
@@ -88,17 +133,19 @@ static struct sg_backend_page *own_page(struct sg_snapshot *snapshot, uint32_t n
 	struct sg_backend_page *shared = snapshot->pages[number];
 	struct sg_backend_page *page;
 
-	if (shared && shared->refs == 1)
+	if (shared && is_own(snapshot, shared->born))
 		return shared;
 	page = aligned_alloc(_Alignof(struct sg_backend_page), sizeof(*page));
 	if (!page)
 		return NULL;
-	if (shared)
+	if (shared) {
 		memcpy(page, shared, sizeof(*page));
-	else
+		shared->retired = snapshot->retired_pages;
+		snapshot->retired_pages = shared;
+	} else {
 		memset(page, 0, sizeof(*page));
-	page->refs = 1;
-	unref_page(shared);
+	}
+	page->born = snapshot->generation;
 	snapshot->pages[number] = page;
 	return page;
 }

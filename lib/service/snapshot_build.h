@@ -1,5 +1,5 @@
-// Snapshots before publication: derived from the one before, and changed where the new one differs.
-// Control thread only.
+// Snapshots before publication: derived from the one before, and changed where the new one differs;
+// and their end. One at a time is being made. Control thread, or its helper for it.
 #pragma once
 
 #include "service/snapshot.h"
@@ -8,10 +8,13 @@
 // slots and pages. It has no routes and no indexes yet. NULL without memory.
 struct sg_snapshot *sg_snapshot_derive(
 	const struct sg_snapshot *previous, uint32_t n_service_slots, uint32_t n_pages);
-// Gives up the references of a snapshot that no worker sees, and the snapshot. NULL is fine.
-void sg_snapshot_free(struct sg_snapshot *snapshot);
+// Frees a snapshot that is not to be published, with what was made for it.
+void sg_snapshot_drop(struct sg_snapshot *snapshot);
+// Frees the oldest that there is, which no worker sees, with what the `next` one has not; all of it
+// when there is no next.
+void sg_snapshot_free_oldest(struct sg_snapshot *snapshot);
 
-// Takes over the reference to `service`; NULL clears the slot.
+// Takes over `service`; NULL clears the slot.
 void sg_snapshot_put_service(
 	struct sg_snapshot *snapshot, uint32_t slot, struct sg_service *service);
 

@@ -1,276 +1,50 @@
-// The desired state: specs with reference counts and sorted arrays of them, see state.h.
+// The desired state: sorted pages of references to specs, see state.h.
 #include "service/state.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/headers.h"
-
-static int parse_name(const char *const *names, int n, const char *name)
-{
-	for (int i = 0; i < n; i++)
-		if (strcmp(names[i], name) == 0)
-			return i;
-	return -EINVAL;
-}
-
-static const char *const scheduler_names[SG_SCHEDULER_COUNT] = {
-	"maglev", "rr", "wrr", "lc", "wlc", "sh"};
-static const char *const forward_names[SG_FORWARD_COUNT] = {"snat", "dnat", "dsr", "ipip"};
-static const char *const affinity_names[SG_AFFINITY_COUNT] = {"none", "client-ip"};
-static const char *const announce_names[SG_ANNOUNCE_COUNT] = {"always", "kernel", "never"};
-
-const char *sg_scheduler_name(enum sg_scheduler scheduler)
-{
-	return scheduler_names[scheduler];
-}
-
-int sg_scheduler_parse(const char *name)
-{
-	return parse_name(scheduler_names, SG_SCHEDULER_COUNT, name);
-}
-
-const char *sg_forward_name(enum sg_forward forward)
-{
-	return forward_names[forward];
-}
-
-int sg_forward_parse(const char *name)
-{
-	return parse_name(forward_names, SG_FORWARD_COUNT, name);
-}
-
-const char *sg_affinity_name(enum sg_affinity affinity)
-{
-	return affinity_names[affinity];
-}
-
-int sg_affinity_parse(const char *name)
-{
-	return parse_name(affinity_names, SG_AFFINITY_COUNT, name);
-}
-
-const char *sg_announce_name(enum sg_announce announce)
-{
-	return announce_names[announce];
-}
-
-int sg_announce_parse(const char *name)
-{
-	return parse_name(announce_names, SG_ANNOUNCE_COUNT, name);
-}
-
-const char *sg_protocol_name(uint8_t protocol)
-{
-	return protocol == SG_PROTO_UDP ? "udp" : "tcp";
-}
-
-int sg_protocol_parse(const char *name)
-{
-	if (strcmp(name, "tcp") == 0)
-		return SG_PROTO_TCP;
-	if (strcmp(name, "udp") == 0)
-		return SG_PROTO_UDP;
-	return -EINVAL;
-}
-
-// A name that does not fit ends in '~', which no valid name has: it cannot pass for a shorter one.
-static void set_name(char *ret_name, const char *name)
-{
-	if (snprintf(ret_name, SG_MAX_NAME_BYTES, "%s", name) >= SG_MAX_NAME_BYTES)
-		ret_name[SG_MAX_NAME_BYTES - 2] = '~';
-}
-
-struct sg_service_spec *sg_service_spec_create(const char *name, const char *owner)
-{
-	struct sg_service_spec *spec = calloc(1, sizeof(*spec));
-
-	if (!spec)
-		return NULL;
-	spec->refs = 1;
-	set_name(spec->name, name);
-	set_name(spec->owner, owner);
-	spec->protocol = SG_PROTO_TCP;
-	spec->affinity_timeout_s = SG_DEFAULT_AFFINITY_TIMEOUT_S;
-	spec->maglev_table_size = SG_DEFAULT_MAGLEV_TABLE_SIZE;
-	sg_policy_spec_init(&spec->policy);
-	spec->limits.client_prefix = 32;
-	spec->limits.client_prefix6 = 64;
-	return spec;
-}
-
-// NULL for an empty array as well as without memory.
-static void *copy_array(const void *array, size_t bytes)
-{
-	void *copy = bytes > 0 ? malloc(bytes) : NULL;
-
-	if (copy)
-		memcpy(copy, array, bytes);
-	return copy;
-}
-
-struct sg_service_spec *sg_service_spec_clone(const struct sg_service_spec *spec)
-{
-	struct sg_service_spec *clone = copy_array(spec, sizeof(*spec));
-
-	if (!clone)
-		return NULL;
-	clone->refs = 1;
-	clone->backends = copy_array(spec->backends, spec->n_backends * sizeof(spec->backends[0]));
-	if (sg_policy_spec_clone(&clone->policy, &spec->policy) < 0 ||
-		(spec->n_backends > 0 && !clone->backends)) {
-		sg_service_spec_unref(clone);
-		return NULL;
-	}
-	return clone;
-}
-
-struct sg_service_spec *sg_service_spec_ref(struct sg_service_spec *spec)
-{
-	spec->refs++;
-	return spec;
-}
-
-void sg_service_spec_unref(struct sg_service_spec *spec)
-{
-	if (!spec || --spec->refs > 0)
-		return;
-	sg_policy_spec_fini(&spec->policy);
-	free(spec->backends);
-	free(spec);
-}
-
-// Where the backend is, or would have to be put. Returns whether it is there.
-static bool search_backend(const struct sg_service_spec *spec, const struct sg_addr *address,
-	uint16_t port, unsigned *ret_at)
-{
-	unsigned low = 0, high = spec->n_backends;
-
-	while (low < high) {
-		unsigned middle = (low + high) / 2;
-		const struct sg_backend_spec *backend = &spec->backends[middle];
-		int order = sg_addr_compare(&backend->address, address);
-
-		if (order == 0)
-			order = (int)backend->port - (int)port;
-		if (order == 0) {
-			*ret_at = middle;
-			return true;
-		}
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	*ret_at = low;
-	return false;
-}
-
-int sg_service_spec_put_backend(struct sg_service_spec *spec, const struct sg_backend_spec *backend)
-{
-	struct sg_backend_spec *backends;
-	unsigned at;
-
-	if (search_backend(spec, &backend->address, backend->port, &at)) {
-		spec->backends[at] = *backend;
-		return 0;
-	}
-	backends = realloc(spec->backends, (spec->n_backends + 1) * sizeof(backends[0]));
-	if (!backends)
-		return -ENOMEM;
-	memmove(&backends[at + 1], &backends[at], (spec->n_backends - at) * sizeof(backends[0]));
-	backends[at] = *backend;
-	spec->backends = backends;
-	spec->n_backends++;
-	return 0;
-}
-
-struct sg_backend_spec *sg_service_spec_find_backend(
-	const struct sg_service_spec *spec, const struct sg_addr *address, uint16_t port)
-{
-	unsigned at;
-
-	return search_backend(spec, address, port, &at) ? &spec->backends[at] : NULL;
-}
-
-int sg_service_spec_remove_backend(
-	struct sg_service_spec *spec, const struct sg_addr *address, uint16_t port)
-{
-	struct sg_backend_spec *backends = spec->backends;
-	unsigned at;
-
-	if (!search_backend(spec, address, port, &at))
-		return -ENOENT;
-	spec->n_backends--;
-	memmove(&backends[at], &backends[at + 1], (spec->n_backends - at) * sizeof(backends[0]));
-	return 0;
-}
-
-static bool backends_equal(const struct sg_service_spec *a, const struct sg_service_spec *b)
-{
-	if (a->n_backends != b->n_backends)
-		return false;
-	for (unsigned i = 0; i < a->n_backends; i++) {
-		const struct sg_backend_spec *x = &a->backends[i], *y = &b->backends[i];
-
-		if (!sg_addr_equal(&x->address, &y->address) || x->port != y->port ||
-			x->weight != y->weight || x->draining != y->draining)
-			return false;
-	}
-	return true;
-}
-
-static bool vips_equal(const struct sg_service_spec *a, const struct sg_service_spec *b)
-{
-	if (a->n_vips != b->n_vips)
-		return false;
-	for (unsigned i = 0; i < a->n_vips; i++)
-		if (!sg_addr_equal(&a->vips[i], &b->vips[i]))
-			return false;
-	return true;
-}
-
-bool sg_service_spec_equal(const struct sg_service_spec *a, const struct sg_service_spec *b)
-{
-	return a == b ||
-	       (strcmp(a->name, b->name) == 0 && strcmp(a->owner, b->owner) == 0 &&
-		       vips_equal(a, b) && a->protocol == b->protocol && a->port == b->port &&
-		       a->scheduler == b->scheduler && a->forward == b->forward &&
-		       a->affinity == b->affinity && a->announce == b->announce &&
-		       a->affinity_timeout_s == b->affinity_timeout_s &&
-		       a->maglev_table_size == b->maglev_table_size &&
-		       memcmp(&a->limits, &b->limits, sizeof(a->limits)) == 0 &&
-		       sg_policy_spec_equal(&a->policy, &b->policy) && backends_equal(a, b));
-}
+#include "base/refs.h"
 
 void sg_state_init(struct sg_state *state)
 {
 	*state = (struct sg_state){0};
 }
 
+static void unref_page(struct sg_state_page *page)
+{
+	if (!sg_refs_drop(&page->refs))
+		return;
+	for (unsigned i = 0; i < page->n; i++)
+		sg_service_spec_unref(page->services[i]);
+	free(page);
+}
+
 void sg_state_fini(struct sg_state *state)
 {
-	for (unsigned i = 0; i < state->n_services; i++)
-		sg_service_spec_unref(state->services[i]);
-	free(state->services);
+	for (unsigned i = 0; i < state->n_pages; i++)
+		unref_page(state->pages[i]);
+	free(state->pages);
 	sg_shared_policy_unref(state->policy);
 	sg_state_init(state);
 }
 
 int sg_state_clone(struct sg_state *ret_state, const struct sg_state *state)
 {
-	unsigned n = state->n_services;
-	struct sg_service_spec **services = copy_array(state->services, n * sizeof(services[0]));
+	unsigned n = state->n_pages;
+	struct sg_state_page **pages = malloc((n + 1) * sizeof(pages[0]));
 
-	if (n > 0 && !services)
+	if (!pages)
 		return -ENOMEM;
-	for (unsigned i = 0; i < n; i++)
-		sg_service_spec_ref(services[i]);
-	*ret_state = (struct sg_state){.services = services,
-		.n_services = n,
-		.capacity = n,
+	for (unsigned i = 0; i < n; i++) {
+		pages[i] = state->pages[i];
+		sg_refs_take(&pages[i]->refs);
+	}
+	*ret_state = (struct sg_state){.pages = pages,
+		.n_pages = n,
+		.max_pages = n + 1,
+		.n_services = state->n_services,
 		.policy = sg_shared_policy_ref(state->policy)};
 	return 0;
 }
@@ -281,17 +55,40 @@ void sg_state_set_policy(struct sg_state *state, struct sg_shared_policy *policy
 	state->policy = policy;
 }
 
-// Where the name is, or would have to be put. Returns whether it is there.
-static bool search_service(const struct sg_state *state, const char *name, unsigned *ret_at)
+// The page that the name is in, or would have to be put into: the last whose first name is not
+// above it.
+static unsigned search_page(const struct sg_state *state, const char *name)
 {
-	unsigned low = 0, high = state->n_services;
+	unsigned low = 0, high = state->n_pages;
 
 	while (low < high) {
 		unsigned middle = (low + high) / 2;
-		int order = strcmp(state->services[middle]->name, name);
+
+		if (strcmp(state->pages[middle]->services[0]->name, name) <= 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low > 0 ? low - 1 : 0;
+}
+
+// Where the name is, or would have to be put. Returns whether it is there.
+static bool search(const struct sg_state *state, const char *name, struct sg_state_place *ret_place)
+{
+	const struct sg_state_page *page;
+	unsigned low = 0, high;
+
+	*ret_place = (struct sg_state_place){.page = search_page(state, name)};
+	if (state->n_pages == 0)
+		return false;
+	page = state->pages[ret_place->page];
+	high = page->n;
+	while (low < high) {
+		unsigned middle = (low + high) / 2;
+		int order = strcmp(page->services[middle]->name, name);
 
 		if (order == 0) {
-			*ret_at = middle;
+			ret_place->at = middle;
 			return true;
 		}
 		if (order < 0)
@@ -299,72 +96,191 @@ static bool search_service(const struct sg_state *state, const char *name, unsig
 		else
 			high = middle;
 	}
-	*ret_at = low;
+	ret_place->at = low;
 	return false;
 }
 
 struct sg_service_spec *sg_state_find(const struct sg_state *state, const char *name)
 {
-	unsigned at;
+	struct sg_state_place place;
 
-	return search_service(state, name, &at) ? state->services[at] : NULL;
+	return search(state, name, &place) ? state->pages[place.page]->services[place.at] : NULL;
 }
 
-static int grow(struct sg_state *state)
+static struct sg_state_page *create_page(void)
 {
-	unsigned capacity = state->capacity < 16 ? 16 : state->capacity * 2;
-	struct sg_service_spec **services =
-		realloc(state->services, capacity * sizeof(services[0]));
+	struct sg_state_page *page = malloc(sizeof(*page));
 
-	if (!services)
+	if (!page)
+		return NULL;
+	page->refs = 1;
+	page->n = 0;
+	return page;
+}
+
+// Puts a page before the one at `at`. Returns 0 or -ENOMEM.
+static int insert_page(struct sg_state *state, unsigned at, struct sg_state_page *page)
+{
+	if (state->n_pages == state->max_pages) {
+		unsigned max = state->max_pages < 8 ? 8 : state->max_pages * 2;
+		struct sg_state_page **pages = realloc(state->pages, max * sizeof(pages[0]));
+
+		if (!pages)
+			return -ENOMEM;
+		state->pages = pages;
+		state->max_pages = max;
+	}
+	memmove(&state->pages[at + 1], &state->pages[at],
+		(state->n_pages - at) * sizeof(state->pages[0]));
+	state->pages[at] = page;
+	state->n_pages++;
+	return 0;
+}
+
+// A page that only this state has: the one that is there, or a copy in its place. NULL without
+// memory.
+static struct sg_state_page *own_page(struct sg_state *state, unsigned at)
+{
+	struct sg_state_page *shared = state->pages[at], *page;
+
+	if (sg_refs_is_alone(&shared->refs))
+		return shared;
+	page = create_page();
+	if (!page)
+		return NULL;
+	for (; page->n < shared->n; page->n++)
+		page->services[page->n] = sg_service_spec_ref(shared->services[page->n]);
+	unref_page(shared);
+	state->pages[at] = page;
+	return page;
+}
+
+// Makes room behind or in a full page; `place` moves to where its service now belongs. A page that
+// is full at its end is left so: names often come in order. Returns 0 or -ENOMEM.
+static int split_page(struct sg_state *state, struct sg_state_place *place)
+{
+	struct sg_state_page *page = own_page(state, place->page), *next = create_page();
+	unsigned n_kept =
+		place->at == SG_STATE_PAGE_SERVICES ? place->at : SG_STATE_PAGE_SERVICES / 2;
+
+	if (!page || !next || insert_page(state, place->page + 1, next) < 0) {
+		free(next);
 		return -ENOMEM;
-	state->services = services;
-	state->capacity = capacity;
+	}
+	next->n = page->n - n_kept;
+	memcpy(next->services, &page->services[n_kept], next->n * sizeof(next->services[0]));
+	page->n = n_kept;
+	if (place->at >= n_kept)
+		*place = (struct sg_state_place){.page = place->page + 1, .at = place->at - n_kept};
+	return 0;
+}
+
+static int make_room(struct sg_state *state, struct sg_state_place *place)
+{
+	struct sg_state_page *page;
+
+	if (state->n_pages > 0)
+		return state->pages[place->page]->n < SG_STATE_PAGE_SERVICES
+			       ? 0
+			       : split_page(state, place);
+	page = create_page();
+	if (!page || insert_page(state, 0, page) < 0) {
+		free(page);
+		return -ENOMEM;
+	}
 	return 0;
 }
 
 int sg_state_put(struct sg_state *state, struct sg_service_spec *spec)
 {
-	unsigned at;
+	struct sg_state_place place;
+	bool is_there = search(state, spec->name, &place);
+	struct sg_state_page *page;
 
-	if (search_service(state, spec->name, &at)) {
-		sg_service_spec_unref(state->services[at]);
-		state->services[at] = spec;
-		return 0;
-	}
-	if (state->n_services == state->capacity && grow(state) < 0)
+	if (!is_there && make_room(state, &place) < 0)
 		return -ENOMEM;
-	memmove(&state->services[at + 1], &state->services[at],
-		(state->n_services - at) * sizeof(state->services[0]));
-	state->services[at] = spec;
-	state->n_services++;
+	page = own_page(state, place.page);
+	if (!page)
+		return -ENOMEM;
+	if (is_there) {
+		sg_service_spec_unref(page->services[place.at]);
+	} else {
+		memmove(&page->services[place.at + 1], &page->services[place.at],
+			(page->n - place.at) * sizeof(page->services[0]));
+		page->n++;
+		state->n_services++;
+	}
+	page->services[place.at] = spec;
 	return 0;
+}
+
+// No page is empty: one that has become so goes.
+static void drop_if_empty(struct sg_state *state, unsigned at)
+{
+	if (state->pages[at]->n > 0)
+		return;
+	unref_page(state->pages[at]);
+	state->n_pages--;
+	memmove(&state->pages[at], &state->pages[at + 1],
+		(state->n_pages - at) * sizeof(state->pages[0]));
 }
 
 int sg_state_remove(struct sg_state *state, const char *name)
 {
-	unsigned at;
+	struct sg_state_place place;
+	struct sg_state_page *page;
 
-	if (!search_service(state, name, &at))
+	if (!search(state, name, &place))
 		return -ENOENT;
-	sg_service_spec_unref(state->services[at]);
+	page = own_page(state, place.page);
+	if (!page)
+		return -ENOMEM;
+	sg_service_spec_unref(page->services[place.at]);
+	page->n--;
+	memmove(&page->services[place.at], &page->services[place.at + 1],
+		(page->n - place.at) * sizeof(page->services[0]));
 	state->n_services--;
-	memmove(&state->services[at], &state->services[at + 1],
-		(state->n_services - at) * sizeof(state->services[0]));
+	drop_if_empty(state, place.page);
 	return 0;
 }
 
-void sg_state_remove_owner(struct sg_state *state, const char *owner)
+static bool has_owner(const struct sg_state_page *page, const char *owner)
 {
-	unsigned n_kept = 0;
+	for (unsigned i = 0; i < page->n; i++)
+		if (strcmp(page->services[i]->owner, owner) == 0)
+			return true;
+	return false;
+}
 
-	for (unsigned i = 0; i < state->n_services; i++) {
-		struct sg_service_spec *spec = state->services[i];
+// Of a page that is the state's own. Returns how many it had.
+static unsigned remove_from_page(struct sg_state_page *page, const char *owner)
+{
+	unsigned n_kept = 0, n = page->n;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct sg_service_spec *spec = page->services[i];
 
 		if (strcmp(spec->owner, owner) == 0)
 			sg_service_spec_unref(spec);
 		else
-			state->services[n_kept++] = spec;
+			page->services[n_kept++] = spec;
 	}
-	state->n_services = n_kept;
+	page->n = n_kept;
+	return n - n_kept;
+}
+
+int sg_state_remove_owner(struct sg_state *state, const char *owner)
+{
+	for (unsigned at = state->n_pages; at-- > 0;) {
+		struct sg_state_page *page;
+
+		if (!has_owner(state->pages[at], owner))
+			continue;
+		page = own_page(state, at);
+		if (!page)
+			return -ENOMEM;
+		state->n_services -= remove_from_page(page, owner);
+		drop_if_empty(state, at);
+	}
+	return 0;
 }

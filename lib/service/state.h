@@ -2,9 +2,13 @@
 // Kubernetes).
 //
 // A service is an immutable `struct sg_service_spec` with a reference count; a state is a sorted
-// array of references. An edit clones the state (an array of pointers), replaces the specs that it
-// touches, is validated, and is committed or thrown away as a whole. So a change costs what it
-// changes, and an old state is kept for the price of its array. Control thread only.
+// list of pages of references, which are shared as well. An edit clones the state (some pointers to
+// pages), replaces the specs that it touches, and with them their pages; it is validated, and
+// committed or thrown away as a whole. So a change costs what it changes, and an old state is kept
+// for the price of the pages that no newer one has.
+//
+// A state belongs to one thread. Its pages and specs may be in the states of several at a time, and
+// are only read then (base/refs.h).
 #pragma once
 
 #include <stdbool.h>
@@ -81,7 +85,7 @@ struct sg_limits {
 };
 
 struct sg_service_spec {
-	unsigned refs; // control thread only
+	unsigned refs; // base/refs.h
 	char name[SG_MAX_NAME_BYTES];
 	char owner[SG_MAX_NAME_BYTES];
 	struct sg_addr vips[2]; // one, or one IPv4 and one IPv6
@@ -121,17 +125,50 @@ int sg_service_spec_remove_backend(
 	struct sg_service_spec *spec, const struct sg_addr *address, uint16_t port);
 bool sg_service_spec_equal(const struct sg_service_spec *a, const struct sg_service_spec *b);
 
+// 10,000 services are some 200 pages: as many pointers are copied for a clone, and as many as a
+// page has for a change.
+#define SG_STATE_PAGE_SERVICES 64
+
+struct sg_state_page {
+	unsigned refs; // base/refs.h; read only, while it is not 1
+	unsigned n;    // never 0
+	struct sg_service_spec *services[SG_STATE_PAGE_SERVICES]; // sorted by name, each referenced
+};
+
 struct sg_state {
-	struct sg_service_spec **services; // sorted by name, each referenced once
+	struct sg_state_page **pages; // sorted, each referenced once
+	unsigned n_pages, max_pages;
 	unsigned n_services;
-	unsigned capacity;
 	struct sg_shared_policy *policy; // for all services; NULL: everyone may
 };
 
 void sg_state_init(struct sg_state *state);
 void sg_state_fini(struct sg_state *state);
-// Fills an uninitialised state with references to the same specs. Returns 0 or -ENOMEM.
+// Fills an uninitialised state with references to the same pages. Returns 0 or -ENOMEM.
 int sg_state_clone(struct sg_state *ret_state, const struct sg_state *state);
+
+// A place in the order of names; all zeros: the first. Good until a service is added or removed.
+struct sg_state_place {
+	unsigned page, at;
+};
+
+// The service at a place, or NULL behind the last.
+static inline struct sg_service_spec *sg_state_get(
+	const struct sg_state *state, struct sg_state_place place)
+{
+	return place.page < state->n_pages ? state->pages[place.page]->services[place.at] : NULL;
+}
+
+// The service at a place, which moves on to the next; NULL behind the last.
+static inline struct sg_service_spec *sg_state_next(
+	const struct sg_state *state, struct sg_state_place *place)
+{
+	struct sg_service_spec *spec = sg_state_get(state, *place);
+
+	if (spec && ++place->at == state->pages[place->page]->n)
+		*place = (struct sg_state_place){.page = place->page + 1};
+	return spec;
+}
 
 struct sg_service_spec *sg_state_find(const struct sg_state *state, const char *name);
 // Adds the spec, or replaces the one of that name; takes over the caller's reference. Returns 0 or
@@ -139,6 +176,8 @@ struct sg_service_spec *sg_state_find(const struct sg_state *state, const char *
 int sg_state_put(struct sg_state *state, struct sg_service_spec *spec);
 // Takes over the caller's reference; NULL is fine.
 void sg_state_set_policy(struct sg_state *state, struct sg_shared_policy *policy);
-int sg_state_remove(struct sg_state *state, const char *name); // 0 or -ENOENT
-// Removes every service of an owner: what an `apply` does before it puts the new ones.
-void sg_state_remove_owner(struct sg_state *state, const char *owner);
+// Returns 0, -ENOENT or -ENOMEM.
+int sg_state_remove(struct sg_state *state, const char *name);
+// Removes every service of an owner: what an `apply` does before it puts the new ones. Returns 0 or
+// -ENOMEM, when some may be gone.
+int sg_state_remove_owner(struct sg_state *state, const char *owner);

@@ -5,6 +5,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/refs.h"
+
 #define MAX_LENGTH 128
 
 struct build {
@@ -131,13 +133,13 @@ fail:
 
 struct sg_trie *sg_trie_ref(struct sg_trie *trie)
 {
-	trie->refs++;
+	sg_refs_take(&trie->refs);
 	return trie;
 }
 
 void sg_trie_unref(struct sg_trie *trie)
 {
-	if (!trie || --trie->refs > 0)
+	if (!trie || !sg_refs_drop(&trie->refs))
 		return;
 	free(trie->nodes);
 	free(trie);

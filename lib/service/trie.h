@@ -24,7 +24,7 @@ struct sg_trie_entry {
 };
 
 struct sg_trie {
-	unsigned refs; // control thread only
+	unsigned refs; // base/refs.h
 	uint32_t n_nodes;
 	uint32_t (*nodes)[256]; // node 0 is the root
 };

@@ -11,6 +11,7 @@
 
 #include "base/prefetch.h"
 #include "service/endpoints.h"
+#include "service/state_diff.h"
 #include "service/validate_service.h"
 
 // A spec that the state before did not have, and what the service of its name was then (NULL: there
@@ -25,7 +26,7 @@ struct check {
 	const struct sg_state *previous; // may be NULL
 	struct sg_error *error;
 	struct fresh *fresh;
-	unsigned n_fresh;
+	unsigned n_fresh, max_fresh;
 	// What fresh services bring; owner: the spec.
 	struct sg_endpoints new_vips;     // address, port, protocol
 	struct sg_endpoints vip_doors;    // address, port of the same
@@ -203,82 +204,87 @@ static int check_backend_clashes(struct check *check, const struct sg_service_sp
 }
 
 // fast path: specs and their backends lie anywhere in memory, so what the search comes to next is
-// asked for ahead.
-static void prefetch_ahead(const struct sg_state *state, unsigned i, bool backends)
+// asked for ahead: a page of a state at a time.
+static void prefetch_page(const struct sg_state *state, unsigned number, bool backends)
 {
 	enum {
-		AHEAD = 8,
 		MAX_BYTES = 512,
 		LINE_BYTES = 64
 	};
-	const struct sg_service_spec *spec;
-	size_t bytes;
 
-	if (i + 2 * AHEAD < state->n_services)
-		sg_prefetch(&state->services[i + 2 * AHEAD]->vips);
-	if (!backends || i + AHEAD >= state->n_services)
-		return;
-	spec = state->services[i + AHEAD];
-	bytes = spec->n_backends * sizeof(spec->backends[0]);
-	for (size_t at = 0; at < bytes && at < MAX_BYTES; at += LINE_BYTES)
-		sg_prefetch((const char *)spec->backends + at);
+	for (unsigned i = 0; number < state->n_pages && i < state->pages[number]->n; i++) {
+		const struct sg_service_spec *spec = state->pages[number]->services[i];
+		size_t bytes = backends ? spec->n_backends * sizeof(spec->backends[0]) : 0;
+
+		sg_prefetch(&spec->vips);
+		for (size_t at = 0; at < bytes && at < MAX_BYTES; at += LINE_BYTES)
+			sg_prefetch((const char *)spec->backends + at);
+	}
+}
+
+// Calls `search` for every service of the state.
+static int search_all(struct check *check, bool backends,
+	int (*search)(struct check *check, const struct sg_service_spec *spec))
+{
+	const struct sg_state *state = check->state;
+	int err = 0;
+
+	for (unsigned number = 0; number < state->n_pages && err == 0; number++) {
+		const struct sg_state_page *page = state->pages[number];
+
+		// The lines of the page after the next, then those that they point to.
+		prefetch_page(state, number + 2, false);
+		prefetch_page(state, number + 1, backends);
+		for (unsigned i = 0; i < page->n && err == 0; i++)
+			err = search(check, page->services[i]);
+	}
+	return err;
 }
 
 static int check_clashes(struct check *check)
 {
-	bool search_vips = check->new_vips.n > 0 || check->new_backends.n > 0;
-	bool search_backends = check->vip_doors.n > 0;
 	int err = 0;
 
-	for (unsigned i = 0; i < check->state->n_services && err == 0 && search_vips; i++) {
-		prefetch_ahead(check->state, i, false);
-		err = check_vip_clashes(check, check->state->services[i]);
-	}
-	for (unsigned i = 0; i < check->state->n_services && err == 0 && search_backends; i++) {
-		prefetch_ahead(check->state, i, true);
-		err = check_backend_clashes(check, check->state->services[i]);
-	}
-	for (unsigned i = 0; check->new_dnats.n > 0 && i < check->state->n_services && err == 0;
-		i++)
-		err = check_dnat_clashes(check, check->state->services[i]);
+	if (check->new_vips.n > 0 || check->new_backends.n > 0)
+		err = search_all(check, false, check_vip_clashes);
+	if (err == 0 && check->vip_doors.n > 0)
+		err = search_all(check, true, check_backend_clashes);
+	if (err == 0 && check->new_dnats.n > 0)
+		err = search_all(check, true, check_dnat_clashes);
 	return err;
+}
+
+// Room for one more, by doubling.
+static int note_fresh(struct check *check, const struct sg_service_spec *spec,
+	const struct sg_service_spec *before)
+{
+	if (check->n_fresh == check->max_fresh) {
+		unsigned max = check->max_fresh < 16 ? 16 : 2 * check->max_fresh;
+		struct fresh *fresh = realloc(check->fresh, max * sizeof(fresh[0]));
+
+		if (!fresh)
+			return out_of_memory(check);
+		check->fresh = fresh;
+		check->max_fresh = max;
+	}
+	check->fresh[check->n_fresh++] = (struct fresh){.spec = spec, .before = before};
+	return 0;
 }
 
 // Finds the specs that `previous` does not have, side by side by name, without reading those that
 // it has.
 static int find_fresh(struct check *check)
 {
-	const struct sg_state *previous = check->previous;
-	unsigned old = 0;
+	static const struct sg_state nothing;
+	struct sg_state_diff diff = {
+		.before = check->previous ? check->previous : &nothing, .after = check->state};
+	struct sg_service_spec *before, *spec;
+	int err = 0;
 
-	check->fresh = malloc((check->state->n_services + 1) * sizeof(check->fresh[0]));
-	if (!check->fresh)
-		return out_of_memory(check);
-	for (unsigned i = 0; i < check->state->n_services; i++) {
-		const struct sg_service_spec *spec = check->state->services[i];
-		int order = 1;
-
-		while (previous && old < previous->n_services) {
-			const struct sg_service_spec *before = previous->services[old];
-
-			order = before == spec ? 0 : strcmp(before->name, spec->name);
-			if (order >= 0)
-				break;
-			old++;
-			order = 1;
-		}
-		if (order == 0 && previous->services[old] == spec) {
-			old++;
-			continue;
-		}
-		if (order == 0 && sg_service_spec_equal(previous->services[old], spec)) {
-			old++;
-			continue;
-		}
-		check->fresh[check->n_fresh++] = (struct fresh){
-			.spec = spec, .before = order == 0 ? previous->services[old++] : NULL};
-	}
-	return 0;
+	while (err == 0 && sg_state_diff_next(&diff, &before, &spec))
+		if (spec && !(before && sg_service_spec_equal(before, spec)))
+			err = note_fresh(check, spec, before);
+	return err;
 }
 
 static int check_count(struct check *check)

@@ -11,6 +11,7 @@
 // measured, so that they are found beside the others.
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "bench/world.h"
@@ -149,9 +150,11 @@ static void replace_backend(struct control *control, unsigned number)
 	struct sg_state candidate;
 	struct sg_service_spec *spec;
 	struct sg_backend_spec fresh;
+	char name[SG_MAX_NAME_BYTES];
 
+	snprintf(name, sizeof(name), "service-%u", number);
 	sg_state_clone(&candidate, sg_rollout_state(control->rollout));
-	spec = sg_service_spec_clone(candidate.services[number]);
+	spec = sg_service_spec_clone(sg_state_find(&candidate, name));
 	fresh = spec->backends[0];
 	sg_service_spec_remove_backend(spec, &fresh.address, fresh.port);
 	fresh.address =

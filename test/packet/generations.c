@@ -262,7 +262,7 @@ static void make_change(struct world *world, uint32_t number)
 	uint64_t begun_ns = sg_clock_ns();
 
 	assert_int_equal(sg_state_clone(&candidate, before), 0);
-	spec = sg_service_spec_clone(candidate.services[0]);
+	spec = sg_service_spec_clone(sg_state_get(&candidate, (struct sg_state_place){0}));
 	assert_int_equal(sg_service_spec_remove_backend(spec, &spec->backends[0].address, 8080), 0);
 	put_backend(spec, number);
 	assert_int_equal(sg_state_put(&candidate, spec), 0);

@@ -10,8 +10,8 @@
 #include <cmocka.h>
 
 #include "control/edit.h"
-#include "control/state_diff.h"
 #include "fixture.h"
+#include "service/state_diff.h"
 
 struct rig {
 	struct fixture *fixture; // of which only the settings and the fake data plane are used
@@ -224,7 +224,7 @@ static void a_refused_commit_leaves_no_trace(void **state)
 	commit_service(rig, 1);
 	turn(rig);
 	add_service(&candidate, rig, 2);
-	candidate.services[1]->port = 0;
+	sg_state_get(&candidate, (struct sg_state_place){.at = 1})->port = 0;
 	assert_int_equal(commit(rig, &candidate), -EINVAL);
 	turn(rig);
 	assert_int_equal(rig->n_results, 1);
@@ -370,14 +370,16 @@ static void states_are_compared_service_by_service(void **unused)
 	struct sg_state before = state_of(before_names);
 	struct sg_state fresh = state_of(new_names);
 	struct sg_state after;
+	struct sg_state_place place = {0};
+	struct sg_service_spec *spec;
 	struct seen seen = {0};
 
 	(void)unused;
 	// After: a kept, b replaced, c new, d gone, e kept, f new.
 	assert_int_equal(sg_state_clone(&after, &before), 0);
 	assert_int_equal(sg_state_remove(&after, "d"), 0);
-	for (unsigned i = 0; i < fresh.n_services; i++)
-		assert_int_equal(sg_state_put(&after, sg_service_spec_ref(fresh.services[i])), 0);
+	while ((spec = sg_state_next(&fresh, &place)))
+		assert_int_equal(sg_state_put(&after, sg_service_spec_ref(spec)), 0);
 	sg_state_diff(&before, &after, note, &seen);
 	assert_string_equal(seen.text, "~b +c -d +f ");
 	seen.text[0] = '\0';

@@ -214,15 +214,31 @@ static void let_time_pass(struct world *world)
 		world->which_routes ^= 1;
 }
 
+static struct sg_compilation *prepare(struct world *world)
+{
+	struct sg_compilation *compilation;
+	struct sg_error error;
+
+	assert_int_equal(
+		sg_compiler_prepare(world->compiler, &world->state,
+			world->routes[world->which_routes], world->now_ms, &compilation, &error),
+		0);
+	return compilation;
+}
+
+// In one step or in two: the same comes of it.
 static void compile(struct world *world)
 {
 	struct sg_snapshot *before = world->snapshot;
 	struct sg_error error;
 
-	assert_int_equal(sg_compiler_compile(world->compiler, &world->state,
-				 world->routes[world->which_routes], world->now_ms,
-				 &world->snapshot, &error),
-		0);
+	if (pick(world, 2))
+		world->snapshot = sg_compiler_commit(world->compiler, prepare(world));
+	else
+		assert_int_equal(sg_compiler_compile(world->compiler, &world->state,
+					 world->routes[world->which_routes], world->now_ms,
+					 &world->snapshot, &error),
+			0);
 	if (before)
 		sg_compiler_reclaim(world->compiler, before);
 }
@@ -231,6 +247,9 @@ static void step(struct world *world)
 {
 	for (unsigned n = pick(world, 3); n > 0; n--)
 		edit_service(world);
+	// What is prepared and thrown away has never been.
+	if (pick(world, 10) == 0)
+		sg_compiler_drop(world->compiler, prepare(world));
 	if (pick(world, 5) == 0)
 		end_some_now(world);
 	let_time_pass(world);

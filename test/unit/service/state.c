@@ -7,12 +7,14 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "base/random.h"
 #include "net/headers.h"
+#include "service/state_diff.h"
 
 static struct sg_backend_spec backend(const char *address, uint16_t port)
 {
@@ -268,7 +270,7 @@ static void equality_sees_every_difference(void **unused)
 }
 
 enum {
-	N_SERVICES = 40
+	N_SERVICES = 5 * SG_STATE_PAGE_SERVICES
 };
 
 static struct sg_service_spec *numbered_service(unsigned number, const char *owner)
@@ -284,6 +286,8 @@ static struct sg_service_spec *numbered_service(unsigned number, const char *own
 
 static void assert_state_is(const struct sg_state *state, struct sg_service_spec *const *twin)
 {
+	const struct sg_service_spec *before = NULL, *spec;
+	struct sg_state_place place = {0};
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < N_SERVICES; i++) {
@@ -294,8 +298,12 @@ static void assert_state_is(const struct sg_state *state, struct sg_service_spec
 		n += twin[i] != NULL;
 	}
 	assert_int_equal(state->n_services, n);
-	for (unsigned i = 1; i < state->n_services; i++)
-		assert_true(strcmp(state->services[i - 1]->name, state->services[i]->name) < 0);
+	while ((spec = sg_state_next(state, &place))) {
+		assert_true(!before || strcmp(before->name, spec->name) < 0);
+		before = spec;
+		n--;
+	}
+	assert_int_equal(n, 0);
 }
 
 static void twin_remove_owner(struct sg_service_spec **twin, const char *owner)
@@ -305,40 +313,72 @@ static void twin_remove_owner(struct sg_service_spec **twin, const char *owner)
 			twin[i] = NULL;
 }
 
+// That a walk over both comes upon every number whose spec is not the same, once.
+static void assert_differences(const struct sg_state *before,
+	struct sg_service_spec *const *before_twin, const struct sg_state *after,
+	struct sg_service_spec *const *after_twin)
+{
+	struct sg_state_diff diff = {.before = before, .after = after};
+	struct sg_service_spec *old, *new;
+	unsigned n = 0;
+
+	while (sg_state_diff_next(&diff, &old, &new)) {
+		unsigned number = (unsigned)atoi((old ? old : new)->name + 1);
+
+		assert_ptr_equal(old, before_twin[number]);
+		assert_ptr_equal(new, after_twin[number]);
+		n++;
+	}
+	for (unsigned i = 0; i < N_SERVICES; i++)
+		n -= before_twin[i] != after_twin[i];
+	assert_int_equal(n, 0);
+}
+
 static void states_agree_with_twin(void **unused)
 {
 	static const char *const owners[] = {"operator", "config"};
-	struct sg_service_spec *twin[N_SERVICES] = {0};
-	struct sg_state state;
+	struct sg_service_spec *twin[N_SERVICES] = {0}, *old_twin[N_SERVICES] = {0};
+	struct sg_state state, old;
 	uint64_t random = 3;
 
 	(void)unused;
 	sg_state_init(&state);
-	for (int step = 0; step < 5000; step++) {
+	sg_state_init(&old);
+	for (int step = 0; step < 20000; step++) {
 		unsigned number = (unsigned)(sg_random_next(&random) % N_SERVICES);
 		const char *owner = owners[sg_random_next(&random) % 2];
-		unsigned what = (unsigned)(sg_random_next(&random) % 100);
+		unsigned what = (unsigned)(sg_random_next(&random) % 1000);
 		struct sg_service_spec *spec = numbered_service(number, owner);
 
-		if (what < 60) {
+		if (what < 600) {
 			assert_int_equal(sg_state_put(&state, sg_service_spec_ref(spec)), 0);
 			twin[number] = spec;
-		} else if (what < 98) {
+		} else if (what < 997) {
 			assert_int_equal(
 				sg_state_remove(&state, spec->name), twin[number] ? 0 : -ENOENT);
 			twin[number] = NULL;
 		} else {
 			twin_remove_owner(twin, owner);
-			sg_state_remove_owner(&state, owner);
+			assert_int_equal(sg_state_remove_owner(&state, owner), 0);
 		}
 		sg_service_spec_unref(spec);
+		if (step % 50 != 0)
+			continue;
+		// One that shares its pages is as it was when it was cloned.
 		assert_state_is(&state, twin);
+		assert_state_is(&old, old_twin);
+		assert_differences(&old, old_twin, &state, twin);
+		sg_state_fini(&old);
+		assert_int_equal(sg_state_clone(&old, &state), 0);
+		assert_true(sg_state_is_same(&old, &state));
+		memcpy(old_twin, twin, sizeof(twin));
 	}
 	sg_state_fini(&state);
 	assert_int_equal(state.n_services, 0);
+	sg_state_fini(&old);
 }
 
-static void a_clone_shares_specs_and_lives_on(void **unused)
+static void a_clone_shares_pages_and_lives_on(void **unused)
 {
 	struct sg_service_spec *spec = full_spec();
 	struct sg_state state, clone;
@@ -348,8 +388,10 @@ static void a_clone_shares_specs_and_lives_on(void **unused)
 	assert_int_equal(sg_state_put(&state, spec), 0);
 	assert_int_equal(sg_state_clone(&clone, &state), 0);
 	assert_ptr_equal(sg_state_find(&clone, "web"), spec);
-	assert_int_equal(spec->refs, 2);
+	assert_ptr_equal(clone.pages[0], state.pages[0]);
+	assert_int_equal(spec->refs, 1);
 	assert_int_equal(sg_state_put(&clone, numbered_service(1, "operator")), 0);
+	assert_int_equal(spec->refs, 2);
 	assert_null(sg_state_find(&state, "s1"));
 	sg_state_fini(&state);
 	assert_ptr_equal(sg_state_find(&clone, "web"), spec);
@@ -380,7 +422,7 @@ int main(void)
 		cmocka_unit_test(backends_agree_with_twin),
 		cmocka_unit_test(equality_sees_every_difference),
 		cmocka_unit_test(states_agree_with_twin),
-		cmocka_unit_test(a_clone_shares_specs_and_lives_on),
+		cmocka_unit_test(a_clone_shares_pages_and_lives_on),
 		cmocka_unit_test(an_empty_state_clones),
 	};
 
