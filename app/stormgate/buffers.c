@@ -96,6 +96,9 @@ int sg_buffers_create(
 	dataplane->mempool =
 		rte_pktmbuf_pool_create("packets", n, CACHE_BUFFERS, SG_MBUF_PRIV_BYTES,
 			(uint16_t)(RTE_PKTMBUF_HEADROOM + largest_room(settings)), SOCKET_ID_ANY);
+	for (unsigned i = 0; i <= dataplane->n_workers; i++)
+		if (sg_doorbell_open(&dataplane->bells[i], error))
+			return -EMFILE;
 	if (dataplane->mempool && make_rings(dataplane) == 0)
 		return 0;
 	return sg_error_set(error, -ENOMEM, "no memory for %u packet buffers: %s", n,
@@ -113,6 +116,8 @@ void sg_buffers_destroy(struct sg_dataplane *dataplane)
 		rte_ring_free(dataplane->inboxes[i]);
 		dataplane->inboxes[i] = NULL;
 	}
+	for (unsigned i = 0; i <= dataplane->n_workers; i++)
+		sg_doorbell_close(&dataplane->bells[i]);
 	rte_mempool_free(dataplane->mempool);
 	dataplane->mempool = NULL;
 }

@@ -1,5 +1,5 @@
-// Packet buffers and the rings that carry them between threads: how many, how large, made and
-// freed.
+// Packet buffers, the rings that carry them between threads, and the bells that tell of them: how
+// many, how large, made and freed.
 //
 // Every buffer holds a whole packet of the largest port's MTU, so that the stages see one piece of
 // memory. There are enough of them for every place that can hold one at the same time to be full:
@@ -23,8 +23,8 @@ unsigned sg_buffer_room(uint16_t mtu);
 // MB of memory that EAL should have for these ports and workers, everything of DPDK counted.
 unsigned sg_buffers_memory_mb(const struct sg_settings *settings, unsigned n_workers);
 
-// Fills in the dataplane's mempool, inboxes and the ports' punt rings; needs n_workers and n_ports.
-// Errors: -ENOMEM. After a failure sg_buffers_destroy takes back what was made.
+// Fills in the dataplane's mempool, inboxes, bells and the ports' punt rings; needs n_workers and
+// n_ports. Errors: -ENOMEM. After a failure sg_buffers_destroy takes back what was made.
 int sg_buffers_create(
 	struct sg_dataplane *dataplane, const struct sg_settings *settings, struct sg_error *error);
 // When no thread and no device uses them any more.

@@ -16,6 +16,7 @@
 #include "buffers.h"
 #include "device.h"
 #include "dpdk_log.h"
+#include "queue_fds.h"
 
 #define RSS_TYPES                                                                         \
 	(RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_FRAG_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_TCP |        \
@@ -290,6 +291,7 @@ static int open_port(struct sg_dataplane *dataplane, unsigned number,
 	err = start(dataplane, port, &plan, home, error);
 	if (err)
 		return err;
+	sg_queue_fds_find(dataplane, port);
 	sg_ports_read_link(port);
 	say_what_is_in_use(port, &device);
 	return 0;

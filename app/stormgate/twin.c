@@ -18,15 +18,18 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "dataplane/worker.h"
 #include "ports.h"
 #include "twin_setup.h"
 
-#define ROUND_PACKETS   64      // from one ring or TAP in one round
-#define NAP_ACTIVE_NS   50000   // between rounds when there was something lately
-#define NAP_IDLE_NS     1000000 // when there was nothing for IDLE_ROUNDS
+#define ROUND_PACKETS   64       // from one ring or TAP in one round
+#define NAP_ACTIVE_NS   50000    // between rounds when there was something lately
+#define NAP_BUSY_NS     1000000  // when there was nothing for IDLE_ROUNDS, but a worker is busy
+#define NAP_IDLE_NS     10000000 // when none is: they ring
 #define IDLE_ROUNDS     20
 #define WATCH_PERIOD_NS 100000000
-#define MAX_SEGMENTS    256 // of a datagram that was put together from fragments
+#define MAX_SEGMENTS    256          // of a datagram that was put together from fragments
+#define BELL            SG_MAX_PORTS // among the descriptors, which are otherwise the twins'
 
 struct twin {
 	struct sg_port *port;
@@ -40,9 +43,11 @@ struct twin {
 struct sg_twins {
 	struct sg_dataplane *dataplane;
 	struct sg_counters *counters;
+	struct sg_doorbell *bell; // ours
 	struct twin twins[SG_MAX_PORTS];
 	unsigned n_twins;
 	int epoll_fd;
+	bool owed[SG_MAX_WORKERS]; // workers that were given something in this round
 	pthread_t thread;
 	bool started;
 	bool stop;              // written by the main thread
@@ -75,14 +80,17 @@ int sg_twins_open(struct sg_twins **ret_twins, struct sg_dataplane *dataplane,
 	const struct sg_settings *settings, struct sg_error *error)
 {
 	struct sg_twins *twins = calloc(1, sizeof(*twins));
+	struct epoll_event event = {.events = EPOLLIN, .data.u32 = BELL};
 	int err = 0;
 
 	if (!twins)
 		return sg_error_set(error, -ENOMEM, "out of memory for the twins");
 	twins->dataplane = dataplane;
+	twins->bell = &dataplane->bells[dataplane->n_workers];
 	twins->counters = dataplane->counters[dataplane->n_workers].totals;
 	twins->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (twins->epoll_fd < 0)
+	if (twins->epoll_fd < 0 ||
+		epoll_ctl(twins->epoll_fd, EPOLL_CTL_ADD, twins->bell->fd, &event))
 		err = sg_error_set(
 			error, -errno, "the twins cannot be polled: %s", strerror(errno));
 	for (unsigned i = 0; i < dataplane->n_ports && !err; i++)
@@ -194,12 +202,24 @@ static void hand_out(struct sg_twins *twins, const struct twin *twin, struct rte
 {
 	const struct sg_dataplane *dataplane = twins->dataplane;
 	uint8_t number = twin->port->number;
+	unsigned target = number % dataplane->n_workers;
 
 	*sg_mbuf_meta(mbuf) = (struct sg_mbuf_meta){.port = number, .from_kernel = true};
 	sg_counter_add(&twins->counters->generated, 1);
-	if (rte_ring_enqueue(dataplane->inboxes[number % dataplane->n_workers], mbuf) != 0)
+	if (rte_ring_enqueue(dataplane->inboxes[target], mbuf) != 0)
 		return drop(twins, mbuf, SG_DROP_TWIN_FULL);
 	sg_counter_add(&twins->counters->handed_out, 1);
+	twins->owed[target] = true;
+}
+
+static void ring_bells(struct sg_twins *twins)
+{
+	struct sg_dataplane *dataplane = twins->dataplane;
+
+	for (unsigned i = 0; i < dataplane->n_workers; i++)
+		if (twins->owed[i])
+			sg_doorbell_ring(&dataplane->bells[i]);
+	memset(twins->owed, 0, sizeof(twins->owed));
 }
 
 static void note_broken(struct sg_twins *twins, struct twin *twin)
@@ -263,16 +283,55 @@ static void watch(struct sg_twins *twins, uint64_t now_ns, uint64_t *watched_ns)
 	}
 }
 
+static bool any_worker_is_busy(const struct sg_twins *twins)
+{
+	const struct sg_dataplane *dataplane = twins->dataplane;
+
+	for (unsigned i = 0; i < dataplane->n_workers; i++)
+		if (__atomic_load_n(&dataplane->workers[i]->busy, __ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
+static bool has_punted(const struct sg_twins *twins)
+{
+	for (unsigned i = 0; i < twins->n_twins; i++)
+		if (!rte_ring_empty(twins->twins[i].port->punt_urgent) ||
+			!rte_ring_empty(twins->twins[i].port->punt))
+			return true;
+	return false;
+}
+
+// Returns the number of events.
+static int wait(struct sg_twins *twins, bool idle, struct epoll_event events[BELL + 1])
+{
+	bool busy = any_worker_is_busy(twins), rung = false;
+	struct timespec nap = {
+		.tv_nsec = !busy ? NAP_IDLE_NS : (idle ? NAP_BUSY_NS : NAP_ACTIVE_NS)};
+	int n;
+
+	sg_doorbell_go_to_bed(twins->bell);
+	if (has_punted(twins))
+		nap.tv_nsec = 0;
+	n = epoll_pwait2(twins->epoll_fd, events, BELL + 1, &nap, NULL);
+	for (int i = 0; i < n; i++)
+		rung |= events[i].data.u32 == BELL;
+	sg_doorbell_get_up(twins->bell, rung);
+	return n;
+}
+
 // One round: what workers have for the kernel, what the kernel has for workers. Returns how many
 // packets.
-static unsigned serve(struct sg_twins *twins, const struct timespec *nap)
+static unsigned serve(struct sg_twins *twins, bool idle)
 {
-	struct epoll_event events[SG_MAX_PORTS];
-	int n_events = epoll_pwait2(twins->epoll_fd, events, SG_MAX_PORTS, nap, NULL);
+	struct epoll_event events[BELL + 1];
+	int n_events = wait(twins, idle, events);
 	unsigned n = deliver_all(twins);
 
 	for (int i = 0; i < n_events; i++)
-		n += collect(twins, &twins->twins[events[i].data.u32]);
+		if (events[i].data.u32 != BELL)
+			n += collect(twins, &twins->twins[events[i].data.u32]);
+	ring_bells(twins);
 	return n;
 }
 
@@ -287,10 +346,7 @@ static void *run(void *argument)
 	registered = rte_thread_register() == 0;
 	prctl(PR_SET_TIMERSLACK, 1000);
 	while (!__atomic_load_n(&twins->stop, __ATOMIC_RELAXED)) {
-		struct timespec nap = {
-			.tv_nsec = idle_rounds < IDLE_ROUNDS ? NAP_ACTIVE_NS : NAP_IDLE_NS};
-
-		if (serve(twins, &nap) > 0)
+		if (serve(twins, idle_rounds >= IDLE_ROUNDS) > 0)
 			idle_rounds = 0;
 		else
 			idle_rounds++;

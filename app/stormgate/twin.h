@@ -9,10 +9,11 @@
 //
 // One thread serves all twins, so that a flood of punted packets can starve neither forwarding nor
 // another port's BGP: each round takes a bounded number from each ring, ARP and routing protocols
-// (punt_urgent) first. It is woken by the kernel's packets; workers never make a system call to
-// wake it, so it looks at their rings after 50 us when there was something lately, and after 1 ms
-// when all was idle for a while. It also watches the ports' links (sg_ports_watch) and gives them
-// to the twins as carrier. It runs on the control CPU.
+// (punt_urgent) first. It is woken by the kernel's packets, and by a worker that has punted one, in
+// its next turn that takes nothing in. A worker that always has something to carry makes no system
+// call to wake it; so while one is busy, it looks at their rings after 50 us when there was
+// something lately, and otherwise after 1 ms. It also watches the ports' links (sg_ports_watch) and
+// gives them to the twins as carrier. It runs on the control CPU.
 //
 // Counted in dataplane->counters[n_workers], which only this thread writes: a frame of the kernel
 // is `generated` and then handed_out or dropped (twin_full, no_buffer); a punted packet is

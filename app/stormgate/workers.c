@@ -8,6 +8,7 @@
 #include <rte_launch.h>
 #include <rte_lcore.h>
 
+#include "base/log.h"
 #include "base/region.h"
 #include "dataplane/loads.h"
 #include "dataplane/publish.h"
@@ -167,6 +168,18 @@ static int open_worker(struct sg_workers *workers, unsigned number,
 	return 0;
 }
 
+static void say_who_cannot_wake(const struct sg_dataplane *dataplane)
+{
+	for (unsigned i = 0; i < dataplane->n_ports; i++) {
+		const struct sg_port *port = &dataplane->ports[i];
+
+		if (!port->vlan && port->rx_fds[0] == 0)
+			sg_log_info("port %s: %s cannot wake a worker, so that idle ones look "
+				    "5,000 times a second and take some percent of their CPU",
+				port->name, port->driver);
+	}
+}
+
 static int open_all(struct sg_workers *workers, const struct sg_settings *settings,
 	const struct sg_lcores *lcores, struct sg_error *error)
 {
@@ -184,6 +197,8 @@ static int open_all(struct sg_workers *workers, const struct sg_settings *settin
 		err = open_tunnels(workers, error);
 	for (unsigned i = 0; i < workers->n && err == 0; i++)
 		err = open_worker(workers, i, settings, lcores->adaptive, error);
+	if (err == 0 && lcores->adaptive)
+		say_who_cannot_wake(workers->dataplane);
 	return err;
 }
 

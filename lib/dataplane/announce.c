@@ -85,6 +85,12 @@ bool sg_announcer_next(struct sg_announcer *announcer, const struct sg_snapshot 
 	return false;
 }
 
+bool sg_announcer_is_walking(
+	const struct sg_announcer *announcer, const struct sg_snapshot *snapshot)
+{
+	return announcer->at < n_entries(snapshot);
+}
+
 static uint16_t write_arp(uint8_t *frame, const uint8_t mac[6], uint32_t addr_be)
 {
 	struct sg_eth_hdr *eth = (void *)frame;

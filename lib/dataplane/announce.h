@@ -36,6 +36,10 @@ void sg_announcer_see_links(struct sg_announcer *announcer, uint32_t links_up);
 bool sg_announcer_next(struct sg_announcer *announcer, const struct sg_snapshot *snapshot,
 	uint64_t now_ms, struct sg_addr *ret_addr);
 
+// Whether a walk is under way, so that the next address is due in this millisecond or the next.
+bool sg_announcer_is_walking(
+	const struct sg_announcer *announcer, const struct sg_snapshot *snapshot);
+
 // An announcement of `addr` at `mac`. Returns the frame's bytes.
 uint16_t sg_announce_write(
 	uint8_t frame[SG_ANNOUNCE_FRAME_BYTES], const uint8_t mac[6], const struct sg_addr *addr);

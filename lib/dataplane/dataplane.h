@@ -11,6 +11,7 @@
 #include <rte_mempool.h>
 #include <rte_ring.h>
 
+#include "base/doorbell.h"
 #include "dataplane/tunnel.h"
 #include "service/counters.h"
 #include "service/limits.h"
@@ -62,6 +63,7 @@ struct sg_port {
 	unsigned below;   // index of the kernel interface that the device sits on (af_packet,
 			  // af_xdp); 0: none
 	int group_socket; // makes that interface take all multicast while it is open; 0: none
+	int rx_fds[SG_MAX_WORKERS]; // by receive queue: readable when it has packets; 0: unknown
 	// Written by the thread that watches the ports, read by workers (relaxed).
 	_Alignas(64) bool up;
 	bool gone;
@@ -76,6 +78,9 @@ struct sg_dataplane {
 	// Packets for a worker from other threads: hand-offs of other workers and what the kernel
 	// sends on a twin. Many producers, one consumer (the worker).
 	struct rte_ring *inboxes[SG_MAX_WORKERS];
+	// Of the workers, and of the twins' thread at [n_workers]. Rung by whoever has put
+	// something into an inbox or a punt ring, see worker.h.
+	struct sg_doorbell bells[SG_MAX_WORKERS + 1];
 	struct sg_worker_counters counters[SG_MAX_WORKERS + 1]; // [n_workers]: the twins' thread
 	struct sg_worker *workers[SG_MAX_WORKERS];
 	struct sg_publish *publish;

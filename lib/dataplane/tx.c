@@ -16,13 +16,19 @@ void sg_tx_drop(struct sg_worker *worker, struct rte_mbuf *mbuf, enum sg_drop dr
 	rte_pktmbuf_free(mbuf);
 }
 
-// Gives a packet to another thread through a ring that may be full.
-static void hand_over(
-	struct sg_worker *worker, struct rte_ring *ring, struct rte_mbuf *mbuf, enum sg_drop full)
+// Gives a packet to another thread through a ring that may be full. `bell` is the thread's.
+static void hand_over(struct sg_worker *worker, struct rte_ring *ring, unsigned bell,
+	struct rte_mbuf *mbuf, enum sg_drop full)
 {
 	if (rte_ring_enqueue(ring, mbuf) != 0)
 		return sg_tx_drop(worker, mbuf, full);
 	sg_counter_add(&worker->counters->handed_out, 1);
+	worker->owed[bell] = worker->owes_rings = true;
+}
+
+static void to_worker(struct sg_worker *worker, unsigned target, struct rte_mbuf *mbuf)
+{
+	hand_over(worker, worker->dataplane->inboxes[target], target, mbuf, SG_DROP_HANDOFF_FULL);
 }
 
 static void send_queue(struct sg_worker *worker, uint8_t port, struct sg_tx_queue *queue)
@@ -65,8 +71,7 @@ static __attribute__((noinline)) void send_oddly(
 		return sg_tx_drop(worker, mbuf, SG_DROP_NO_BUFFER);
 	if (queue->owner != worker->number) {
 		*sg_mbuf_meta(mbuf) = (struct sg_mbuf_meta){.port = number, .transmit = true};
-		return hand_over(worker, worker->dataplane->inboxes[queue->owner], mbuf,
-			SG_DROP_HANDOFF_FULL);
+		return to_worker(worker, queue->owner, mbuf);
 	}
 	mbuf->vlan_tci = port->vlan;
 	if (port->vlan && rte_vlan_insert(&mbuf))
@@ -117,7 +122,8 @@ static void to_kernel(struct sg_worker *worker, uint8_t port, struct rte_mbuf *m
 {
 	struct sg_port *way = &worker->dataplane->ports[port];
 
-	hand_over(worker, urgent ? way->punt_urgent : way->punt, mbuf, SG_DROP_PUNT_FULL);
+	hand_over(worker, urgent ? way->punt_urgent : way->punt, worker->dataplane->n_workers, mbuf,
+		SG_DROP_PUNT_FULL);
 }
 
 static inline void forward(
@@ -164,8 +170,7 @@ static void hand_off(struct sg_worker *worker, const struct sg_pkt *pkt)
 		.affinity = pkt->flags & (SG_PKT_ASKS | SG_PKT_TOLD),
 		.told_generation = pkt->told_generation,
 		.told_slot = pkt->told_slot};
-	hand_over(
-		worker, worker->dataplane->inboxes[pkt->target], pkt->buffer, SG_DROP_HANDOFF_FULL);
+	to_worker(worker, pkt->target, pkt->buffer);
 }
 
 // The first piece of a chain has so many bytes now, and all of it `length` of those it had.

@@ -5,16 +5,12 @@
 #include <assert.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <time.h>
 
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
 
 #include "base/clock.h"
 
-#define EMPTY_TURNS     64 // before an adaptive worker sleeps
-#define SLEEP_FIRST_US  20
-#define SLEEP_MAX_US    200
 #define STOLEN_GAP_US   1000 // a turn that began this late means that the CPU was elsewhere
 #define CLOCK_PERIOD_US 250  // how stale the time of a turn may be
 
@@ -137,23 +133,28 @@ unsigned sg_worker_turn(struct sg_worker *worker)
 	return n;
 }
 
-// Sleeps a little longer each time. Offline meanwhile: control need not wait for us.
-static void sleep_a_little(struct sg_worker *worker, unsigned *us)
+static void ring_bells(struct sg_worker *worker)
 {
-	struct timespec time = {.tv_nsec = *us * 1000L};
+	struct sg_dataplane *dataplane = worker->dataplane;
 
-	*us = *us * 2 > SLEEP_MAX_US ? SLEEP_MAX_US : *us * 2;
-	sg_publish_offline(worker->dataplane->publish, worker->number);
-	nanosleep(&time, NULL);
-	sg_publish_online(worker->dataplane->publish, worker->number);
-	sg_counter_add(&worker->counters->sleeps, 1);
-	worker->turn_tsc = 0;
+	for (unsigned i = 0; i <= dataplane->n_workers; i++)
+		if (worker->owed[i])
+			sg_doorbell_ring(&dataplane->bells[i]);
+	memset(worker->owed, 0, sizeof(worker->owed));
+	worker->owes_rings = false;
+}
+
+static void note_busy(struct sg_worker *worker, bool busy)
+{
+	if (worker->busy != busy)
+		__atomic_store_n(&worker->busy, busy, __ATOMIC_RELAXED);
 }
 
 void sg_worker_begin(struct sg_worker *worker)
 {
 	worker->us_ticks = rte_get_tsc_hz() / 1000000;
 	prctl(PR_SET_TIMERSLACK, 1000);
+	sg_sleep_begin(worker);
 	sg_publish_online(worker->dataplane->publish, worker->number);
 }
 
@@ -168,17 +169,16 @@ void sg_worker_end(struct sg_worker *worker)
 int sg_worker_run(void *argument)
 {
 	struct sg_worker *worker = argument;
-	unsigned empty_turns = 0;
-	unsigned sleep_us = SLEEP_FIRST_US;
 
 	sg_worker_begin(worker);
 	while (!__atomic_load_n(&worker->stop, __ATOMIC_RELAXED)) {
-		if (sg_worker_turn(worker) > 0) {
-			empty_turns = 0;
-			sleep_us = SLEEP_FIRST_US;
-		} else if (worker->adaptive && ++empty_turns > EMPTY_TURNS) {
-			sleep_a_little(worker, &sleep_us);
-		}
+		unsigned n = sg_worker_turn(worker);
+
+		note_busy(worker, n > 0);
+		if (n == 0 && worker->owes_rings)
+			ring_bells(worker);
+		if (worker->adaptive)
+			sg_sleep_after_turn(worker, n);
 	}
 	sg_worker_end(worker);
 	return 0;

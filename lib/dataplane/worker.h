@@ -1,4 +1,8 @@
 // A worker: one polling lcore with its queues, its pipeline and its counters. Sees DPDK.
+//
+// It gives packets to other threads through rings, and wakes those who sleep (base/doorbell.h) in
+// its next turn that took nothing in: as long as there is something to carry, it makes no system
+// call of its own. Who sleeps looks at its rings more often while a worker is busy.
 #pragma once
 
 #include <stdbool.h>
@@ -10,6 +14,7 @@
 #include "dataplane/pipeline.h"
 #include "dataplane/publish.h"
 #include "dataplane/reassemble.h"
+#include "dataplane/sleep.h"
 
 #define SG_TX_BATCH 64
 
@@ -37,12 +42,16 @@ struct sg_worker {
 	struct sg_hold hold;
 	struct sg_reassembly *reassembly;
 	struct sg_announcer announcer; // worker 0 only
+	struct sg_sleep sleep;
+	bool owes_rings;               // somebody was given something since the last ringing:
+	bool owed[SG_MAX_WORKERS + 1]; // a worker, or the twins' thread at [n_workers]
 	uint64_t us_ticks;             // of the time-stamp counter in a microsecond
 	uint64_t clock_tsc;            // when the clock was last read
 	uint64_t turn_tsc;             // when the last turn began
 	struct sg_burst burst;
 
 	_Alignas(64) bool stop; // written by control
+	_Alignas(64) bool busy; // written by the worker: its last turn took something in
 };
 
 // Where the queues of all ports go: receive queue q of a port to worker q mod n; a transmit queue

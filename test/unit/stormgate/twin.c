@@ -22,6 +22,7 @@
 
 #include "base/clock.h"
 #include "buffers.h"
+#include "dataplane/worker.h"
 #include "lcores.h"
 #include "net/checksum.h"
 #include "net/headers.h"
@@ -35,6 +36,7 @@ static struct sg_settings settings;
 static struct sg_counters counters[2];
 static struct sg_home home;
 static struct sg_twins *twins;
+static struct sg_worker worker; // only looked at: it is idle
 
 static int set_up(void **unused)
 {
@@ -63,6 +65,7 @@ static int set_up(void **unused)
 	settings.n_ports = 1;
 
 	dataplane.n_ports = dataplane.n_workers = 1;
+	dataplane.workers[0] = &worker;
 	dataplane.counters[0].totals = &counters[0];
 	dataplane.counters[1].totals = &counters[1];
 	assert_int_equal(sg_lcores_choose(&lcores, &settings, &error), 0);
@@ -232,17 +235,37 @@ static void punted_packets_reach_the_kernel(void **unused)
 	close(listener);
 }
 
+static void ask_for(const char *address)
+{
+	struct sockaddr_in to = {
+		.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = inet_addr(address)};
+	int sender = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(sendto(sender, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)), 1);
+	close(sender);
+}
+
+// The worker's bed is the test's: no time ends this sleep.
+static void what_the_kernel_sends_wakes_a_worker(void **unused)
+{
+	struct sg_doorbell *bell = &dataplane.bells[0];
+	struct pollfd ready = {.fd = bell->fd, .events = POLLIN};
+
+	(void)unused;
+	sg_doorbell_go_to_bed(bell);
+	ask_for("10.0.0.76");
+	assert_int_equal(poll(&ready, 1, DEADLINE_MS), 1);
+	sg_doorbell_get_up(bell, true);
+	assert_true(rte_ring_count(dataplane.inboxes[0]) > 0);
+}
+
 static void what_the_kernel_sends_comes_to_the_worker(void **unused)
 {
 	uint64_t deadline_ms = sg_clock_ms() + DEADLINE_MS;
-	struct sockaddr_in to = {.sin_family = AF_INET,
-		.sin_port = htons(9),
-		.sin_addr.s_addr = inet_addr("10.0.0.77")};
-	int sender = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	bool asked = false;
 
 	(void)unused;
-	assert_int_equal(sendto(sender, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)), 1);
+	ask_for("10.0.0.77");
 	// The kernel asks for 10.0.0.77 first; other frames of its own (IPv6) may come before.
 	while (!asked) {
 		struct rte_mbuf *mbuf;
@@ -259,10 +282,9 @@ static void what_the_kernel_sends_comes_to_the_worker(void **unused)
 		assert_int_equal(sg_mbuf_meta(mbuf)->port, 0);
 		assert_false(sg_mbuf_meta(mbuf)->handed_off);
 		asked = eth->ethertype_be == htons(SG_ETHERTYPE_ARP) &&
-			arp->target_be == to.sin_addr.s_addr;
+			arp->target_be == inet_addr("10.0.0.77");
 		rte_pktmbuf_free(mbuf);
 	}
-	close(sender);
 }
 
 // More than its inbox holds: the rest is lost by name, and nothing without one.
@@ -295,6 +317,7 @@ int main(void)
 		cmocka_unit_test(the_twin_is_as_the_design_has_it),
 		cmocka_unit_test(the_twin_has_a_link_local_address_of_its_mac),
 		cmocka_unit_test(punted_packets_reach_the_kernel),
+		cmocka_unit_test(what_the_kernel_sends_wakes_a_worker),
 		cmocka_unit_test(what_the_kernel_sends_comes_to_the_worker),
 		cmocka_unit_test(a_worker_that_takes_nothing_loses_by_name),
 	};
