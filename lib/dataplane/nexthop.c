@@ -11,8 +11,10 @@ static bool is_resolved(const struct sg_routes *routes, uint16_t hop)
 }
 
 static __attribute__((noinline)) struct sg_route_answer find_route6(
-	const struct sg_routes *routes, const struct sg_pair6 *pair)
+	const struct sg_routes *routes, const struct sg_tuple *to, const struct sg_pair6 *pair)
 {
+	if (to->domain & SG_DOMAIN_LINK)
+		return sg_routes_find_neighbour6(routes, to->domain & SG_DOMAIN_PORT, pair->src);
 	return sg_routes_find6(routes, pair->src);
 }
 
@@ -21,7 +23,7 @@ static inline struct sg_route_answer find_route(
 	const struct sg_routes *routes, const struct sg_tuple *to, const struct sg_pair6 *pair)
 {
 	if (__builtin_expect(pair != NULL, 0))
-		return find_route6(routes, pair);
+		return find_route6(routes, to, pair);
 	return sg_routes_find4(routes, to->src_be);
 }
 
@@ -55,7 +57,17 @@ static const struct sg_pair6 *pair_of(
 	return addresses ? sg_flow_pair(addresses, direction) : NULL;
 }
 
-bool sg_nexthop_begin(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+// To a client with a link-local address, only what leaves by his own link finds its way: our
+// answers, or a backend's beside him (RFC 4291, 2.5.6).
+static bool is_cut_off(
+	const struct sg_pkt *pkt, const struct sg_flow *flow, const struct sg_backend *backend)
+{
+	if (flow->mode == SG_FORWARD_SNAT)
+		return pkt->flags & SG_PKT_FROM_KERNEL;
+	return flow->mode != SG_FORWARD_DSR || backend->route_port != pkt->port;
+}
+
+enum sg_drop sg_nexthop_begin(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	const struct sg_pkt *pkt, struct sg_flow *flow, const struct sg_flow_addresses *addresses)
 {
 	const struct sg_routes *routes = snapshot->routes;
@@ -64,11 +76,13 @@ bool sg_nexthop_begin(struct sg_pipeline *pipeline, const struct sg_snapshot *sn
 	struct sg_route_answer client = find_route(routes, &flow->client, pair);
 	const struct sg_eth_hdr *eth = (const void *)pkt->bytes;
 
+	if (flow->client.domain & SG_DOMAIN_LINK && is_cut_off(pkt, flow, backend))
+		return SG_DROP_LINK_LOCAL;
 	if (client.kind == SG_ROUTE_NONE || backend->route_kind == SG_ROUTE_NONE)
-		return false;
+		return SG_DROP_NO_ROUTE;
 	if (flow->mode == SG_FORWARD_DSR &&
 		!is_on_link(routes, &flow->server, pair_of(addresses, SG_FLOW_TO_CLIENT)))
-		return false;
+		return SG_DROP_NO_ROUTE;
 	if (client.kind != SG_ROUTE_LOCAL && !is_resolved(routes, client.hop) &&
 		!(pkt->flags & SG_PKT_FROM_KERNEL)) {
 		struct sg_addr addr = address_of(&flow->client, pair);
@@ -78,7 +92,7 @@ bool sg_nexthop_begin(struct sg_pipeline *pipeline, const struct sg_snapshot *sn
 	flow->client.hop = client.hop;
 	flow->server.hop = backend->hop;
 	flow->route_generation = routes->generation;
-	return true;
+	return SG_DROP_NONE;
 }
 
 // Control looks at wishes every few milliseconds; one a second for each neighbour is plenty.

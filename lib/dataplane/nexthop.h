@@ -11,9 +11,9 @@
 #include "net/headers.h"
 
 // At a flow's start: fills in both hops and the route generation, and remembers the client's MAC
-// when its neighbour is not resolved yet. `pkt` is the client's first packet. Returns false when
-// one side has no route at all.
-bool sg_nexthop_begin(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+// when its neighbour is not resolved yet. `pkt` is the client's first packet. Returns why not when
+// one side cannot be reached at all.
+enum sg_drop sg_nexthop_begin(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	const struct sg_pkt *pkt, struct sg_flow *flow, const struct sg_flow_addresses *addresses);
 
 // Gives the packet its way out: verdict, hop and MACs, or the drop.

@@ -92,7 +92,7 @@ static void read_tuple(const struct sg_pipeline *pipeline, const struct sg_pkt *
 {
 	memcpy(&ret_tuple->sport_be, pkt->bytes + pkt->l4_offset, 4);
 	ret_tuple->proto = proto;
-	ret_tuple->domain = pipeline->domains[pkt->port];
+	ret_tuple->domain = sg_pipeline_domain6(pipeline, pkt->port, sg_pkt_ip6(pkt)->pair.src);
 	sg_flow_table_key6(pipeline->flows, &sg_pkt_ip6(pkt)->pair, ret_tuple);
 }
 

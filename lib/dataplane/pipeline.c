@@ -78,7 +78,7 @@ static void set_timeouts(struct sg_flow_timeouts *flow, const struct sg_timeouts
 static void note_vlans(
 	struct sg_pipeline *pipeline, const struct sg_pipeline_vlan *vlans, unsigned n_vlans)
 {
-	static_assert(SG_MAX_PORTS < 128, "a port's number fits a tuple's domain");
+	static_assert(SG_MAX_PORTS - 1 <= SG_DOMAIN_PORT, "a port's number fits a tuple's domain");
 	pipeline->n_vlans = n_vlans;
 	for (unsigned i = 0; i < n_vlans; i++) {
 		unsigned first = 0;

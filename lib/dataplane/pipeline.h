@@ -131,6 +131,13 @@ static inline bool sg_pkt_is_of(
 		&sg_pkt_ip6(pkt)->pair);
 }
 
+// The domain of a tuple whose packets come in on a port from this IPv6 address.
+static inline uint8_t sg_pipeline_domain6(
+	const struct sg_pipeline *pipeline, uint8_t port, const uint8_t src[16])
+{
+	return sg_is_link_local6(src) ? SG_DOMAIN_LINK | port : pipeline->domains[port];
+}
+
 // Lays out one worker's pipeline in memory of sg_pipeline_bytes(max_flows), zeroed and 64-byte
 // aligned. Control thread, at start.
 size_t sg_pipeline_bytes(uint32_t max_flows);

@@ -131,6 +131,7 @@ static inline __attribute__((always_inline)) void plan_of(struct sg_pipeline *pi
 	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
 	const struct sg_pair6 *pair = is_ipv6 ? &sg_pkt_ip6(pkt)->pair : NULL;
 	struct sg_flow_addresses *addresses = is_ipv6 ? &starts->addresses[starts->n] : NULL;
+	enum sg_drop cut_off;
 	uint32_t slot;
 
 	if ((is_ipv6 ? sg_pkt_ip6(pkt)->hop_limit : ip->ttl) <= 1) {
@@ -153,8 +154,9 @@ static inline __attribute__((always_inline)) void plan_of(struct sg_pipeline *pi
 	describe(pipeline, snapshot, pkt, &burst->tuples[at], slot, flow);
 	if (is_ipv6)
 		describe6(pipeline, snapshot, pkt, flow, addresses);
-	if (!sg_nexthop_begin(pipeline, snapshot, pkt, flow, addresses))
-		return lose(pipeline, pkt, slot, SG_DROP_NO_ROUTE);
+	cut_off = sg_nexthop_begin(pipeline, snapshot, pkt, flow, addresses);
+	if (cut_off)
+		return lose(pipeline, pkt, slot, cut_off);
 	if (pkt->stateless)
 		return go_without_flow(pipeline, snapshot, flow, addresses, pkt);
 	if (flow->mode == SG_FORWARD_SNAT) {

@@ -11,11 +11,6 @@
 #include "dataplane/tunnel_error.h"
 #include "net/checksum.h"
 
-static bool is_link_local(const uint8_t addr[16])
-{
-	return addr[0] == 0xfe && (addr[1] & 0xc0) == 0x80;
-}
-
 static bool is_multicast(const uint8_t addr[16])
 {
 	return addr[0] == 0xff;
@@ -99,7 +94,7 @@ static void steer_to_kernel(
 		return sg_steer_punt_urgently(pipeline, pkt);
 	if (is_multicast(dst))
 		return sg_pkt_drop(pkt, SG_DROP_MULTICAST);
-	if (is_link_local(dst))
+	if (sg_is_link_local6(dst))
 		return sg_steer_punt(pipeline, pkt);
 
 	route = sg_routes_find6(snapshot->routes, dst);
@@ -159,7 +154,7 @@ static bool steer_icmp_error(struct sg_pipeline *pipeline, const struct sg_snaps
 
 	if (!sg_icmpv6_error_read(pkt, &answer, &answer_pair))
 		return false;
-	answer.domain = pipeline->domains[pkt->port];
+	answer.domain = sg_pipeline_domain6(pipeline, pkt->port, answer_pair.src);
 	client = answer;
 	client_pair = answer_pair;
 	if (!for_us && !sg_dnat_find6(snapshot, &answer, &answer_pair, &client, &client_pair,

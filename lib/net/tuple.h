@@ -15,7 +15,11 @@
 #include <stdint.h>
 #include <string.h>
 
+// A link-local IPv6 source means its link: such a client's domain is the port that he came in on,
+// with this bit.
 #define SG_DOMAIN_IPV6 0x80
+#define SG_DOMAIN_LINK 0x40
+#define SG_DOMAIN_PORT 0x3f // of which port the domain is
 
 struct sg_tuple {
 	_Alignas(16) uint32_t src_be;
@@ -23,7 +27,7 @@ struct sg_tuple {
 	uint16_t sport_be;
 	uint16_t dport_be;
 	uint8_t proto;
-	uint8_t domain; // of the port that it came from: VLAN, 0 untagged; and SG_DOMAIN_IPV6
+	uint8_t domain; // of the port that it came from: VLAN, 0 untagged; and SG_DOMAIN_ bits
 	uint16_t hop;   // not identity, see above
 };
 
@@ -61,6 +65,12 @@ static inline bool sg_pair6_equal(const struct sg_pair6 *a, const struct sg_pair
 	memcpy(x, a, sizeof(x));
 	memcpy(y, b, sizeof(y));
 	return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3])) == 0;
+}
+
+// fe80::/10.
+static inline bool sg_is_link_local6(const uint8_t addr[16])
+{
+	return addr[0] == 0xfe && (addr[1] & 0xc0) == 0x80;
 }
 
 // What the packets of the other direction carry.

@@ -62,6 +62,7 @@
 	X(SNAT_PORTS, "snat_ports", "every SNAT port towards this backend is in use: add SNAT addresses") \
 	X(KEY_COLLISION, "key_collision",                                                          \
 		"IPv6 with a known flow's ports and fingerprint, yet other addresses: by chance, once in ages") \
+	X(LINK_LOCAL, "link_local", "an IPv6 client with a link-local address (fe80::/10), whom answers reach only in mode snat, or in dsr from his own link: give him a global one") \
 	X(NO_ROUTE, "no_route", "the kernel has no route to the destination through a twin (ip route get), or, in mode dsr, none without a router in between")                      \
 	/* rewrite */                                                                              \
 	X(TTL_EXCEEDED, "ttl_exceeded", "TTL 1, and the answers' rate limit is used up")           \
@@ -95,8 +96,8 @@ enum sg_drop {
 #define SG_SERVICE_DROP_LIST(X)                                                                    \
 	X(NOT_ALLOWED) X(DENIED) X(NO_FLOW) X(REPLY_NO_FLOW) X(CLIENT_RATE) X(SERVICE_RATE)        \
 	X(SERVICE_LIMIT) X(BACKEND_LIMIT) X(CLIENT_LIMIT) X(NO_BACKEND) X(BACKEND_OUTSIDE)         \
-	X(FLOW_TABLE_FULL) X(SNAT_PORTS) X(NO_ROUTE) X(TTL_EXCEEDED) X(BACKEND_GONE)               \
-	X(ANSWER_LIMIT) X(NEXTHOP_UNRESOLVED) X(TOO_BIG) X(NO_BUFFER)
+	X(FLOW_TABLE_FULL) X(SNAT_PORTS) X(LINK_LOCAL) X(NO_ROUTE) X(TTL_EXCEEDED)               \
+	X(BACKEND_GONE) X(ANSWER_LIMIT) X(NEXTHOP_UNRESOLVED) X(TOO_BIG) X(NO_BUFFER)
 // clang-format on
 
 enum sg_service_drop {

@@ -103,22 +103,27 @@ static inline struct sg_route_answer sg_routes_find4(
 	return answer;
 }
 
-// The same for IPv6; at most sixteen dependent reads. Link-local addresses have no route: they mean
-// nothing without a port.
+// An IPv6 address on the link of a port.
+static inline struct sg_route_answer sg_routes_find_neighbour6(
+	const struct sg_routes *routes, uint8_t port, const uint8_t addr[16])
+{
+	uint32_t hop = sg_index6_find(routes->neighbours6, addr, port);
+
+	if (hop == SG_INDEX_NONE)
+		return (struct sg_route_answer){.kind = SG_ROUTE_ON_LINK, .port = port};
+	return (struct sg_route_answer){.kind = SG_ROUTE_HOP, .port = port, .hop = (uint16_t)hop};
+}
+
+// As sg_routes_find4; at most sixteen dependent reads. Link-local addresses have no route: they
+// mean nothing without a port.
 static inline struct sg_route_answer sg_routes_find6(
 	const struct sg_routes *routes, const uint8_t addr[16])
 {
 	struct sg_route_answer answer = sg_route_answer_of(sg_trie_find(routes->ipv6, addr));
-	uint32_t hop;
 
 	if (answer.kind != SG_ROUTE_ON_LINK)
 		return answer;
-	hop = sg_index6_find(routes->neighbours6, addr, answer.port);
-	if (hop != SG_INDEX_NONE) {
-		answer.kind = SG_ROUTE_HOP;
-		answer.hop = (uint16_t)hop;
-	}
-	return answer;
+	return sg_routes_find_neighbour6(routes, answer.port, addr);
 }
 
 // Whether no router lies on the way: what dsr needs, which leaves the destination address as it is.

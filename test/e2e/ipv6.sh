@@ -48,6 +48,15 @@ exits 0 on client ping -c 3 -i 0.2 -W 2 "$vip6"
 
 expect "pods that a client with affinity sees" "$(ask client "http://[$vip6]:82" 20 | sort -u | wc -l)" 1
 
+# A client that has no address but its link-local one.
+on client ip -6 address delete 2001:db8:1::7/64 dev eth0
+on client ip -6 route replace "$vip6" dev eth0
+expect_like "a client's source" "$(on client ip -6 route get "$vip6")" '* src fe80:*'
+expect "who answers a link-local client" "$(ask client "http://[$vip6]" 20 | sort -u | paste -sd ' ')" 'pod2 pod3'
+expect "a download over the link" "$(get --max-time 60 "http://[$vip6]/5m" | sha256sum)" "$(sha256sum <"$lab_dir/pod2/www/5m")"
+address client eth0 2001:db8:1::7/64
+on client ip -6 route delete "$vip6" dev eth0
+
 # What stormctl adds, and whom a policy lets in.
 ctl service add late --vip 2001:db8:2::11 --protocol tcp --port 80 --scheduler lc
 ctl backend add late '[fd00::12]:8080'

@@ -80,6 +80,11 @@ void ipip_needs_room_before_the_frame(void **state);
 void errors_reach_ipip_backends_inside(void **state);
 void a_smaller_mtu_behind_the_gateway_is_told(void **state);
 
+// link_local.c, over IPv6 only
+void a_link_local_client_is_answered_on_his_link(void **state);
+void an_error_from_a_link_local_client_finds_its_flow(void **state);
+void a_link_local_client_is_refused_where_no_answer_reaches_him(void **state);
+
 // tunnel.c
 void an_error_about_an_outer_packet_reaches_the_client(void **state);
 void a_forged_error_about_an_outer_packet_is_dropped(void **state);
