@@ -3,6 +3,7 @@
 //     pipeline/snat/v4/established   segments of known connections, both directions mixed
 //     pipeline/snat/v4/zipf          the same with few popular flows (Zipf, s = 1)
 //     pipeline/snat/v4/burst1        the same in bursts of one packet
+//     pipeline/snat/v4/unchecked     the same where no device has checked the sums
 //     pipeline/snat/v4/new           a SYN of a new client every packet, 20 to 80 % full
 //     pipeline/snat/v4/new_expiring  the same in a steady state, with ageing at work
 //     pipeline/snat/v4/flood         SYNs with the embryos' share used up, half established
@@ -162,7 +163,7 @@ static void bench_established(struct sg_bench *bench, struct sg_bench_point poin
 								   point.backends * 40000) +
 					     4)};
 	struct sg_world *world = aligned_alloc(64, sizeof(*world));
-	struct sg_bench_samples hot = {0}, cold = {0}, zipf = {0}, single = {0};
+	struct sg_bench_samples hot = {0}, cold = {0}, zipf = {0}, single = {0}, unchecked = {0};
 	struct picker picker = {.random = 1, .n = (uint32_t)point.flows};
 	struct picker popular = {
 		.random = 1, .n = (uint32_t)point.flows, .zipf = make_zipf((uint32_t)point.flows)};
@@ -178,11 +179,15 @@ static void bench_established(struct sg_bench *bench, struct sg_bench_point poin
 			continue;
 		sg_bench_sample(&zipf, established_ns(world, &popular, SG_BENCH_BURST, false));
 		sg_bench_sample(&single, established_ns(world, &picker, 1, false));
+		world->unchecked = true;
+		sg_bench_sample(&unchecked, established_ns(world, &picker, SG_BENCH_BURST, false));
+		world->unchecked = false;
 	}
 	sg_bench_report(bench, "pipeline/snat/v4/established", point, &hot, &cold);
 	if (variants) {
 		sg_bench_report(bench, "pipeline/snat/v4/zipf", point, &zipf, NULL);
 		sg_bench_report(bench, "pipeline/snat/v4/burst1", point, &single, NULL);
+		sg_bench_report(bench, "pipeline/snat/v4/unchecked", point, &unchecked, NULL);
 	}
 	sg_world_close(world);
 	free((void *)popular.zipf);

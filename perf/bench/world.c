@@ -7,6 +7,7 @@
 
 #include "base/random.h"
 #include "flow/snat.h"
+#include "net/checksum.h"
 #include "net/headers.h"
 
 static const uint8_t port_macs[2][6] = {{2, 0, 0, 0, 0x57, 0}, {2, 0, 0, 0, 0x57, 1}};
@@ -226,7 +227,16 @@ static struct sg_tcp_hdr *put_ipv6(struct sg_eth_hdr *eth, const struct sg_pair6
 	return (void *)(ip + 1);
 }
 
-// A TCP segment without payload; the device vouches for its checksums. `pair`: over IPv6.
+static void write_checksums(struct sg_ipv4_hdr *ip, struct sg_tcp_hdr *tcp)
+{
+	uint64_t pseudo = sg_checksum_pseudo4(ip->src_be, ip->dst_be, SG_PROTO_TCP, sizeof(*tcp));
+
+	ip->checksum = sg_checksum_finish(sg_checksum_add(0, ip, sizeof(*ip)));
+	tcp->checksum = sg_checksum_finish(sg_checksum_add(pseudo, tcp, sizeof(*tcp)));
+}
+
+// A TCP segment without payload; the device vouches for its checksums, unless the world has none
+// that does. `pair`: over IPv6.
 static void put(struct sg_world *world, unsigned at, uint8_t *frame, uint8_t port, uint8_t flags,
 	const struct sg_tuple *tuple, const struct sg_pair6 *pair)
 {
@@ -245,6 +255,10 @@ static void put(struct sg_world *world, unsigned at, uint8_t *frame, uint8_t por
 		.room = SG_WORLD_FRAME_BYTES,
 		.port = port,
 		.flags = SG_PKT_IP_GOOD | SG_PKT_L4_GOOD};
+	if (!world->unchecked)
+		return;
+	write_checksums((void *)(eth + 1), tcp);
+	world->burst.pkts[at].flags = 0;
 }
 
 void sg_world_client(struct sg_world *world, unsigned at, uint8_t *frame, uint32_t flow, bool syn)

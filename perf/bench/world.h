@@ -46,6 +46,7 @@ struct sg_world {
 	struct sg_tuple *replies;     // [n_flows] by flow: the tuple of its backend's packets
 	struct sg_pair6 *reply_pairs; // [n_flows] their addresses, over IPv6
 	uint32_t n_flows;
+	bool unchecked; // IPv4: checksums are right, but no device vouches for them
 	struct sg_burst burst;
 	_Alignas(64) uint8_t frames[SG_BENCH_BURST][SG_WORLD_HEAD_BYTES + SG_WORLD_FRAME_BYTES];
 };
