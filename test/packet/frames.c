@@ -45,6 +45,20 @@ struct sg_addr test_addr(const char *text)
 	return addr;
 }
 
+struct sg_prefix test_prefix(const char *text)
+{
+	struct sg_prefix prefix = {0};
+
+	sg_prefix_parse(text, &prefix, NULL);
+	if (test_family == SG_FAMILY_IPV4 || prefix.addr.family == SG_FAMILY_IPV6)
+		return prefix;
+	// The same bits lie behind 96 others.
+	if (prefix.length > 0)
+		prefix.length = (uint8_t)(prefix.length + 96);
+	prefix.addr = test_addr(test_text(&prefix.addr));
+	return prefix;
+}
+
 // Texts that stay: tests meet only a few addresses.
 const char *test_text(const struct sg_addr *addr)
 {
@@ -74,6 +88,45 @@ struct sg_ipv4_hdr *frame_ip(struct frame *frame)
 struct sg_ipv6_hdr *frame_ip6(struct frame *frame)
 {
 	return (void *)(frame->bytes + sizeof(struct sg_eth_hdr));
+}
+
+void frame_solicitation(struct frame *frame, const char *src, const char *target, const char *dst)
+{
+	struct sg_ipv6_hdr *ip = frame_ip6(frame);
+	struct sg_ndp_hdr *ndp = (void *)(ip + 1);
+	struct sg_addr asked = test_addr(target);
+	uint16_t length = src ? sizeof(*ndp) : sizeof(*ndp) - 8;
+
+	memset(frame, 0, sizeof(*frame));
+	memcpy(frame->bytes, port_macs[0], 6);
+	memcpy(frame->bytes + 6, client_mac, 6);
+	frame->bytes[12] = 0x86;
+	frame->bytes[13] = 0xdd;
+	*ip = (struct sg_ipv6_hdr){.version_class_label_be = htonl(SG_IPV6_VERSION),
+		.payload_length_be = htons(length),
+		.next = SG_PROTO_ICMPV6,
+		.hop_limit = 255};
+	if (src)
+		inet_pton(AF_INET6, src, ip->pair.src);
+	if (dst) {
+		struct sg_addr addr = test_addr(dst);
+
+		memcpy(ip->pair.dst, addr.bytes, 16);
+	} else {
+		inet_pton(AF_INET6, "ff02::1:ff00:0", ip->pair.dst);
+		memcpy(ip->pair.dst + 13, asked.bytes + 13, 3);
+		memcpy(frame->bytes, (uint8_t[]){0x33, 0x33, 0xff}, 3);
+		memcpy(frame->bytes + 3, asked.bytes + 13, 3);
+	}
+	ndp->icmp.type = SG_NDP_SOLICIT;
+	memcpy(ndp->target, asked.bytes, 16);
+	if (src) {
+		ndp->option = SG_NDP_OPTION_SOURCE;
+		ndp->option_length = 1;
+		memcpy(ndp->mac, client_mac, 6);
+	}
+	frame->length = (uint16_t)(14 + sizeof(*ip) + length);
+	frame_fix_checksums(frame);
 }
 
 bool frame_is_ipv6(const struct frame *frame)

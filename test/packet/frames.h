@@ -52,6 +52,10 @@ void frame_insert_extensions(
 void frame_arp(struct frame *frame, const uint8_t dst_mac[6], const uint8_t src_mac[6],
 	uint16_t operation, const char *sender, const char *target);
 
+// A solicitation for `target`, from `src` (NULL: from nobody), to its solicited-node group or to
+// `dst`, with the sender's MAC as an option unless nobody asks.
+void frame_solicitation(struct frame *frame, const char *src, const char *target, const char *dst);
+
 bool frame_is_ipv6(const struct frame *frame);
 struct sg_ipv4_hdr *frame_ip(struct frame *frame);
 struct sg_ipv6_hdr *frame_ip6(struct frame *frame);
@@ -74,4 +78,6 @@ uint32_t addr_be(const char *text);
 // What a name stands for in `test_family`, and the name that an address has.
 struct sg_addr test_addr(const char *text);
 const char *test_text(const struct sg_addr *addr);
+// The same of a prefix; one that is written as IPv6 is meant so.
+struct sg_prefix test_prefix(const char *text);
 bool test_addr_is(const struct sg_addr *addr, const char *text);

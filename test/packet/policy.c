@@ -92,7 +92,7 @@ void a_service_ends_only_its_own_flows(void **unused)
 	expect(client_sends(&udp, 0, 0, 0, 10), SG_VERDICT_FORWARD);
 	spec = sg_service_spec_clone(sg_state_find(&rig.state, "web"));
 	assert_non_null(spec);
-	assert_int_equal(sg_prefix_parse("203.0.113.0/24", &prefix, NULL), 0);
+	prefix = test_prefix("203.0.113.0/24");
 	assert_int_equal(sg_policy_spec_add_allow(&spec->policy, &prefix), 0);
 	spec->policy.existing = SG_EXISTING_END;
 	assert_int_equal(sg_state_put(&rig.state, spec), 0);
@@ -124,7 +124,7 @@ void a_flow_that_ends_in_a_burst_is_gone_for_the_rest(void **unused)
 	peer.client.flags = SG_TCP_ACK;
 	rig.burst.n = 3;
 	for (unsigned i = 0; i < rig.burst.n; i++) {
-		frame_ipv4(&frames[i], port_macs[0], client_mac, &peer.client);
+		frame_packet(&frames[i], port_macs[0], client_mac, &peer.client);
 		rig.burst.pkts[i] = (struct sg_pkt){
 			.bytes = frames[i].bytes, .length = frames[i].length, .room = FRAME_ROOM};
 	}
@@ -159,7 +159,7 @@ void packets_without_a_flow_pass_the_policy(void **unused)
 // A backend dies and its slot is given to another, while a flow of the first is only silent.
 void a_slots_flows_are_its_tenants(void **unused)
 {
-	const struct sg_addr pod = {.family = SG_FAMILY_IPV4, .bytes = {10, 0, 0, 2}};
+	const struct sg_addr pod = test_addr(POD);
 	const uint64_t sweeps[] = {100, 102, 104};
 	struct sg_service_spec *spec;
 	struct peer peer, other;
@@ -176,7 +176,7 @@ void a_slots_flows_are_its_tenants(void **unused)
 	for (unsigned i = 0; i < 3; i++)
 		sg_compiler_note_sweeps(rig.compiler, &sweeps[i], 1);
 	spec = rig_service(&rig, "api", SG_PROTO_TCP, 80);
-	spec->backends[0].address.bytes[3] = 3;
+	spec->backends[0].address = test_addr(POD2);
 	rig_commit(&rig);
 	assert_int_equal(sg_compiler_find_backend_slot(
 				 rig.compiler, "api", &spec->backends[0].address, 8080),
@@ -200,7 +200,7 @@ void nothing_leaves_for_a_backend_outside(void **unused)
 		rig_open(&rig, &(struct rig_options){.backend_cidr = "10.0.0.2/32"});
 		spec = rig_service(&rig, "web", SG_PROTO_TCP, 80);
 		spec->forward = (enum sg_forward)mode;
-		assert_int_equal(sg_addr_parse(POD2, &spec->backends[0].address), 0);
+		spec->backends[0].address = test_addr(POD2);
 		rig_commit(&rig);
 		expect_drop(client_sends(&peer, SG_TCP_SYN, 100, 0, 0), SG_DROP_BACKEND_OUTSIDE);
 		if (mode != SG_FORWARD_SNAT)
@@ -246,7 +246,7 @@ void losses_are_counted_for_who_has_them(void **unused)
 	open_rig(&rig, &peer, &other);
 	spec = sg_service_spec_clone(sg_state_find(&rig.state, "web"));
 	assert_non_null(spec);
-	assert_int_equal(sg_prefix_parse("203.0.113.0/24", &prefix, NULL), 0);
+	prefix = test_prefix("203.0.113.0/24");
 	assert_int_equal(sg_policy_spec_add_deny(&spec->policy, &prefix), 0);
 	assert_int_equal(sg_state_put(&rig.state, spec), 0);
 	rig_commit(&rig);

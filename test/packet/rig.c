@@ -164,9 +164,7 @@ void rig_open(struct rig *rig, const struct rig_options *options)
 	if (options->backend_cidr) {
 		rig->settings.backend_cidrs_given = true;
 		rig->settings.n_backend_cidrs = 1;
-		assert_int_equal(sg_prefix_parse(options->backend_cidr,
-					 &rig->settings.backend_cidrs[0], NULL),
-			0);
+		rig->settings.backend_cidrs[0] = test_prefix(options->backend_cidr);
 	}
 	if (options->tcp)
 		rig->settings.timeouts.tcp = options->tcp;
@@ -242,10 +240,9 @@ void rig_backend(struct sg_service_spec *spec, const char *address, uint16_t por
 void rig_deny_all(struct rig *rig, const char *text)
 {
 	struct sg_shared_policy *policy = sg_shared_policy_clone(rig->state.policy);
-	struct sg_prefix prefix;
+	struct sg_prefix prefix = test_prefix(text);
 
 	assert_non_null(policy);
-	assert_int_equal(sg_prefix_parse(text, &prefix, NULL), 0);
 	assert_int_equal(sg_policy_spec_add_deny(&policy->spec, &prefix), 0);
 	sg_state_set_policy(&rig->state, policy);
 }

@@ -217,48 +217,6 @@ void each_ipv6_packet_gets_its_verdict(void **unused)
 	}
 }
 
-// A solicitation for `target`, from `src` (NULL: from nobody), to its solicited-node group or to
-// `dst`, with the sender's MAC as an option unless nobody asks.
-static void write_solicitation(
-	struct frame *frame, const char *src, const char *target, const char *dst)
-{
-	struct sg_ipv6_hdr *ip = frame_ip6(frame);
-	struct sg_ndp_hdr *ndp = (void *)(ip + 1);
-	struct sg_addr asked = test_addr(target);
-	uint16_t length = src ? sizeof(*ndp) : sizeof(*ndp) - 8;
-
-	memset(frame, 0, sizeof(*frame));
-	memcpy(frame->bytes, port_macs[0], 6);
-	memcpy(frame->bytes + 6, client_mac, 6);
-	frame->bytes[12] = 0x86;
-	frame->bytes[13] = 0xdd;
-	*ip = (struct sg_ipv6_hdr){.version_class_label_be = htonl(SG_IPV6_VERSION),
-		.payload_length_be = htons(length),
-		.next = SG_PROTO_ICMPV6,
-		.hop_limit = 255};
-	if (src)
-		inet_pton(AF_INET6, src, ip->pair.src);
-	if (dst) {
-		struct sg_addr addr = test_addr(dst);
-
-		memcpy(ip->pair.dst, addr.bytes, 16);
-	} else {
-		inet_pton(AF_INET6, "ff02::1:ff00:0", ip->pair.dst);
-		memcpy(ip->pair.dst + 13, asked.bytes + 13, 3);
-		memcpy(frame->bytes, (uint8_t[]){0x33, 0x33, 0xff}, 3);
-		memcpy(frame->bytes + 3, asked.bytes + 13, 3);
-	}
-	ndp->icmp.type = SG_NDP_SOLICIT;
-	memcpy(ndp->target, asked.bytes, 16);
-	if (src) {
-		ndp->option = SG_NDP_OPTION_SOURCE;
-		ndp->option_length = 1;
-		memcpy(ndp->mac, client_mac, 6);
-	}
-	frame->length = (uint16_t)(14 + sizeof(*ip) + length);
-	frame_fix_checksums(frame);
-}
-
 #define FE80_CLIENT "fe80::c101"
 
 void neighbours_hear_of_our_addresses_only(void **unused)
@@ -293,7 +251,7 @@ void neighbours_hear_of_our_addresses_only(void **unused)
 		struct sg_addr target = test_addr(asks[i].target);
 		uint8_t to[16];
 
-		write_solicitation(&frame, asks[i].src, asks[i].target, asks[i].dst);
+		frame_solicitation(&frame, asks[i].src, asks[i].target, asks[i].dst);
 		expect(rig_run(&rig, 0, 0, asks[i].flags, &frame), asks[i].verdict);
 		if (asks[i].verdict != SG_VERDICT_ANSWER)
 			continue;
@@ -328,7 +286,7 @@ void solicitations_that_nobody_may_send_are_dropped(void **unused)
 	// Not from this link, of another code, with a wrong sum, and a look for a free address that
 	// does not go to who might have it.
 	for (int flaw = 0; flaw < 4; flaw++) {
-		write_solicitation(
+		frame_solicitation(
 			&frame, flaw == 3 ? NULL : FE80_CLIENT, VIP, flaw == 3 ? VIP : NULL);
 		if (flaw == 0)
 			frame_ip6(&frame)->hop_limit = 254;
@@ -342,11 +300,11 @@ void solicitations_that_nobody_may_send_are_dropped(void **unused)
 	}
 	// One that is too short to ask for anything, and an advertisement, are the kernel's
 	// business.
-	write_solicitation(&frame, NULL, VIP, NULL);
+	frame_solicitation(&frame, NULL, VIP, NULL);
 	frame_ip6(&frame)->payload_length_be = htons(20);
 	frame.length = 14 + 40 + 20;
 	expect(rig_run(&rig, 0, 0, 0, &frame), SG_VERDICT_PUNT_URGENT);
-	write_solicitation(&frame, FE80_CLIENT, VIP, NULL);
+	frame_solicitation(&frame, FE80_CLIENT, VIP, NULL);
 	((struct sg_icmp_hdr *)frame_l4(&frame))->type = SG_NDP_ADVERTISE;
 	frame_fix_checksums(&frame);
 	expect(rig_run(&rig, 0, 0, 0, &frame), SG_VERDICT_PUNT_URGENT);

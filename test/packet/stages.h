@@ -129,7 +129,7 @@ void a_client_in_a_vlan_is_answered_in_it(void **state);
 void a_pod_in_a_vlan_answers_in_it(void **state);
 void a_tag_that_the_device_took_off_counts(void **state);
 void an_error_from_the_vlan_finds_its_flow(void **state);
-void arp_is_answered_in_the_vlan(void **state);
+void neighbours_are_answered_in_the_vlan(void **state);
 void the_same_tuple_in_two_vlans_is_two_flows(void **state);
 
 // affinity.c

@@ -22,7 +22,7 @@ static void open_with(struct rig *rig, const char *pod, enum sg_forward forward)
 	rig_open(rig, &(struct rig_options){0});
 	spec = rig_service(rig, "web", SG_PROTO_TCP, 80);
 	spec->forward = forward;
-	assert_int_equal(sg_addr_parse(pod, &spec->backends[0].address), 0);
+	spec->backends[0].address = test_addr(pod);
 	rig_commit(rig);
 }
 
@@ -39,7 +39,7 @@ static const struct sg_pkt *client_sends(
 		.ack = 501};
 	struct frame frame;
 
-	frame_ipv4(&frame, port_macs[0], client_mac, &text);
+	frame_packet(&frame, port_macs[0], client_mac, &text);
 	if (vlan)
 		frame_tag(&frame, 0x8100, vlan);
 	return rig_run(rig, 0, 0, 0, &frame);
@@ -48,11 +48,10 @@ static const struct sg_pkt *client_sends(
 // The pod answers what was last sent to it.
 static const struct sg_pkt *pod_answers(struct rig *rig, uint8_t port, uint16_t vlan)
 {
-	const struct sg_ipv4_hdr *ip = frame_ip(&rig->out);
+	struct sg_addr src = frame_src(&rig->out), dst = frame_dst(&rig->out);
 	const struct sg_tcp_hdr *tcp = frame_l4(&rig->out);
-	char src[INET_ADDRSTRLEN], dst[INET_ADDRSTRLEN];
-	struct ipv4_text text = {.src = inet_ntop(AF_INET, &ip->dst_be, src, sizeof(src)),
-		.dst = inet_ntop(AF_INET, &ip->src_be, dst, sizeof(dst)),
+	struct ipv4_text text = {.src = test_text(&dst),
+		.dst = test_text(&src),
 		.sport = ntohs(tcp->dport_be),
 		.dport = ntohs(tcp->sport_be),
 		.proto = SG_PROTO_TCP,
@@ -61,7 +60,7 @@ static const struct sg_pkt *pod_answers(struct rig *rig, uint8_t port, uint16_t 
 		.ack = 101};
 	struct frame frame;
 
-	frame_ipv4(&frame, port_macs[port], pod_mac, &text);
+	frame_packet(&frame, port_macs[port], pod_mac, &text);
 	if (vlan)
 		frame_tag(&frame, 0x8100, vlan);
 	return rig_run(rig, 0, port, 0, &frame);
@@ -125,12 +124,14 @@ void a_tag_that_the_device_took_off_counts(void **unused)
 		{0x6000, SG_VERDICT_FORWARD, 0}, // a priority, no VLAN
 		{101, SG_VERDICT_DROP, 0},
 	};
+	const bool is_ipv6 = test_family == SG_FAMILY_IPV6;
+	const uint8_t family_bit = is_ipv6 ? SG_DOMAIN_IPV6 : 0;
 	struct rig rig;
 	struct frame frame;
 
 	(void)unused;
 	open_with(&rig, POD, SG_FORWARD_SNAT);
-	frame_ipv4(&frame, port_macs[0], client_mac, &text);
+	frame_packet(&frame, port_macs[0], client_mac, &text);
 	for (unsigned i = 0; i < 3; i++) {
 		rig.burst.n = 1;
 		rig.burst.pkts[0] = (struct sg_pkt){.bytes = frame.bytes,
@@ -140,23 +141,26 @@ void a_tag_that_the_device_took_off_counts(void **unused)
 			.vlan = rows[i].vlan};
 		sg_stage_parse(rig.pipelines[0], &rig.burst);
 		assert_int_equal(rig.burst.pkts[0].port, rows[i].port);
-		assert_int_equal(rig.burst.tuples[0].domain, rows[i].port);
+		assert_int_equal(rig.burst.tuples[0].domain,
+			rows[i].verdict == SG_VERDICT_DROP ? 0 : rows[i].port | family_bit);
 		if (rows[i].verdict == SG_VERDICT_DROP)
 			assert_int_equal(rig.burst.pkts[0].drop, SG_DROP_VLAN_TAG);
 		else
-			assert_int_equal(rig.burst.pkts[0].class, SG_CLASS_FLOW);
+			assert_int_equal(
+				rig.burst.pkts[0].class, is_ipv6 ? SG_CLASS_FLOW6 : SG_CLASS_FLOW);
 	}
 	rig_close(&rig);
 }
 
 void an_error_from_the_vlan_finds_its_flow(void **unused)
 {
+	const uint16_t quoted = test_family == SG_FAMILY_IPV6 ? 48 : 28;
 	struct ipv4_text text = {.src = VLAN_CLIENT,
 		.dst = VIP,
 		.proto = SG_PROTO_ICMP,
 		.icmp_type = SG_ICMP_UNREACHABLE,
 		.icmp_code = SG_ICMP_CODE_PORT_UNREACHABLE,
-		.payload = 28};
+		.payload = quoted};
 	struct rig rig;
 	struct frame frame;
 
@@ -164,8 +168,8 @@ void an_error_from_the_vlan_finds_its_flow(void **unused)
 	open_with(&rig, POD, SG_FORWARD_SNAT);
 	expect_hop(client_sends(&rig, VLAN_CLIENT, RIG_VLAN, SG_TCP_SYN), HOP_POD);
 	expect_hop(pod_answers(&rig, 1, 0), HOP_VLAN_CLIENT);
-	frame_ipv4(&frame, port_macs[0], client_mac, &text);
-	memcpy((uint8_t *)frame_l4(&frame) + 8, frame_ip(&rig.out), 28);
+	frame_packet(&frame, port_macs[0], client_mac, &text);
+	memcpy((uint8_t *)frame_l4(&frame) + 8, rig.out.bytes + 14, quoted);
 	frame_fix_checksums(&frame);
 	frame_tag(&frame, 0x8100, RIG_VLAN);
 	expect_hop(rig_run(&rig, 0, 0, 0, &frame), HOP_POD);
@@ -173,7 +177,16 @@ void an_error_from_the_vlan_finds_its_flow(void **unused)
 	rig_close(&rig);
 }
 
-void arp_is_answered_in_the_vlan(void **unused)
+// By ARP, or by neighbour discovery.
+static void ask_who_has(struct frame *frame, const char *address)
+{
+	if (test_family == SG_FAMILY_IPV6)
+		frame_solicitation(frame, "fe80::c101", address, NULL);
+	else
+		frame_arp(frame, port_macs[0], client_mac, SG_ARP_REQUEST, VLAN_CLIENT, address);
+}
+
+void neighbours_are_answered_in_the_vlan(void **unused)
 {
 	const struct sg_pkt *pkt;
 	struct rig rig;
@@ -181,7 +194,7 @@ void arp_is_answered_in_the_vlan(void **unused)
 
 	(void)unused;
 	open_with(&rig, POD, SG_FORWARD_SNAT);
-	frame_arp(&frame, port_macs[0], client_mac, SG_ARP_REQUEST, VLAN_CLIENT, VIP);
+	ask_who_has(&frame, VIP);
 	frame_tag(&frame, 0x8100, RIG_VLAN);
 	pkt = rig_run(&rig, 0, 0, 0, &frame);
 	assert_int_equal(pkt->verdict, SG_VERDICT_ANSWER);
@@ -189,7 +202,7 @@ void arp_is_answered_in_the_vlan(void **unused)
 	assert_memory_equal(rig.out.bytes, client_mac, 6);
 	assert_memory_equal(rig.out.bytes + 6, port_macs[0], 6);
 	// And what is not ours to answer goes to the VLAN's twin.
-	frame_arp(&frame, port_macs[0], client_mac, SG_ARP_REQUEST, VLAN_CLIENT, "198.18.0.11");
+	ask_who_has(&frame, "198.18.0.11");
 	frame_tag(&frame, 0x8100, RIG_VLAN);
 	pkt = rig_run(&rig, 0, 0, 0, &frame);
 	assert_int_equal(pkt->verdict, SG_VERDICT_PUNT_URGENT);
