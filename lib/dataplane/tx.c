@@ -145,7 +145,7 @@ static void originate(struct sg_worker *worker, const struct sg_pkt *pkt)
 	if (pkt->flags & SG_PKT_FROM_KERNEL)
 		to_kernel(worker, pkt->port, pkt->buffer, true);
 	else
-		sg_tx_port(worker, pkt->port, pkt->buffer);
+		send_pkt(worker, pkt->port, pkt);
 }
 
 static void consume(struct sg_worker *worker, const struct sg_pkt *pkt)

@@ -438,6 +438,9 @@ int main(void)
 		STORY_IPV6(ipv6_that_came_whole_is_never_cut),
 		STORY_IPV6(overlapping_ipv6_fragments_give_the_datagram_up),
 		STORY_IPV6(ipv6_that_never_becomes_whole_is_told),
+		STORY_IPV6(an_ipv6_chain_is_forwarded_however_it_is_cut),
+		STORY_IPV6(a_long_ipv6_echo_comes_back_in_fragments),
+		STORY_IPV6(ipv6_leaves_by_a_vlan_with_its_tag),
 	};
 #undef STORY
 #undef STORY_IPV6

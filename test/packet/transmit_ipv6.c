@@ -300,3 +300,109 @@ void ipv6_that_never_becomes_whole_is_told(void **unused)
 		assert_memory_equal(icmp + 1, first.bytes + 14, SG_IPV6_MIN_MTU - 48);
 	}
 }
+
+void an_ipv6_chain_is_forwarded_however_it_is_cut(void **unused)
+{
+	static const uint32_t pieces[] = {0, 13, 14, 33, 53, 54, 61, 62, 63, 255, 256, 257, 1999};
+	static struct datagram client, got;
+
+	(void)unused;
+	for (unsigned i = 0; i < 200; i++) {
+		uint16_t service = (uint16_t)(1 + i % 4);
+		unsigned options = i % 3 ? 0 : OPTIONS;
+
+		write(&client, service, wire_below(8900), options);
+		wire_receive(0, wire_to_chain(client.bytes, client.length, pieces[i % 13]));
+		wire_turn();
+		assert_int_equal(sent(1, &got), 1);
+		expect_carried(&client, &got, service, options);
+		wire_expect_accounts();
+	}
+}
+
+// No longer than those of the question: that is what the way is known to carry.
+void a_long_ipv6_echo_comes_back_in_fragments(void **unused)
+{
+	static struct datagram client, got;
+	struct rte_mbuf *parts[SG_FRAGMENTS_PER_DATAGRAM];
+	struct sg_icmp_hdr *echo = (void *)(client.bytes + BEFORE_UDP);
+	unsigned n;
+
+	(void)unused;
+	write(&client, 1, 20000, 0);
+	ip6_of(&client)->next = SG_PROTO_ICMPV6;
+	*echo = (struct sg_icmp_hdr){.type = SG_ICMPV6_ECHO, .rest_be = 7};
+	echo->checksum = sg_checksum_finish(sg_checksum_add(
+		sg_checksum_pseudo6(&ip6_of(&client)->pair, SG_PROTO_ICMPV6, 20008), echo, 20008));
+	n = cut(&client, 0, 1400, 5, parts);
+	for (unsigned k = n; k > 0; k--) // the last first
+		wire_receive(0, parts[k - 1]);
+	wire_turn();
+	assert_int_equal(sent(0, &got), n);
+	assert_true(longest_sent <= 14 + 1400);
+	assert_int_equal(got.bytes[BEFORE_UDP], SG_ICMPV6_ECHO_REPLY);
+	assert_memory_equal(got.bytes + BEFORE_UDP + 8, echo + 1, 20000);
+	assert_int_equal(sg_checksum_finish(sg_checksum_add(
+				 sg_checksum_pseudo6(&ip6_of(&got)->pair, SG_PROTO_ICMPV6, 20008),
+				 got.bytes + BEFORE_UDP, 20008)),
+		0);
+}
+
+static void receive_in_fragments(unsigned port, struct datagram *datagram, uint32_t mtu)
+{
+	struct rte_mbuf *parts[SG_FRAGMENTS_PER_DATAGRAM];
+	unsigned n = cut(datagram, 0, mtu, 5, parts);
+
+	for (unsigned k = 0; k < n; k++)
+		wire_receive(port, parts[k]);
+}
+
+void ipv6_leaves_by_a_vlan_with_its_tag(void **unused)
+{
+	static struct datagram client, got, answer;
+	struct sg_udp_hdr *udp = (void *)(answer.bytes + BEFORE_UDP);
+	struct sg_addr vlan_client = test_addr("198.18.0.7");
+
+	(void)unused;
+	wire_set_mtu(2, 1400);
+	for (unsigned taken_off = 0; taken_off < 2; taken_off++) {
+		struct rte_mbuf *mbuf;
+
+		write(&client, 1, 3000, 0);
+		memcpy(ip6_of(&client)->pair.src, vlan_client.bytes, 16);
+		((struct sg_udp_hdr *)(client.bytes + BEFORE_UDP))->checksum = 0;
+		((struct sg_udp_hdr *)(client.bytes + BEFORE_UDP))->checksum =
+			udp_sum(&client, BEFORE_UDP);
+		if (!taken_off) {
+			memmove(client.bytes + 16, client.bytes + 12, client.length - 12);
+			memcpy(client.bytes + 12, (uint8_t[]){0x81, 0, 0x60, RIG_VLAN}, 4);
+			client.length += 4;
+		}
+		mbuf = wire_to_chain(client.bytes, client.length, 0);
+		if (taken_off) {
+			mbuf->ol_flags |= RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED;
+			mbuf->vlan_tci = RIG_VLAN;
+		}
+		wire_receive(0, mbuf);
+		wire_turn();
+		assert_int_equal(sent(1, &got), 1);
+		assert_int_equal(got.vlan, 0);
+
+		// The pod's answer, in fragments, to a client whose VLAN carries less.
+		write(&answer, 0, 8000, 0);
+		memcpy(answer.bytes, port_macs[1], 6);
+		memcpy(answer.bytes + 6, pod_mac, 6);
+		ip6_of(&answer)->pair = sg_pair6_reversed(&ip6_of(&got)->pair);
+		memcpy(&udp->sport_be, got.bytes + BEFORE_UDP + 2, 2);
+		memcpy(&udp->dport_be, got.bytes + BEFORE_UDP, 2);
+		udp->checksum = 0;
+		udp->checksum = udp_sum(&answer, BEFORE_UDP);
+		receive_in_fragments(1, &answer, 1500);
+		wire_turn();
+		assert_int_equal(sent(0, &got), 6);
+		assert_int_equal(got.vlan, RIG_VLAN);
+		assert_true(longest_sent <= 14 + 1400);
+		assert_memory_equal(got.bytes, client_mac, 6);
+		assert_int_equal(udp_sum(&got, BEFORE_UDP), 0);
+	}
+}

@@ -9,3 +9,6 @@ void a_fragment_that_is_everything_is_a_datagram(void **unused);
 void ipv6_that_came_whole_is_never_cut(void **unused);
 void overlapping_ipv6_fragments_give_the_datagram_up(void **unused);
 void ipv6_that_never_becomes_whole_is_told(void **unused);
+void an_ipv6_chain_is_forwarded_however_it_is_cut(void **unused);
+void a_long_ipv6_echo_comes_back_in_fragments(void **unused);
+void ipv6_leaves_by_a_vlan_with_its_tag(void **unused);
