@@ -1,5 +1,7 @@
 // admit: decides whether a miss may start a flow: a declared service, an allowed source, a first
 // segment.
+//
+// Where policies have a say the packets wait, so that all sources are asked about together.
 #include "dataplane/pipeline.h"
 
 #include "dataplane/answer.h"
@@ -7,17 +9,10 @@
 #include "dataplane/source.h"
 #include "net/headers.h"
 
+static_assert(SG_BURST <= SG_MAX_SOURCES, "a burst's sources are asked about together");
+
 // What is asked of a packet's own addresses. `is_ipv6` is a constant wherever this is called, so
 // that each family asks about itself alone.
-static inline enum sg_drop judge_source(const struct sg_snapshot *snapshot,
-	const struct sg_service *service, const struct sg_pkt *pkt, const struct sg_tuple *tuple,
-	const bool is_ipv6)
-{
-	return is_ipv6 ? sg_source_judge6(
-				 snapshot->policy, service->policy, sg_pkt_ip6(pkt)->pair.src)
-		       : sg_source_judge4(snapshot->policy, service->policy, tuple->src_be);
-}
-
 static inline const struct sg_service *find_service(const struct sg_snapshot *snapshot,
 	const struct sg_pkt *pkt, const struct sg_tuple *tuple, const bool is_ipv6)
 {
@@ -63,10 +58,9 @@ static void note(
 
 static inline __attribute__((always_inline)) void admit(struct sg_pipeline *pipeline,
 	const struct sg_snapshot *snapshot, struct sg_pkt *pkt, const struct sg_tuple *tuple,
-	const bool is_ipv6)
+	enum sg_drop refused, const bool is_ipv6)
 {
-	const struct sg_service *service = find_service(snapshot, pkt, tuple, is_ipv6);
-	enum sg_drop refused;
+	const struct sg_service *service = pkt->service;
 
 	if (!service) {
 		if (pipeline->trace)
@@ -78,7 +72,6 @@ static inline __attribute__((always_inline)) void admit(struct sg_pipeline *pipe
 				pipeline, pkt, tuple->proto, SG_DROP_UNSERVED_PORT);
 		return sg_pkt_drop(pkt, SG_DROP_UNSERVED_PORT);
 	}
-	refused = judge_source(snapshot, service, pkt, tuple, is_ipv6);
 	if (pipeline->trace)
 		note(pipeline->trace, service, refused);
 	if (refused) {
@@ -87,7 +80,6 @@ static inline __attribute__((always_inline)) void admit(struct sg_pipeline *pipe
 	}
 	if (tuple->proto == SG_PROTO_TCP && !starts_connection(pkt)) {
 		if (sg_service_is_stateless(service)) {
-			pkt->service = service;
 			pkt->stateless = true;
 			return;
 		}
@@ -104,26 +96,82 @@ static inline __attribute__((always_inline)) void admit(struct sg_pipeline *pipe
 			return sg_loss_of_service(pipeline, service->slot, pkt);
 		}
 	}
-	pkt->service = service;
 }
 
 static __attribute__((noinline)) void admit6(struct sg_pipeline *pipeline,
-	const struct sg_snapshot *snapshot, struct sg_pkt *pkt, const struct sg_tuple *tuple)
+	const struct sg_snapshot *snapshot, struct sg_pkt *pkt, const struct sg_tuple *tuple,
+	enum sg_drop refused)
 {
-	admit(pipeline, snapshot, pkt, tuple, true);
+	admit(pipeline, snapshot, pkt, tuple, refused, true);
+}
+
+// The packets of a burst whose sources some policy says something of.
+struct asked {
+	unsigned n;
+	uint8_t at[SG_BURST]; // in the burst
+	struct sg_source sources[SG_BURST];
+};
+
+// Finds the packet's service, and lets it in at once unless its source is to be asked about.
+static inline __attribute__((always_inline)) void meet(struct sg_pipeline *pipeline,
+	const struct sg_snapshot *snapshot, struct sg_burst *burst, unsigned at,
+	struct asked *asked, const bool is_ipv6)
+{
+	struct sg_pkt *pkt = &burst->pkts[at];
+	const struct sg_tuple *tuple = &burst->tuples[at];
+	const struct sg_service *service = find_service(snapshot, pkt, tuple, is_ipv6);
+
+	pkt->service = service;
+	if (!service || (!snapshot->policy && !service->policy))
+		return admit(pipeline, snapshot, pkt, tuple, SG_DROP_NONE, is_ipv6);
+	asked->at[asked->n] = (uint8_t)at;
+	asked->sources[asked->n++] = (struct sg_source){
+		.own = service->policy,
+		.addr = is_ipv6 ? sg_pkt_ip6(pkt)->pair.src : (const uint8_t *)&tuple->src_be,
+		.is_ipv6 = is_ipv6,
+	};
+}
+
+static __attribute__((noinline)) void meet6(struct sg_pipeline *pipeline,
+	const struct sg_snapshot *snapshot, struct sg_burst *burst, unsigned at,
+	struct asked *asked)
+{
+	meet(pipeline, snapshot, burst, at, asked, true);
+}
+
+static __attribute__((noinline)) void admit_asked(struct sg_pipeline *pipeline,
+	const struct sg_snapshot *snapshot, struct sg_burst *burst, const struct asked *asked)
+{
+	uint8_t drops[SG_BURST];
+
+	sg_source_judge_bulk(snapshot->policy, asked->sources, asked->n, drops);
+	for (unsigned i = 0; i < asked->n; i++) {
+		struct sg_pkt *pkt = &burst->pkts[asked->at[i]];
+		const struct sg_tuple *tuple = &burst->tuples[asked->at[i]];
+
+		if (__builtin_expect(sg_pkt_is_ipv6(pkt), 0))
+			admit6(pipeline, snapshot, pkt, tuple, (enum sg_drop)drops[i]);
+		else
+			admit(pipeline, snapshot, pkt, tuple, (enum sg_drop)drops[i], false);
+	}
 }
 
 void sg_stage_admit(
 	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_burst *burst)
 {
+	struct asked asked;
+
+	asked.n = 0;
 	for (unsigned i = 0; i < burst->n; i++) {
-		struct sg_pkt *pkt = &burst->pkts[i];
+		const struct sg_pkt *pkt = &burst->pkts[i];
 
 		if (pkt->verdict || pkt->ref)
 			continue;
 		if (__builtin_expect(sg_pkt_is_ipv6(pkt), 0))
-			admit6(pipeline, snapshot, pkt, &burst->tuples[i]);
+			meet6(pipeline, snapshot, burst, i, &asked);
 		else
-			admit(pipeline, snapshot, pkt, &burst->tuples[i], false);
+			meet(pipeline, snapshot, burst, i, &asked, false);
 	}
+	if (asked.n > 0)
+		admit_asked(pipeline, snapshot, burst, &asked);
 }

@@ -1,6 +1,7 @@
 // May this source pass? The policy for all services and that of one, as the name of a drop.
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "service/drop.h"
@@ -39,3 +40,17 @@ static inline enum sg_drop sg_source_judge6(
 		verdict = sg_policy_judge6(own, addr);
 	return sg_source_drop(verdict);
 }
+
+// Sources that a burst asks about: of each both policies' tries are walked, and all of them side by
+// side, so that a burst waits for memory as often as one source would.
+#define SG_MAX_SOURCES 32
+
+struct sg_source {
+	const struct sg_policy *own; // of its service; NULL: everyone may
+	const uint8_t *addr;         // 4 or 16 bytes in network order
+	bool is_ipv6;
+};
+
+// `ret_drops`: by source, as above (enum sg_drop).
+void sg_source_judge_bulk(const struct sg_policy *all, const struct sg_source *sources, unsigned n,
+	uint8_t *ret_drops);

@@ -1,4 +1,5 @@
 // Policies and flows that exist: what a change means for them, and what slots leave behind.
+#include "base/random.h"
 #include "peer.h"
 #include "rig.h"
 #include "stages.h"
@@ -6,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -108,6 +110,85 @@ void a_service_ends_only_its_own_flows(void **unused)
 	assert_int_equal(sg_state_put(&rig.state, spec), 0);
 	rig_commit(&rig);
 	assert_true(rig.pipelines[0]->policy_epoch == rig.snapshot->policy_epoch);
+	rig_close(&rig);
+}
+
+static struct sg_prefix prefix_of(const char *address, unsigned length)
+{
+	struct sg_prefix prefix = {.addr = test_addr(address), .length = (uint8_t)length};
+
+	if (test_family == SG_FAMILY_IPV6)
+		prefix.length = (uint8_t)(prefix.length + 96);
+	return prefix;
+}
+
+// Of clients 198.51.100.0 to .63 only .0 to .31 may use port 80, all but .24 to .55 port 81, and
+// all port 82; .16 to .19 none of them; and port 83 is nobody's.
+static enum sg_drop judge_by_hand(unsigned host, unsigned port)
+{
+	if (port == 83)
+		return SG_DROP_UNSERVED_PORT;
+	if (host >= 16 && host < 20)
+		return SG_DROP_DENIED;
+	if (port == 80)
+		return host < 32 ? SG_DROP_NONE : SG_DROP_NOT_ALLOWED;
+	return port == 81 && host >= 24 && host < 56 ? SG_DROP_DENIED : SG_DROP_NONE;
+}
+
+void each_source_of_a_burst_is_judged_for_itself(void **unused)
+{
+	struct sg_service_spec *web, *api;
+	struct sg_prefix prefix;
+	struct rig rig;
+	uint64_t random = 5;
+
+	(void)unused;
+	rig_open(&rig, &(struct rig_options){0});
+	web = rig_service(&rig, "web", SG_PROTO_TCP, 80);
+	prefix = prefix_of("198.51.100.0", 27);
+	assert_int_equal(sg_policy_spec_add_allow(&web->policy, &prefix), 0);
+	api = rig_service(&rig, "api", SG_PROTO_TCP, 81);
+	prefix = prefix_of("198.51.100.24", 29);
+	assert_int_equal(sg_policy_spec_add_deny(&api->policy, &prefix), 0);
+	prefix = prefix_of("198.51.100.32", 28);
+	assert_int_equal(sg_policy_spec_add_deny(&api->policy, &prefix), 0);
+	prefix = prefix_of("198.51.100.48", 29);
+	assert_int_equal(sg_policy_spec_add_deny(&api->policy, &prefix), 0);
+	rig_service(&rig, "any", SG_PROTO_TCP, 82);
+	rig_deny_all(&rig, "192.0.2.99/32");
+	prefix = prefix_of("198.51.100.16", 30);
+	assert_int_equal(sg_policy_spec_add_deny(&rig.state.policy->spec, &prefix), 0);
+	rig_commit(&rig);
+	for (unsigned round = 0; round < 20; round++) {
+		struct frame frames[SG_BURST];
+		enum sg_drop drops[SG_BURST];
+
+		rig.burst.n = SG_BURST;
+		for (unsigned i = 0; i < SG_BURST; i++) {
+			unsigned host = (unsigned)(sg_random_next(&random) % 64);
+			unsigned port = 80 + (unsigned)(sg_random_next(&random) % 4);
+			char src[16];
+
+			snprintf(src, sizeof(src), "198.51.100.%u", host);
+			drops[i] = judge_by_hand(host, port);
+			frame_packet(&frames[i], port_macs[0], client_mac,
+				&(struct ipv4_text){.src = src,
+					.dst = VIP,
+					.sport = (uint16_t)(4000 + round * SG_BURST + i),
+					.dport = (uint16_t)port,
+					.proto = SG_PROTO_TCP,
+					.flags = SG_TCP_SYN});
+			rig.burst.pkts[i] = (struct sg_pkt){.bytes = frames[i].bytes,
+				.length = frames[i].length,
+				.room = FRAME_ROOM};
+		}
+		sg_pipeline_run(rig.pipelines[0], rig.snapshot, &rig.burst);
+		for (unsigned i = 0; i < SG_BURST; i++)
+			if (drops[i])
+				expect_drop(&rig.burst.pkts[i], drops[i]);
+			else
+				expect(&rig.burst.pkts[i], SG_VERDICT_FORWARD);
+	}
 	rig_close(&rig);
 }
 

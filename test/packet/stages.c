@@ -161,6 +161,7 @@ int main(void)
 		OVER_BOTH(a_tag_that_the_device_took_off_counts),
 		OVER_BOTH(neighbours_are_answered_in_the_vlan),
 		OVER_BOTH(the_same_tuple_in_two_vlans_is_two_flows),
+		OVER_BOTH(each_source_of_a_burst_is_judged_for_itself),
 		OVER_BOTH(nothing_leaves_for_a_backend_outside),
 		OVER_BOTH(a_known_flow_to_a_backend_outside_ends),
 		OVER_BOTH(losses_are_counted_for_who_has_them),

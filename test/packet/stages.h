@@ -120,6 +120,7 @@ void a_service_ends_only_its_own_flows(void **state);
 void a_flow_that_ends_in_a_burst_is_gone_for_the_rest(void **state);
 void packets_without_a_flow_pass_the_policy(void **state);
 void a_slots_flows_are_its_tenants(void **state);
+void each_source_of_a_burst_is_judged_for_itself(void **state);
 void nothing_leaves_for_a_backend_outside(void **state);
 void a_known_flow_to_a_backend_outside_ends(void **state);
 void losses_are_counted_for_who_has_them(void **state);

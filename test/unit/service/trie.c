@@ -55,6 +55,27 @@ static void assert_agrees(const struct sg_trie *trie, const struct sg_trie_entry
 	assert_int_equal(sg_trie_find(trie, addr->bytes), naive_find(entries, n, addr));
 }
 
+// Spread over all addresses, of 8 bits to `max_length`.
+static struct sg_trie_entry *wide_entries(
+	uint64_t *random, unsigned n, enum sg_family family, unsigned max_length)
+{
+	struct sg_trie_entry *entries = calloc(n + 1, sizeof(*entries));
+
+	assert_non_null(entries);
+	for (unsigned i = 0; i < n; i++) {
+		struct sg_prefix *prefix = &entries[i].prefix;
+		uint64_t bytes[2] = {sg_random_next(random), sg_random_next(random)};
+
+		prefix->addr.family = (uint8_t)family;
+		prefix->length = (uint8_t)(8 + sg_random_next(random) % (max_length - 7));
+		memcpy(prefix->addr.bytes, bytes, sg_family_bits(family) / 8);
+		for (unsigned bit = prefix->length; bit < sg_family_bits(family); bit++)
+			prefix->addr.bytes[bit / 8] &= (uint8_t) ~(0x80u >> (bit % 8));
+		entries[i].value = (uint32_t)(sg_random_next(random) % 5);
+	}
+	return entries;
+}
+
 // The addresses just outside of a prefix and at both its ends are where a wrong range shows.
 static void assert_agrees_at_edges(const struct sg_trie *trie, const struct sg_trie_entry *entries,
 	unsigned n, const struct sg_prefix *prefix)
@@ -139,7 +160,85 @@ static void of_two_equal_prefixes_the_later_counts(void **unused)
 	sg_trie_unref(NULL);
 }
 
-// A node is 1 KiB: what 10,000 neighbouring hosts need is what the header promises.
+// Both families and tries with and without a table in one burst, and any number of searches.
+static void many_searches_find_what_each_finds(void **unused)
+{
+	enum {
+		N_TRIES = 6,
+		N_ROUNDS = 200,
+	};
+	static const struct {
+		enum sg_family family;
+		unsigned n, max_length;
+	} rows[N_TRIES] = {{SG_FAMILY_IPV4, 0, 32}, {SG_FAMILY_IPV4, 20, 32},
+		{SG_FAMILY_IPV4, 9000, 32}, {SG_FAMILY_IPV6, 1, 128}, {SG_FAMILY_IPV6, 30, 64},
+		{SG_FAMILY_IPV6, 3000, 128}};
+	struct sg_trie_search searches[SG_TRIE_MAX_BURST];
+	struct sg_addr addrs[SG_TRIE_MAX_BURST];
+	struct sg_trie_entry *entries[N_TRIES];
+	struct sg_trie *tries[N_TRIES];
+	uint64_t random = 7;
+
+	(void)unused;
+	for (unsigned i = 0; i < N_TRIES; i++) {
+		entries[i] = wide_entries(&random, rows[i].n, rows[i].family, rows[i].max_length);
+		tries[i] = sg_trie_create(entries[i], rows[i].n, rows[i].family);
+		assert_non_null(tries[i]);
+		assert_int_equal(tries[i]->table != NULL, rows[i].n >= 3000);
+	}
+	for (unsigned round = 0; round < N_ROUNDS; round++) {
+		unsigned n = (unsigned)(sg_random_next(&random) % (SG_TRIE_MAX_BURST + 1));
+
+		for (unsigned i = 0; i < n; i++) {
+			unsigned k = (unsigned)(sg_random_next(&random) % N_TRIES);
+			uint64_t bytes[2] = {sg_random_next(&random), sg_random_next(&random)};
+
+			memcpy(addrs[i].bytes, bytes, sizeof(bytes));
+			// Half of them are in a prefix at least as far as it goes.
+			if (rows[k].n > 0 && sg_random_next(&random) & 1)
+				addrs[i] =
+					entries[k][sg_random_next(&random) % rows[k].n].prefix.addr;
+			searches[i] =
+				(struct sg_trie_search){.trie = tries[k], .at = addrs[i].bytes};
+		}
+		sg_trie_find_bulk(searches, n);
+		for (unsigned i = 0; i < n; i++)
+			assert_int_equal(
+				searches[i].found, sg_trie_find(searches[i].trie, addrs[i].bytes));
+	}
+	for (unsigned i = 0; i < N_TRIES; i++) {
+		free(entries[i]);
+		sg_trie_unref(tries[i]);
+	}
+}
+
+// With a table, at the edges of prefixes of each length.
+static void a_large_trie_agrees_with_twin(void **unused)
+{
+	enum {
+		N = 8000,
+		N_LOOKED_AT = 60,
+	};
+	static const enum sg_family families[] = {SG_FAMILY_IPV4, SG_FAMILY_IPV6};
+	uint64_t random = 3;
+
+	(void)unused;
+	for (unsigned i = 0; i < 2; i++) {
+		struct sg_trie_entry *entries =
+			wide_entries(&random, N, families[i], sg_family_bits(families[i]));
+		struct sg_trie *trie = sg_trie_create(entries, N, families[i]);
+
+		assert_non_null(trie);
+		assert_non_null(trie->table);
+		for (unsigned k = 0; k < N; k += N / N_LOOKED_AT)
+			assert_agrees_at_edges(trie, entries, N, &entries[k].prefix);
+		sg_trie_unref(trie);
+		free(entries);
+	}
+}
+
+// What 10,000 neighbouring hosts need is what the header promises. Each of the 40 last nodes leads
+// every byte elsewhere, since neighbours have different values.
 static void memory_is_as_described(void **unused)
 {
 	enum {
@@ -155,11 +254,19 @@ static void memory_is_as_described(void **unused)
 		entries[i].prefix.addr.bytes[0] = 10;
 		entries[i].prefix.addr.bytes[2] = (uint8_t)(i / 256);
 		entries[i].prefix.addr.bytes[3] = (uint8_t)i;
+		entries[i].value = i % 2;
 	}
 	trie = sg_trie_create(entries, N, SG_FAMILY_IPV4);
 	assert_non_null(trie);
-	assert_int_equal(trie->n_nodes, 1 + 1 + 1 + (N + 255) / 256);
-	assert_int_equal(sg_trie_bytes(trie), sizeof(*trie) + trie->n_nodes * 1024);
+	assert_true(trie->n_nodes * 64 > 40 * 1024 && trie->n_nodes * 64 < 45 * 1024);
+	assert_int_equal(sg_trie_bytes(trie), sizeof(*trie) + trie->n_nodes * 64);
+	sg_trie_unref(trie);
+	// All the same: each full node has one run.
+	for (unsigned i = 0; i < N; i++)
+		entries[i].value = 1;
+	trie = sg_trie_create(entries, N, SG_FAMILY_IPV4);
+	assert_non_null(trie);
+	assert_true(trie->n_nodes <= 3 + 3 + 40);
 	sg_trie_unref(trie);
 	free(entries);
 }
@@ -170,6 +277,8 @@ int main(void)
 		cmocka_unit_test(ipv4_agrees_with_twin),
 		cmocka_unit_test(ipv6_agrees_with_twin),
 		cmocka_unit_test(of_two_equal_prefixes_the_later_counts),
+		cmocka_unit_test(many_searches_find_what_each_finds),
+		cmocka_unit_test(a_large_trie_agrees_with_twin),
 		cmocka_unit_test(memory_is_as_described),
 	};
 
