@@ -68,9 +68,17 @@ static uint32_t hash_of_byte(const uint8_t *key, unsigned position, unsigned val
 void sg_toeplitz_init(struct sg_toeplitz *toeplitz, const uint8_t key[SG_TOEPLITZ_KEY_BYTES])
 {
 	memcpy(toeplitz->key, key, SG_TOEPLITZ_KEY_BYTES);
+	// The hash is linear: a byte's is that of its lowest bit and that of the others.
 	for (unsigned position = 0; position < 36; position++) {
-		for (unsigned value = 0; value < 256; value++)
-			toeplitz->table[position][value] = hash_of_byte(key, position, value);
+		uint32_t *table = toeplitz->table[position];
+
+		table[0] = 0;
+		for (unsigned value = 1; value < 256; value++) {
+			unsigned others = value & (value - 1);
+
+			table[value] = others ? table[others] ^ table[value - others]
+					      : hash_of_byte(key, position, value);
+		}
 	}
 }
 
