@@ -171,8 +171,10 @@ void sg_world_open(
 	if (sg_compiler_compile(
 		    world->compiler, &world->state, world->routes, 0, &world->snapshot, &error) < 0)
 		sg_bench_die("%s", error.text);
-	open_pipeline(world);
 	world->now_ms = 1000000;
+	if (options->no_worker)
+		return;
+	open_pipeline(world);
 	sg_world_pass_ms(world, 1);
 }
 

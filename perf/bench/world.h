@@ -24,6 +24,7 @@ struct sg_world_options {
 	enum sg_scheduler scheduler;
 	enum sg_forward forward; // dsr, ipip: clients' packets are all there is
 	bool ipv6;
+	bool no_worker; // no pipeline: whoever asks for it makes workers of his own
 };
 
 struct sg_world {

@@ -13,7 +13,6 @@
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/region.h"
 #include "bench/world.h"
@@ -22,12 +21,14 @@
 
 #define MAX_WORKERS 8
 #define MAX_FLOWS   1024
-#define FLOWS       256
+#define FLOWS       128
+#define AGE_TURNS   30 // each passes the whole table; after the last, established flows are over, too
+#define AGE_MS      50000
 #define PORT_MIN    1024
 #define PORT_MAX    2047
 
 struct worker {
-	struct sg_world world; // the one of all, with burst and frames of its own
+	struct sg_world world; // what it has in common with all, and burst and frames of its own
 	unsigned number;
 	unsigned n_forwarded;
 	struct sg_tuple replies[FLOWS];
@@ -112,8 +113,8 @@ static void refuse_some(struct worker *worker)
 
 static void age(struct worker *worker)
 {
-	for (unsigned i = 0; i < 100; i++) {
-		sg_world_pass_ms(&worker->world, 50000);
+	for (unsigned i = 0; i < AGE_TURNS; i++) {
+		sg_world_pass_ms(&worker->world, AGE_MS);
 		sg_pipeline_sweep(worker->world.pipeline, worker->world.snapshot);
 	}
 }
@@ -147,7 +148,9 @@ static void open_worker(const struct sg_world *base, struct worker *worker, unsi
 	struct sg_worker_counters blocks;
 	struct sg_region memory;
 
-	memcpy(&worker->world, base, sizeof(*base));
+	worker->world.options = base->options;
+	worker->world.snapshot = base->snapshot;
+	worker->world.now_ms = base->now_ms;
 	sg_counters_lay_out(counters->bytes, losses->bytes, worker->number, &blocks);
 	if (sg_region_open(&memory, sg_pipeline_bytes(MAX_FLOWS), false, NULL) < 0)
 		sg_bench_die("no memory");
@@ -207,7 +210,8 @@ int main(int argc, char **argv)
 		&(struct sg_world_options){.services = 4,
 			.backends = 4,
 			.max_flows = MAX_FLOWS,
-			.scheduler = SG_SCHEDULER_LC});
+			.scheduler = SG_SCHEDULER_LC,
+			.no_worker = true});
 	share(&base, n);
 	for (unsigned i = 0; i < n; i++)
 		printf("marker %u %" PRIxPTR "\n", i, (uintptr_t)&markers[i]);
