@@ -1,4 +1,5 @@
 // The end of a request, see command.h.
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,10 @@ static void finish(struct sg_call *call, struct sg_text *text)
 	struct sg_control *control = call->control;
 
 	control->answer(control->answer_context, call->connection, text);
-	sg_request_fini(&call->request);
+	if (call->is_long && control->helper)
+		sg_helper_discard(control->helper, call->request.root);
+	else
+		sg_request_fini(&call->request);
 	free(call);
 }
 
@@ -40,4 +44,16 @@ void sg_call_refuse(struct sg_call *call, int code, const char *format, ...)
 	va_end(args);
 	sg_request_write_error(&text, call->request.id, code, message);
 	finish(call, &text);
+}
+
+static int code_of(int err)
+{
+	if (err == -EBADMSG)
+		return SG_REQUEST_BAD_PARAMS;
+	return err == -ENOMEM ? SG_REQUEST_FAILED : SG_REQUEST_REFUSED;
+}
+
+void sg_call_refuse_error(struct sg_call *call, int err, const struct sg_error *error)
+{
+	sg_call_refuse(call, code_of(err), "%s", error->text);
 }

@@ -11,6 +11,8 @@
 
 #include <jansson.h>
 
+#include "control/edit.h"
+#include "control/query.h"
 #include "control/request.h"
 #include "control/server.h"
 
@@ -23,6 +25,18 @@ struct sg_call {
 	uint64_t connection;
 	struct sg_peer peer;
 	struct sg_request request;
+	bool is_long; // its line was: its tree is the helper's to free
+};
+
+// A method: a query, an edit or a list.
+struct sg_command {
+	const char *method;
+	// One of these.
+	sg_query_fn *query;
+	sg_edit_fn *edit;
+	sg_list_fn *list;
+	bool in_batch; // may stand in a `change`
+	bool large;    // may change everything, however short its line
 };
 
 // Takes over `result`. NULL: no memory was left for it.
@@ -32,7 +46,15 @@ void sg_call_return_text(struct sg_call *call, struct sg_text *text);
 // `code`: enum sg_request_code.
 void sg_call_refuse(struct sg_call *call, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+// The same with the code that belongs to an error.
+void sg_call_refuse_error(struct sg_call *call, int err, const struct sg_error *error);
 
+// Answers a long line that is being read: stormgate is stopping, and the helper has stopped.
+void sg_command_cancel(struct sg_control *control);
+// Handles a long line, which lies in `buffer`, freed here: it is read by the helper, which is not
+// busy.
+void sg_command_handle_long(struct sg_control *control, uint64_t connection,
+	const struct sg_peer *peer, char *buffer, const char *line, size_t length);
 // Handles one line: exactly one answer goes to control->answer, now or later.
 void sg_command_handle(struct sg_control *control, uint64_t connection, const struct sg_peer *peer,
 	const char *line, size_t length);

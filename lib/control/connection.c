@@ -76,25 +76,59 @@ enum sg_receive sg_connection_receive(struct sg_connection *connection)
 	return errno == EAGAIN || errno == EINTR ? SG_RECEIVE_NOTHING : SG_RECEIVE_BROKEN;
 }
 
-char *sg_connection_next_line(struct sg_connection *connection, size_t *ret_length)
+bool sg_connection_find_line(struct sg_connection *connection, size_t *ret_length)
 {
 	struct sg_buffer *input = &connection->input;
 	size_t length = input->end - input->start;
 	char *line = input->bytes + input->start;
-	char *newline = length > connection->scanned ? memchr(line + connection->scanned, '\n',
-							       length - connection->scanned)
-						     : NULL;
+	char *newline;
 
-	if (!newline) {
-		connection->scanned = length;
-		if (length == 0)
-			release(input);
-		return NULL;
+	if (!connection->has_line && length > connection->scanned) {
+		newline = memchr(line + connection->scanned, '\n', length - connection->scanned);
+		connection->has_line = newline != NULL;
+		connection->scanned = newline ? (size_t)(newline - line) : length;
 	}
-	*newline = '\0';
-	*ret_length = (size_t)(newline - line);
+	if (length == 0)
+		release(input);
+	*ret_length = connection->scanned;
+	return connection->has_line;
+}
+
+char *sg_connection_next_line(struct sg_connection *connection, size_t *ret_length)
+{
+	struct sg_buffer *input = &connection->input;
+	char *line;
+
+	if (!sg_connection_find_line(connection, ret_length))
+		return NULL;
+	line = input->bytes + input->start;
+	line[*ret_length] = '\0';
 	input->start += *ret_length + 1;
 	connection->scanned = 0;
+	connection->has_line = false;
+	return line;
+}
+
+char *sg_connection_take_line(
+	struct sg_connection *connection, char **ret_buffer, size_t *ret_length)
+{
+	struct sg_buffer *input = &connection->input, rest = {0};
+	size_t length;
+	char *line;
+
+	if (!sg_connection_find_line(connection, &length))
+		return NULL;
+	rest.end = input->end - input->start - length - 1;
+	if (rest.end > 0) {
+		rest.size_bytes = rest.end;
+		rest.bytes = malloc(rest.end);
+		if (!rest.bytes)
+			return NULL;
+		memcpy(rest.bytes, input->bytes + input->start + length + 1, rest.end);
+	}
+	line = sg_connection_next_line(connection, ret_length);
+	*ret_buffer = input->bytes;
+	*input = rest;
 	return line;
 }
 

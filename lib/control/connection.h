@@ -26,6 +26,7 @@ struct sg_connection {
 	struct sg_peer peer;
 	struct sg_buffer input;
 	size_t scanned;        // bytes of `input` that hold no newline
+	bool has_line;         // there is one behind those
 	struct sg_text output; // what the client has not read yet
 	size_t max_line_bytes;
 	uint64_t used_ns;  // for its lines so far
@@ -33,6 +34,7 @@ struct sg_connection {
 	bool had_request;  // at least one line was complete
 	bool input_ended;  // the client will send no more, or we will read no more
 	bool ready;        // there may be something to handle: lines, an end
+	bool held;         // no line is handled before one that is held up
 	bool deaf;         // the client reads no answers any more
 	bool hung_up;      // the client reads no answers, and the loop watches it no more
 	bool broken;       // to be closed at the next occasion
@@ -49,9 +51,15 @@ enum sg_receive {
 
 // Reads once, at most 64 KiB.
 enum sg_receive sg_connection_receive(struct sg_connection *connection);
+// Whether there is a complete line, and how long it is without its newline.
+bool sg_connection_find_line(struct sg_connection *connection, size_t *ret_length);
 // The next complete line, without its newline but with a NUL in its place; NULL when there is none.
 // It stays valid until sg_connection_receive.
 char *sg_connection_next_line(struct sg_connection *connection, size_t *ret_length);
+// The same for a line that is kept: `ret_buffer` is the memory that it lies in, the caller's to
+// free. NULL also without memory for what stands behind it, and then nothing has happened.
+char *sg_connection_take_line(
+	struct sg_connection *connection, char **ret_buffer, size_t *ret_length);
 // Whether bytes of an unfinished line are left.
 bool sg_connection_has_half_line(const struct sg_connection *connection);
 

@@ -17,14 +17,14 @@
 #define TICK_MS         20 // between two looks at what announces itself by no event
 #define WISHES_PER_TICK 256
 
-static struct sg_server *server_of(const struct sg_control *control, uint64_t connection)
+struct sg_server *sg_control_server_of(const struct sg_control *control, uint64_t connection)
 {
 	return connection & SG_CONTROL_MONITOR ? control->monitor : control->server;
 }
 
 static void answer_socket(void *context, uint64_t connection, struct sg_text *text)
 {
-	struct sg_server *server = server_of(context, connection);
+	struct sg_server *server = sg_control_server_of(context, connection);
 
 	if (server)
 		sg_server_answer(server, connection, text);
@@ -34,7 +34,7 @@ static void answer_socket(void *context, uint64_t connection, struct sg_text *te
 
 static size_t unsent_of_socket(void *context, uint64_t connection)
 {
-	const struct sg_server *server = server_of(context, connection);
+	const struct sg_server *server = sg_control_server_of(context, connection);
 
 	return server ? sg_server_unsent(server, connection) : 0;
 }
@@ -90,6 +90,7 @@ int sg_control_create(struct sg_control **ret_control, const struct sg_settings 
 	control->answer_context = control;
 	sg_state_init(&control->first_state);
 	sg_state_init(&control->file_state);
+	sg_changes_init(&control->changes);
 	control->statistics = sg_statistics_create(publisher);
 	control->history = sg_history_create();
 	err = control->statistics && control->history
@@ -103,6 +104,8 @@ int sg_control_create(struct sg_control **ret_control, const struct sg_settings 
 			&control->monitor_gid, error);
 	if (!err)
 		err = sg_loop_create(&control->loop, error);
+	if (!err)
+		err = sg_helper_create(&control->helper, control->loop, error);
 	if (!err && mirror)
 		err = sg_control_add_fd(control, sg_mirror_fd(mirror), on_mirror, control, error);
 	if (err) {
@@ -123,7 +126,11 @@ void sg_control_destroy(struct sg_control *control)
 {
 	if (!control)
 		return;
+	sg_helper_destroy(control->helper);
+	control->helper = NULL;
 	if (control->rollout) {
+		sg_command_cancel(control);
+		sg_change_cancel(control);
 		sg_listing_cancel(control);
 		sg_drain_wait_cancel(control);
 	}
@@ -206,6 +213,20 @@ static void handle_line(void *context, uint64_t connection, const struct sg_peer
 	sg_command_handle(context, connection, peer, line, length);
 }
 
+static void handle_long_line(void *context, uint64_t connection, const struct sg_peer *peer,
+	char *buffer, const char *line, size_t length)
+{
+	sg_command_handle_long(context, connection, peer, buffer, line, length);
+}
+
+// One at a time, and not while the helper has a change in hand.
+static bool takes_long_line(void *context)
+{
+	const struct sg_control *control = context;
+
+	return !sg_helper_is_busy(control->helper) && !sg_change_is_waiting(control);
+}
+
 static void refuse_bad_line(void *context, const char *sentence, struct sg_text *ret_text)
 {
 	(void)context;
@@ -223,6 +244,8 @@ int sg_control_open_socket(struct sg_control *control, struct sg_error *error)
 	const struct sg_settings *settings = control->settings;
 	struct sg_server_handler handler = {.context = control,
 		.line = handle_line,
+		.long_line = handle_long_line,
+		.takes_long_line = takes_long_line,
 		.bad_line = refuse_bad_line,
 		.closed = forget};
 	int err = sg_server_open(&control->server, control->loop, settings->socket_path,
@@ -291,6 +314,8 @@ uint64_t sg_control_turn(void *context)
 		if (control->keeper)
 			sg_keeper_turn(control->keeper,
 				sg_rollout_published_state(control->rollout), now_ms);
+		if (sg_change_turn(control, now_ms))
+			delay_us = 0;
 		if (sg_listing_turn(control) || sg_shutdown_turn(control, now_ms))
 			delay_us = 0;
 	}

@@ -4,7 +4,8 @@
 // The order of a life: create (with the state of the config file), first_publish (before workers
 // start, so that they find a snapshot), open_socket (when the node forwards), run (until stop),
 // destroy (after workers have ended). Everything is called by one thread. The loop never waits for
-// a worker, a client or the kernel.
+// a worker, a client or the kernel; what takes long is a helper's thread (helper.h), and what is
+// written to the disk the keeper's.
 #pragma once
 
 #include "base/error.h"

@@ -1,12 +1,15 @@
 // What the parts of the control thread share: control.c owns it, commands work on it.
 #pragma once
 
+#include "control/change.h"
 #include "control/command.h"
 #include "control/control.h"
 #include "control/drain_wait.h"
+#include "control/helper.h"
 #include "control/history.h"
 #include "control/keeper.h"
 #include "control/listing.h"
+#include "control/reload.h"
 #include "control/rollout.h"
 #include "control/server.h"
 #include "control/shutdown.h"
@@ -34,6 +37,10 @@ struct sg_control {
 	uint64_t next_tick_ms;
 	int broken; // an error that ends the loop
 	struct sg_error error;
+	struct sg_helper *helper;
+	struct reading *reading; // a long line (command.c); NULL: none
+	struct sg_changes changes;
+	struct sg_reload_order reload;
 	struct sg_drain_waits drain_waits;
 	struct sg_listings listings;
 	struct sg_shutdown shutdown;
@@ -43,6 +50,9 @@ struct sg_control {
 	size_t (*unsent)(void *context, uint64_t connection);
 	void *answer_context;
 };
+
+// The server that a connection is of; NULL: none, as in tests.
+struct sg_server *sg_control_server_of(const struct sg_control *control, uint64_t connection);
 
 // One turn of the loop, see loop.h: what is due without an event.
 uint64_t sg_control_turn(void *control);

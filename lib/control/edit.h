@@ -1,8 +1,8 @@
 // Edits of the desired state: what `apply`, `change` and the verbs of stormctl do to a candidate.
 //
 // An edit reads a method's params and changes a candidate state; nothing else notices. The
-// candidate is then committed or thrown away as a whole (command.c), so a batch of edits is atomic
-// by itself. Control thread only.
+// candidate is then committed or thrown away as a whole (change.c), so a batch of edits is atomic
+// by itself. Control thread, or its helper while the change is in hand (change.h).
 #pragma once
 
 #include <stdbool.h>

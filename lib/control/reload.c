@@ -217,7 +217,7 @@ static void take_file(struct reload *reload)
 		sg_keeper_set_file(control->keeper, &control->file_state);
 }
 
-void sg_control_reload(struct sg_control *control, const char *path, uid_t uid, pid_t pid)
+static void carry_out(struct sg_control *control, const char *path, uid_t uid, pid_t pid)
 {
 	struct reload *reload = calloc(1, sizeof(*reload));
 	struct sg_history_entry entry = {.uid = uid, .pid = pid, .verb = "reload"};
@@ -247,4 +247,21 @@ free_reload:
 	if (err)
 		refuse(path, &error);
 	free(reload);
+}
+
+void sg_control_reload(struct sg_control *control, const char *path, uid_t uid, pid_t pid)
+{
+	control->reload =
+		(struct sg_reload_order){.due = true, .path = path, .uid = uid, .pid = pid};
+	sg_reload_turn(control);
+}
+
+void sg_reload_turn(struct sg_control *control)
+{
+	struct sg_reload_order *order = &control->reload;
+
+	if (!order->due || sg_change_is_in_hand(control) || sg_rollout_is_busy(control->rollout))
+		return;
+	order->due = false;
+	carry_out(control, order->path, order->uid, order->pid);
 }

@@ -17,8 +17,21 @@
 struct sg_control;
 
 // Reads `path`, and tells the log what became of it.
+//
+// While a large change is in hand it waits for its end, so `path` must stay.
 void sg_control_reload(struct sg_control *control, const char *path, uid_t uid, pid_t pid);
 
 // Writes the names of the settings that differ, with commas between them; "" when none does.
 void sg_settings_compare(
 	const struct sg_settings *a, const struct sg_settings *b, char *ret_names, size_t size);
+
+// One that waits.
+struct sg_reload_order {
+	bool due;
+	const char *path;
+	uid_t uid;
+	pid_t pid;
+};
+
+// Carries it out when nothing stands in its way.
+void sg_reload_turn(struct sg_control *control);

@@ -2,6 +2,7 @@
 #include "control/request.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +72,18 @@ static int take_members(struct sg_request *request, char *message, size_t size)
 	return 0;
 }
 
+// What the values of a line will take, from what jansson allocates for each kind. Brackets in
+// strings count as well: it is a bound, not a parser.
+static size_t estimate_bytes(const char *line, size_t length)
+{
+	static const uint16_t bytes[256] = {['{'] = 256, ['['] = 128, [':'] = 128, [','] = 48};
+	size_t sum = length;
+
+	for (size_t i = 0; i < length; i++)
+		sum += bytes[(unsigned char)line[i]];
+	return sum;
+}
+
 int sg_request_parse(
 	struct sg_request *ret_request, const char *line, size_t length, char *message, size_t size)
 {
@@ -80,6 +93,10 @@ int sg_request_parse(
 	int code;
 
 	*ret_request = request;
+	if (estimate_bytes(line, length) > SG_REQUEST_MAX_BYTES)
+		return refuse(message, size, SG_REQUEST_INVALID,
+			"the line has too many values: they would take over %u MB",
+			SG_REQUEST_MAX_BYTES >> 20);
 	request.root = json_loadb(line, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
 	if (!request.root)
 		return refuse(message, size, SG_REQUEST_NO_JSON, "this is no JSON: %s (byte %d)",
@@ -91,6 +108,9 @@ int sg_request_parse(
 	if (!json_is_object(request.root))
 		return refuse(message, size, SG_REQUEST_INVALID, "a request is an object");
 	id = json_object_get(request.root, "id");
+	if (json_is_string(id) && json_string_length(id) > SG_REQUEST_MAX_ID_BYTES)
+		return refuse(message, size, SG_REQUEST_INVALID, "\"id\" is longer than %d bytes",
+			SG_REQUEST_MAX_ID_BYTES);
 	if (json_is_string(id) || json_is_integer(id))
 		request.id = id;
 	code = take_members(&request, message, size);

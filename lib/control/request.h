@@ -3,7 +3,8 @@
 // One object a line, in both directions. A request needs an id (a string or an integer): stormgate
 // answers everything, so a notification is refused. Batch arrays are refused too; several changes
 // that belong together are one `change`. Depth and length are bounded by jansson (2,048 levels) and
-// by the server.
+// by the server, the memory that a line's values take by SG_REQUEST_MAX_BYTES, and an id by
+// SG_REQUEST_MAX_ID_BYTES, because it is repeated.
 //
 // Any thread; nothing is kept between calls.
 #pragma once
@@ -13,6 +14,11 @@
 #include <jansson.h>
 
 #include "control/text.h"
+
+// The largest line that makes sense, with SG_MAX_BACKENDS backends, takes 260 MB; sixteen million
+// brackets would take over a thousand.
+#define SG_REQUEST_MAX_BYTES    (320u << 20)
+#define SG_REQUEST_MAX_ID_BYTES 256
 
 // The codes of JSON-RPC 2.0, section 5.1, and our own.
 enum sg_request_code {

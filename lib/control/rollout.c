@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "control/kept_addresses.h"
 #include "service/state_diff.h"
@@ -15,6 +16,7 @@
 #define IDLE_LOOK_US    20000 // while only memory waits
 #define RETRY_MS        1000  // after a compilation failed that nobody asked for
 #define PAUSE_MS        2 // between two that nobody asked for: a storm of routes is taken together
+#define COUNT_US        1000  // a turn may take to begin counting for a large change
 #define SHRINK_MS       10000 // between two looks for addresses that are not needed any more
 
 // A published snapshot that some worker may not use yet, and the one before it, which such a worker
@@ -33,6 +35,14 @@ struct waiter {
 	uint64_t deadline_ms;
 };
 
+// How far a large change has come.
+enum phase {
+	PHASE_NONE,
+	PHASE_HELD,
+	PHASE_PREPARED, // or being prepared, by another thread
+	PHASE_COUNTING, // its new services and backends begin to count
+};
+
 struct sg_rollout {
 	const struct sg_settings *settings;
 	const struct sg_publisher *publisher;
@@ -46,6 +56,16 @@ struct sg_rollout {
 	struct sg_snapshot *snapshot;
 	struct in_flight in_flight[SG_ROLLOUT_MAX_IN_FLIGHT]; // oldest first
 	unsigned n_in_flight;
+
+	// The large change.
+	enum phase phase;
+	struct sg_state next;
+	struct sg_compilation *compilation;
+	struct sg_snapshot *next_snapshot; // of the committed compilation
+	int prepare_err;
+	struct sg_error prepare_error;
+	uint64_t begun_ms;
+	struct sg_state_diff counting; // of `state` and `next`
 
 	bool has_pending; // committed while all places in flight were taken
 	struct sg_state pending;
@@ -68,11 +88,9 @@ static void answer(struct sg_rollout *rollout, uint64_t generation, uint64_t now
 	const struct sg_rollout_result *result);
 
 // What begins with a change: services and backends that were not there before count from zero.
-static void begin_counting(
-	void *context, const struct sg_service_spec *before, const struct sg_service_spec *after)
+static void begin_counting(struct sg_rollout *rollout, const struct sg_service_spec *before,
+	const struct sg_service_spec *after)
 {
-	struct sg_rollout *rollout = context;
-
 	if (!after)
 		return;
 	if (!before)
@@ -154,6 +172,41 @@ static void publish(struct sg_rollout *rollout, struct sg_snapshot *snapshot)
 	rollout->look_us = FIRST_LOOK_US;
 }
 
+// What the compiler is told before it compiles `state`.
+static void make_ready(struct sg_rollout *rollout, const struct sg_state *state,
+	const struct sg_rollout_end *ends, unsigned n_ends)
+{
+	note_sweeps(rollout);
+	keep_hops(rollout, state);
+	if (rollout->withdrawal_due)
+		sg_compiler_withdraw(rollout->compiler);
+	for (unsigned i = 0; i < n_ends; i++)
+		sg_compiler_end_now(
+			rollout->compiler, ends[i].service, &ends[i].address, ends[i].port);
+}
+
+static void publish_state(
+	struct sg_rollout *rollout, const struct sg_state *state, struct sg_snapshot *snapshot)
+{
+	publish(rollout, snapshot);
+	if (rollout->published)
+		rollout->published(
+			rollout->published_context, &rollout->state, state, snapshot->generation);
+}
+
+// Goes on until all of them count, or `end_ns`. Returns whether they do.
+static bool go_on_counting(struct sg_rollout *rollout, uint64_t end_ns)
+{
+	struct sg_service_spec *before, *after;
+
+	while (sg_state_diff_next(&rollout->counting, &before, &after)) {
+		begin_counting(rollout, before, after);
+		if (sg_clock_ns() >= end_ns)
+			return false;
+	}
+	return true;
+}
+
 // Compiles and publishes `state`, of which there is room in flight. On failure nothing has changed.
 static int roll_out(struct sg_rollout *rollout, const struct sg_state *state,
 	const struct sg_rollout_end *ends, unsigned n_ends, uint64_t now_ms, struct sg_error *error)
@@ -161,20 +214,14 @@ static int roll_out(struct sg_rollout *rollout, const struct sg_state *state,
 	struct sg_snapshot *snapshot;
 	int err;
 
-	note_sweeps(rollout);
-	keep_hops(rollout, state);
-	for (unsigned i = 0; i < n_ends; i++)
-		sg_compiler_end_now(
-			rollout->compiler, ends[i].service, &ends[i].address, ends[i].port);
+	make_ready(rollout, state, ends, n_ends);
 	err = sg_compiler_compile(
 		rollout->compiler, state, rollout->routes, now_ms, &snapshot, error);
 	if (err)
 		return err;
-	sg_state_diff(&rollout->state, state, begin_counting, rollout);
-	publish(rollout, snapshot);
-	if (rollout->published)
-		rollout->published(
-			rollout->published_context, &rollout->state, state, snapshot->generation);
+	rollout->counting = (struct sg_state_diff){.before = &rollout->state, .after = state};
+	go_on_counting(rollout, UINT64_MAX);
+	publish_state(rollout, state, snapshot);
 	return 0;
 }
 
@@ -200,6 +247,7 @@ int sg_rollout_create(struct sg_rollout **ret_rollout, const struct sg_settings 
 	rollout->statistics = statistics;
 	sg_state_init(&rollout->state);
 	sg_state_init(&rollout->pending);
+	sg_state_init(&rollout->next);
 	rollout->routes = sg_routes_create_empty();
 	rollout->compiler = sg_compiler_create(settings);
 	rollout->routes_changed = mirror != NULL;
@@ -228,11 +276,14 @@ void sg_rollout_destroy(struct sg_rollout *rollout)
 		if (rollout->in_flight[i].replaced)
 			sg_compiler_reclaim(rollout->compiler, rollout->in_flight[i].replaced);
 	}
+	if (rollout->compilation && rollout->phase == PHASE_PREPARED)
+		sg_compiler_drop(rollout->compiler, rollout->compilation);
 	sg_compiler_destroy(rollout->compiler);
 	sg_routes_unref(rollout->routes);
 	sg_kept_addresses_fini(&rollout->kept);
 	sg_state_fini(&rollout->state);
 	sg_state_fini(&rollout->pending);
+	sg_state_fini(&rollout->next);
 	free(rollout->pending_ends);
 	free(rollout);
 }
@@ -268,7 +319,8 @@ static int take_over(struct sg_rollout *rollout, struct sg_state *candidate,
 		sg_state_fini(candidate);
 		return 0;
 	}
-	if (rollout->has_pending || rollout->n_in_flight == SG_ROLLOUT_MAX_IN_FLIGHT)
+	if (rollout->has_pending || rollout->phase != PHASE_NONE ||
+		rollout->n_in_flight == SG_ROLLOUT_MAX_IN_FLIGHT)
 		return set_pending(rollout, candidate, ends, n_ends, error);
 	err = roll_out(rollout, candidate, ends, n_ends, now_ms, error);
 	if (!err)
@@ -282,35 +334,120 @@ int sg_rollout_check(
 	return sg_validate_state(candidate, sg_rollout_state(rollout), rollout->settings, error);
 }
 
-int sg_rollout_commit(struct sg_rollout *rollout, struct sg_state *candidate,
-	const struct sg_rollout_end *ends, unsigned n_ends, sg_rollout_done_fn *done, void *context,
-	uint64_t now_ms, struct sg_error *error)
+static void add_waiter(struct sg_rollout *rollout, struct waiter *waiter, sg_rollout_done_fn *done,
+	void *context, uint64_t now_ms)
 {
-	struct waiter *waiter;
-	int err = sg_rollout_check(rollout, candidate, error);
-
-	if (err)
-		return err;
-	waiter = calloc(1, sizeof(*waiter));
-	if (!waiter)
-		return sg_error_set(error, -ENOMEM, "no memory is left for the change");
-	err = take_over(rollout, candidate, ends, n_ends, now_ms, error);
-	if (err) {
-		free(waiter);
-		return err;
-	}
 	*waiter = (struct waiter){.next = rollout->waiters,
 		.done = done,
 		.context = context,
 		.generation = sg_rollout_generation(rollout),
 		.deadline_ms = now_ms + SG_ROLLOUT_ANSWER_MS};
 	rollout->waiters = waiter;
+}
+
+int sg_rollout_commit_checked(struct sg_rollout *rollout, struct sg_state *candidate,
+	const struct sg_rollout_end *ends, unsigned n_ends, sg_rollout_done_fn *done, void *context,
+	uint64_t now_ms, struct sg_error *error)
+{
+	struct waiter *waiter = calloc(1, sizeof(*waiter));
+	int err;
+
+	if (!waiter)
+		return sg_error_set(error, -ENOMEM, "no memory is left for the change");
+	err = take_over(rollout, candidate, ends, n_ends, now_ms, error);
+	if (err)
+		free(waiter);
+	else
+		add_waiter(rollout, waiter, done, context, now_ms);
+	return err;
+}
+
+int sg_rollout_commit(struct sg_rollout *rollout, struct sg_state *candidate,
+	const struct sg_rollout_end *ends, unsigned n_ends, sg_rollout_done_fn *done, void *context,
+	uint64_t now_ms, struct sg_error *error)
+{
+	int err = sg_rollout_check(rollout, candidate, error);
+
+	return err ? err
+		   : sg_rollout_commit_checked(
+			     rollout, candidate, ends, n_ends, done, context, now_ms, error);
+}
+
+bool sg_rollout_hold(struct sg_rollout *rollout)
+{
+	if (rollout->has_pending || rollout->phase != PHASE_NONE ||
+		rollout->n_in_flight == SG_ROLLOUT_MAX_IN_FLIGHT)
+		return false;
+	rollout->phase = PHASE_HELD;
+	return true;
+}
+
+bool sg_rollout_is_busy(const struct sg_rollout *rollout)
+{
+	return rollout->phase != PHASE_NONE;
+}
+
+void sg_rollout_release(struct sg_rollout *rollout)
+{
+	rollout->phase = PHASE_NONE;
+}
+
+void sg_rollout_begin(struct sg_rollout *rollout, struct sg_state *candidate,
+	const struct sg_rollout_end *ends, unsigned n_ends, uint64_t now_ms)
+{
+	replace_state(&rollout->next, candidate);
+	make_ready(rollout, &rollout->next, ends, n_ends);
+	rollout->begun_ms = now_ms;
+	rollout->compilation = NULL;
+	rollout->phase = PHASE_PREPARED;
+}
+
+void sg_rollout_prepare(struct sg_rollout *rollout)
+{
+	rollout->prepare_err = sg_compiler_prepare(rollout->compiler, &rollout->next,
+		rollout->routes, rollout->begun_ms, &rollout->compilation, &rollout->prepare_error);
+}
+
+int sg_rollout_conclude(struct sg_rollout *rollout, sg_rollout_done_fn *done, void *context,
+	uint64_t now_ms, struct sg_error *error)
+{
+	struct waiter *waiter = calloc(1, sizeof(*waiter));
+	int err = rollout->prepare_err;
+
+	if (err)
+		*error = rollout->prepare_error;
+	else if (!waiter)
+		err = sg_error_set(error, -ENOMEM, "no memory is left for the change");
+	if (err) {
+		sg_compiler_drop(rollout->compiler, rollout->compilation);
+		sg_state_fini(&rollout->next);
+		rollout->phase = PHASE_NONE;
+		free(waiter);
+		return err;
+	}
+	rollout->next_snapshot = sg_compiler_commit(rollout->compiler, rollout->compilation);
+	rollout->counting =
+		(struct sg_state_diff){.before = &rollout->state, .after = &rollout->next};
+	rollout->phase = PHASE_COUNTING;
+	add_waiter(rollout, waiter, done, context, now_ms);
 	return 0;
+}
+
+// A part of the way from the books to the workers. Returns whether there is more to do.
+static bool go_on_concluding(struct sg_rollout *rollout)
+{
+	if (rollout->phase != PHASE_COUNTING)
+		return false;
+	if (!go_on_counting(rollout, sg_clock_ns() + COUNT_US * 1000))
+		return true;
+	publish_state(rollout, &rollout->next, rollout->next_snapshot);
+	replace_state(&rollout->state, &rollout->next);
+	rollout->phase = PHASE_NONE;
+	return false;
 }
 
 void sg_rollout_withdraw(struct sg_rollout *rollout)
 {
-	sg_compiler_withdraw(rollout->compiler);
 	rollout->withdrawal_due = true;
 }
 
@@ -415,7 +552,7 @@ static uint64_t next_look_us(struct sg_rollout *rollout, uint64_t now_ms)
 {
 	uint64_t slowest_us = rollout->waiters ? SLOWEST_LOOK_US : IDLE_LOOK_US;
 	uint64_t look_us = rollout->look_us;
-	uint64_t due = due_ms(rollout);
+	uint64_t due = rollout->phase == PHASE_NONE ? due_ms(rollout) : UINT64_MAX;
 
 	if (rollout->n_in_flight || rollout->has_pending || rollout->waiters) {
 		rollout->look_us = look_us * 2 < slowest_us ? look_us * 2 : slowest_us;
@@ -432,7 +569,9 @@ uint64_t sg_rollout_turn(struct sg_rollout *rollout, uint64_t now_ms)
 	bool idle = reclaim_passed(rollout, &late_worker);
 
 	answer_waiters(rollout, idle, late_worker, now_ms);
-	if (rollout->n_in_flight < SG_ROLLOUT_MAX_IN_FLIGHT) {
+	if (go_on_concluding(rollout))
+		return 0;
+	if (rollout->phase == PHASE_NONE && rollout->n_in_flight < SG_ROLLOUT_MAX_IN_FLIGHT) {
 		if (rollout->has_pending)
 			roll_out_pending(rollout, now_ms);
 		else if (now_ms >= due_ms(rollout))
@@ -456,12 +595,15 @@ const struct sg_state *sg_rollout_published_state(const struct sg_rollout *rollo
 
 const struct sg_state *sg_rollout_state(const struct sg_rollout *rollout)
 {
-	return rollout->has_pending ? &rollout->pending : &rollout->state;
+	if (rollout->has_pending)
+		return &rollout->pending;
+	return rollout->phase == PHASE_COUNTING ? &rollout->next : &rollout->state;
 }
 
 uint64_t sg_rollout_generation(const struct sg_rollout *rollout)
 {
-	return rollout->snapshot->generation + rollout->has_pending;
+	return rollout->snapshot->generation + (rollout->phase == PHASE_COUNTING) +
+	       rollout->has_pending;
 }
 
 const struct sg_snapshot *sg_rollout_snapshot(const struct sg_rollout *rollout)

@@ -63,9 +63,34 @@ void sg_rollout_destroy(struct sg_rollout *rollout);
 int sg_rollout_commit(struct sg_rollout *rollout, struct sg_state *candidate,
 	const struct sg_rollout_end *ends, unsigned n_ends, sg_rollout_done_fn *done, void *context,
 	uint64_t now_ms, struct sg_error *error);
-// Only validates.
+// The same for a candidate that has passed sg_rollout_check since the last commit.
+int sg_rollout_commit_checked(struct sg_rollout *rollout, struct sg_state *candidate,
+	const struct sg_rollout_end *ends, unsigned n_ends, sg_rollout_done_fn *done, void *context,
+	uint64_t now_ms, struct sg_error *error);
+// Only validates. Any thread, while the rollout is held.
 int sg_rollout_check(
 	const struct sg_rollout *rollout, const struct sg_state *candidate, struct sg_error *error);
+
+// A large change is made in steps, so that its making, checking and compiling may be another
+// thread's while this one goes on:
+//
+//     hold      from here on nothing is compiled, so that the state and the compiler's books stay
+//     begin     takes over a candidate that has passed sg_rollout_check
+//     prepare   compiles it: the only step for another thread
+//     conclude  as sg_rollout_commit_checked; the turns that follow publish it
+//     release   instead of begin: there is nothing to commit
+//
+// Other commits may not come from hold to conclude. Returns false when generations are pending, or
+// as many in flight as may be.
+bool sg_rollout_hold(struct sg_rollout *rollout);
+// Whether it is held, or a large change on its way to the workers.
+bool sg_rollout_is_busy(const struct sg_rollout *rollout);
+void sg_rollout_release(struct sg_rollout *rollout);
+void sg_rollout_begin(struct sg_rollout *rollout, struct sg_state *candidate,
+	const struct sg_rollout_end *ends, unsigned n_ends, uint64_t now_ms);
+void sg_rollout_prepare(struct sg_rollout *rollout);
+int sg_rollout_conclude(struct sg_rollout *rollout, sg_rollout_done_fn *done, void *context,
+	uint64_t now_ms, struct sg_error *error);
 
 // The kernel's routes have changed: the next turn compiles them in.
 void sg_rollout_routes_changed(struct sg_rollout *rollout);

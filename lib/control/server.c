@@ -104,6 +104,7 @@ static void end_input(struct sg_connection *connection, const char *sentence)
 	connection->input_ended = true;
 	connection->input.start = connection->input.end;
 	connection->scanned = 0;
+	connection->has_line = false;
 	if (sentence) {
 		struct sg_text text = {0};
 
@@ -352,6 +353,24 @@ void sg_server_answer(struct sg_server *server, uint64_t id, struct sg_text *tex
 		settle(connection);
 }
 
+void sg_server_hold(struct sg_server *server, uint64_t id)
+{
+	struct sg_connection *connection = find_connection(server, id);
+
+	if (connection)
+		connection->held = true;
+}
+
+void sg_server_go_on(struct sg_server *server, uint64_t id, uint64_t used_ns)
+{
+	struct sg_connection *connection = find_connection(server, id);
+
+	if (!connection)
+		return;
+	connection->held = false;
+	connection->used_ns += used_ns;
+}
+
 // Nothing tells when more comes from a client that has hung up: what the kernel holds of it is read
 // until its end.
 static void read_on(struct sg_connection *connection)
@@ -378,32 +397,73 @@ static void end_of_lines(struct sg_connection *connection)
 	settle(connection);
 }
 
-static void handle_line(struct sg_connection *connection, const char *line, size_t length)
+static void begin_request(struct sg_connection *connection)
 {
-	struct sg_server *server = connection->server;
-
 	connection->had_request = true;
 	connection->in_hand++;
-	server->serving = connection->id;
-	server->handler.line(
-		server->handler.context, connection->id, &connection->peer, line, length);
-	server->serving = 0;
+	connection->server->serving = connection->id;
 }
 
-// Handles one line of a connection that may take one.
+static void handle_line(struct sg_connection *connection, const char *line, size_t length)
+{
+	const struct sg_server_handler *handler = &connection->server->handler;
+
+	begin_request(connection);
+	handler->line(handler->context, connection->id, &connection->peer, line, length);
+	connection->server->serving = 0;
+}
+
+static void hand_over_line(struct sg_connection *connection)
+{
+	const struct sg_server_handler *handler = &connection->server->handler;
+	size_t length;
+	char *buffer, *line = sg_connection_take_line(connection, &buffer, &length);
+
+	if (!line) {
+		connection->broken = true;
+		return;
+	}
+	begin_request(connection);
+	handler->long_line(
+		handler->context, connection->id, &connection->peer, buffer, line, length);
+	connection->server->serving = 0;
+}
+
+static bool is_long(const struct sg_server *server, size_t length)
+{
+	return length >= SG_SERVER_LONG_LINE_BYTES && server->handler.long_line;
+}
+
+// Handles one line of a connection that may be served.
 static void serve(struct sg_connection *connection)
 {
 	uint64_t begun_ns = sg_clock_ns();
 	size_t length;
-	char *line = sg_connection_next_line(connection, &length);
 
-	if (!line) {
+	if (!sg_connection_find_line(connection, &length)) {
 		end_of_lines(connection);
 		return;
 	}
-	if (!is_blank(line, length))
-		handle_line(connection, line, length);
+	if (is_long(connection->server, length)) {
+		hand_over_line(connection);
+	} else {
+		char *line = sg_connection_next_line(connection, &length);
+
+		if (!is_blank(line, length))
+			handle_line(connection, line, length);
+	}
 	connection->used_ns += sg_clock_ns() - begun_ns;
+}
+
+static bool may_be_served(struct sg_connection *connection)
+{
+	struct sg_server *server = connection->server;
+	size_t length;
+
+	if (!may_take_line(connection) || connection->held)
+		return false;
+	return !sg_connection_find_line(connection, &length) || !is_long(server, length) ||
+	       server->handler.takes_long_line(server->handler.context);
 }
 
 // A connection that something went wrong with, or else the one with the least time so far.
@@ -418,7 +478,7 @@ static struct sg_connection *pick(struct sg_server *server)
 			continue;
 		if (connection->broken)
 			return connection;
-		if (!may_take_line(connection))
+		if (!may_be_served(connection))
 			continue;
 		if (connection->used_ns + MAX_LEAD_NS < server->used_ns)
 			connection->used_ns = server->used_ns - MAX_LEAD_NS;
@@ -438,7 +498,7 @@ static bool settle_ready(struct sg_server *server)
 
 		if (!connection || !connection->ready)
 			continue;
-		more = more || may_take_line(connection);
+		more = more || may_be_served(connection);
 		settle(connection);
 	}
 	return more;

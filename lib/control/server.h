@@ -15,7 +15,9 @@
 // * time: lines are handled for SG_SERVER_TURN_US a turn of the loop, one line at a time, and the
 //   next is always of the client that has had the least time so far. So a client that has a
 //   question now and then is served before any number of those that have a thousand requests in the
-//   pipe.
+//   pipe;
+// * long lines: handed over with their memory when the handler takes one, because reading it takes
+//   longer than others may wait. Until then such a line waits, and its client with it.
 //
 // Answers may overtake each other: their ids say what they answer. A client that closes before it
 // has read its answers has still made its requests. Control thread only.
@@ -38,6 +40,7 @@
 #define SG_SERVER_MAX_UNSENT_BYTES (1u << 20) // one answer may be longer
 #define SG_SERVER_MAX_OUTPUT_BYTES (256u << 20)
 #define SG_SERVER_TURN_US          1000
+#define SG_SERVER_LONG_LINE_BYTES  (32u << 10) // and above
 
 struct sg_server;
 
@@ -56,6 +59,11 @@ struct sg_server_handler {
 	// now or later.
 	void (*line)(void *context, uint64_t connection, const struct sg_peer *peer,
 		const char *line, size_t length);
+	// The same for a long line, which lies in `buffer`, the callee's to free; called when
+	// `takes_long_line` says so. Without these two long lines are like others.
+	void (*long_line)(void *context, uint64_t connection, const struct sg_peer *peer,
+		char *buffer, const char *line, size_t length);
+	bool (*takes_long_line)(void *context);
 	// What is wrong with input that never becomes a line: writes the answer.
 	void (*bad_line)(void *context, const char *sentence, struct sg_text *ret_text);
 	// The connection is gone; answers to it are ignored from now on.
@@ -72,6 +80,10 @@ void sg_server_close(struct sg_server *server);
 // and empty then. One that has failed: the connection is closed instead, so that its client does
 // not wait for ever.
 void sg_server_answer(struct sg_server *server, uint64_t connection, struct sg_text *text);
+// What the connection asked for last is held up: its next lines wait until sg_server_go_on, which
+// says what time of others it has taken. Nothing happens when it is gone.
+void sg_server_hold(struct sg_server *server, uint64_t connection);
+void sg_server_go_on(struct sg_server *server, uint64_t connection, uint64_t used_ns);
 // Bytes of answers that the client has not read yet; 0 when it is gone.
 size_t sg_server_unsent(const struct sg_server *server, uint64_t connection);
 

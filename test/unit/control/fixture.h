@@ -226,6 +226,29 @@ static inline void fixture_send(struct fixture *fixture, uint64_t connection, co
 	sg_command_handle(fixture->control, connection, &peer, line, strlen(line));
 }
 
+// Whether somebody else is at it: the helper, or the disk. Both tell by a descriptor.
+static inline bool fixture_is_helped(const struct fixture *fixture)
+{
+	const struct sg_control *control = fixture->control;
+
+	return control->keeper || control->reading || sg_change_is_waiting(control) ||
+	       sg_rollout_is_busy(control->rollout);
+}
+
+// Turns until there is an answer, or nobody is left who would give one.
+static inline void fixture_wait(struct fixture *fixture)
+{
+	struct sg_control *control = fixture->control;
+
+	for (unsigned turn = 0, idle = 0; turn < 1000 && idle < 100 && !fixture->n_answers;
+		turn++) {
+		bool is_helped = fixture_is_helped(fixture);
+
+		sg_loop_run_once(control->loop, sg_control_turn, control, !is_helped);
+		idle += !is_helped;
+	}
+}
+
 // One request with its answer: the whole of it, the caller's. `params` is JSON.
 static inline json_t *fixture_ask(struct fixture *fixture, const char *method, const char *params)
 {
@@ -238,12 +261,7 @@ static inline json_t *fixture_ask(struct fixture *fixture, const char *method, c
 		abort();
 	fixture_send(fixture, 1, line);
 	free(line);
-	for (unsigned turn = 0; turn < 100 && fixture->n_answers == 0; turn++)
-		sg_control_turn(fixture->control);
-	// What waits for a disk is told by its descriptor.
-	for (unsigned turn = 0; turn < 1000 && fixture->n_answers == 0 && fixture->control->keeper;
-		turn++)
-		sg_loop_run_once(fixture->control->loop, sg_control_turn, fixture->control, 0);
+	fixture_wait(fixture);
 	answer = fixture->n_answers == 1 ? json_loads(fixture->answers[0], 0, NULL) : NULL;
 	fixture_forget_answers(fixture);
 	return answer;

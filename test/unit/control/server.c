@@ -36,6 +36,10 @@ struct rig {
 	unsigned n_lines, n_closed;
 	struct sg_peer peer;
 	char *big;
+	// For long lines, when the test wants them.
+	bool has_reader, reader_is_busy;
+	char *buffer; // of the one that is being read
+	uint64_t reading;
 };
 
 static void answer_with(struct rig *rig, uint64_t connection, const char *answer)
@@ -83,11 +87,36 @@ static void on_closed(void *context, uint64_t connection)
 	((struct rig *)context)->n_closed++;
 }
 
+static void on_long_line(void *context, uint64_t connection, const struct sg_peer *peer,
+	char *buffer, const char *line, size_t length)
+{
+	struct rig *rig = context;
+
+	(void)peer;
+	assert_int_equal(strlen(line), length);
+	assert_true(length >= SG_SERVER_LONG_LINE_BYTES && line >= buffer);
+	assert_null(rig->buffer);
+	rig->buffer = buffer;
+	rig->reading = connection;
+	sg_server_hold(rig->server, connection);
+}
+
+static bool takes_long_line(void *context)
+{
+	const struct rig *rig = context;
+
+	return !rig->buffer && !rig->reader_is_busy;
+}
+
 static int open_server(struct rig *rig, mode_t mode, struct sg_error *error)
 {
 	struct sg_server_handler handler = {
 		.context = rig, .line = on_line, .bad_line = on_bad_line, .closed = on_closed};
 
+	if (rig->has_reader) {
+		handler.long_line = on_long_line;
+		handler.takes_long_line = takes_long_line;
+	}
 	return sg_server_open(
 		&rig->server, rig->loop, rig->path, mode, SG_SOCKET_FILE_NO_GROUP, &handler, error);
 }
@@ -332,6 +361,68 @@ static void a_long_line_arrives_whole(void **state)
 	say(fd, "\n");
 	expect(rig, fd, "echo xxxx");
 	close(fd);
+}
+
+static void end_reading(struct rig *rig)
+{
+	free(rig->buffer);
+	rig->buffer = NULL;
+	answer_with(rig, rig->reading, "read");
+	sg_server_go_on(rig->server, rig->reading, 0);
+}
+
+static void turn_often(struct rig *rig)
+{
+	for (unsigned i = 0; i < 300; i++)
+		turn(rig);
+}
+
+// Handed over one at a time; what its client says next waits for it, others do not.
+static void a_long_line_is_handed_over(void **state)
+{
+	struct rig *rig = *state;
+	struct sg_error error;
+	int first, second, third;
+
+	sg_server_close(rig->server);
+	rig->has_reader = true;
+	assert_int_equal(open_server(rig, 0600, &error), 0);
+	rig->big[SG_SERVER_LONG_LINE_BYTES] = '\0';
+	first = connect_client(rig);
+	second = connect_client(rig);
+	third = connect_client(rig);
+	say(first, rig->big);
+	say(first, "\nafter\n");
+	turn_often(rig);
+	assert_non_null(rig->buffer);
+	say(second, rig->big);
+	say(second, "\n");
+	say(third, "short\n");
+	expect(rig, third, "echo short");
+	assert_int_equal(rig->n_lines, 1);
+	end_reading(rig);
+	expect(rig, first, "read");
+	expect(rig, first, "echo after");
+	turn_often(rig);
+	// Whoever waits may leave, and so may the one whose line is being read.
+	assert_non_null(rig->buffer);
+	close(second);
+	turn_often(rig);
+	end_reading(rig);
+	turn_often(rig);
+	assert_int_equal(rig->n_closed, 1);
+	rig->reader_is_busy = true;
+	say(first, rig->big);
+	say(first, "\n");
+	turn_often(rig);
+	assert_null(rig->buffer);
+	assert_false(sg_server_turn(rig->server)); // nothing to be done at once
+	rig->reader_is_busy = false;
+	turn_often(rig);
+	end_reading(rig);
+	expect(rig, first, "read");
+	close(first);
+	close(third);
 }
 
 static void unfinished_lines_together_are_bounded(void **state)
@@ -617,6 +708,7 @@ int main(void)
 		WITH_RIG(answers_to_closed_connections_are_ignored),
 		WITH_RIG(a_line_that_is_too_long_is_an_error),
 		WITH_RIG(a_long_line_arrives_whole),
+		WITH_RIG(a_long_line_is_handed_over),
 		WITH_RIG(unfinished_lines_together_are_bounded),
 		WITH_RIG(a_greedy_client_holds_up_nobody),
 		WITH_RIG(a_reader_that_does_not_read_is_not_served_further),
