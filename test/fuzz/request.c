@@ -22,9 +22,13 @@ static void check_answer(const char *text)
 static void send_line(struct fixture *fixture, const char *line)
 {
 	fixture_send(fixture, 1, line);
-	for (unsigned turn = 0; turn < MAX_TURNS && fixture->n_answers == 0; turn++) {
+	for (unsigned turn = 0; turn < MAX_TURNS && fixture->n_answers == 0;) {
+		bool is_helped = fixture_is_helped(fixture);
+
 		fixture->control->next_tick_ms = 0; // as if the time had come
-		sg_control_turn(fixture->control);
+		sg_loop_run_once(
+			fixture->control->loop, sg_control_turn, fixture->control, !is_helped);
+		turn += !is_helped;
 	}
 	assert(fixture->n_answers == 1);
 	check_answer(fixture->answers[0]);
