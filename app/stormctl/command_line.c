@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/option_error.h"
 #include "client.h"
 #include "help.h"
 #include "net/addr.h"
@@ -24,6 +25,7 @@ static void make_getopt_tables(struct option longs[MAX_OPTIONS], char shorts[2 *
 {
 	unsigned i;
 
+	*shorts++ = ':';
 	for (i = 0; option_rows[i].name; i++) {
 		const struct option_row *row = &option_rows[i];
 
@@ -59,11 +61,12 @@ static bool read_options(struct command_line *line, int argc, char **argv)
 	int option;
 
 	make_getopt_tables(longs, shorts);
+	opterr = 0;
 	while ((option = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
 		unsigned row;
 
-		if (option == '?') { // getopt has said what is wrong
-			sg_log_error("see stormctl --help, or stormctl VERB --help");
+		if (option == '?' || option == ':') {
+			sg_option_error(argv, option, "stormctl");
 			return false;
 		}
 		row = row_of(option);

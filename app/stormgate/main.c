@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "base/option_error.h"
 #include "control/config_file.h"
 #include "service/validate.h"
 
@@ -39,7 +40,8 @@ static int read_options(int argc, char **argv, struct options *ret_options)
 	};
 	int option;
 
-	while ((option = getopt_long(argc, argv, "c:hV", longs, NULL)) != -1) {
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":c:hV", longs, NULL)) != -1) {
 		switch (option) {
 		case 'c':
 			ret_options->config = optarg;
@@ -54,12 +56,16 @@ static int read_options(int argc, char **argv, struct options *ret_options)
 			puts("stormgate " SG_VERSION);
 			return 0;
 		default:
-			fputs(usage, stderr);
+			sg_option_error(argv, option, "stormgate");
 			return 2;
 		}
 	}
-	if (!ret_options->config || optind < argc) {
-		fputs(usage, stderr);
+	if (optind < argc) {
+		sg_log_error("\"%s\" is no option: see stormgate --help", argv[optind]);
+		return 2;
+	}
+	if (!ret_options->config) {
+		sg_log_error("-c FILE is wanted, the configuration: see stormgate --help");
 		return 2;
 	}
 	return -1;

@@ -19,6 +19,8 @@
 #include <rte_eal.h>
 #include <rte_memory.h>
 
+#include "base/log.h"
+#include "base/option_error.h"
 #include "bench/bench.h"
 
 #define HUGE_MB_NEEDED       6000 // by the largest suite
@@ -148,7 +150,9 @@ static struct sg_bench_options parse_options(int argc, char **argv)
 	bool pages = false;
 	int key;
 
-	while ((key = getopt_long(argc, argv, "", known, NULL)) != -1) {
+	sg_log_open("bench");
+	opterr = 0;
+	while ((key = getopt_long(argc, argv, ":", known, NULL)) != -1) {
 		if (key == 'q')
 			options.quick = true;
 		else if (key == 'n')
@@ -163,8 +167,10 @@ static struct sg_bench_options parse_options(int argc, char **argv)
 			options.flows = (uint32_t)strtoul(optarg, NULL, 10);
 		else if (key == 'p')
 			pages = true;
-		else
+		else {
+			sg_option_error(argv, key, "perf/bench/run");
 			exit(2);
+		}
 	}
 	if (pages) {
 		printf("%u\n", huge_mb_needed(&options) / 2);

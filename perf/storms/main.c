@@ -24,6 +24,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
+#include "base/option_error.h"
 #include "bench/bench.h"
 #include "bench/machine.h"
 #include "client.h"
@@ -390,7 +392,9 @@ static struct options parse_options(int argc, char **argv)
 		.updates = 10000};
 	int key;
 
-	while ((key = getopt_long(argc, argv, "", known, NULL)) != -1) {
+	sg_log_open("storms");
+	opterr = 0;
+	while ((key = getopt_long(argc, argv, ":", known, NULL)) != -1) {
 		unsigned number = optarg ? (unsigned)strtoul(optarg, NULL, 10) : 0;
 
 		switch (key) {
@@ -428,6 +432,7 @@ static struct options parse_options(int argc, char **argv)
 			options.rig.control_cpu = number;
 			break;
 		default:
+			sg_option_error(argv, key, "perf/storms/run");
 			exit(2);
 		}
 	}

@@ -28,6 +28,8 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
+#include "base/log.h"
+#include "base/option_error.h"
 #include "traffic.h"
 
 #define BUFFERS      32767
@@ -85,7 +87,9 @@ static struct options parse_options(int argc, char **argv)
 			.backend_port = 8080}};
 	int key;
 
-	while ((key = getopt_long(argc, argv, "", known, NULL)) != -1) {
+	sg_log_open("generator");
+	opterr = 0;
+	while ((key = getopt_long(argc, argv, ":", known, NULL)) != -1) {
 		if (key == 's')
 			options.socket = optarg;
 		else if (key == 'c')
@@ -100,8 +104,10 @@ static struct options parse_options(int argc, char **argv)
 			options.seconds = atof(optarg);
 		else if (key == 'g' && parse_mac(optarg, options.traffic.gateway_mac))
 			options.traffic.gateway = true;
-		else
+		else {
+			sg_option_error(argv, key, "perf/throughput/run");
 			exit(2);
+		}
 	}
 	if (!options.socket || options.cpu < 0 || options.traffic.flows == 0 ||
 		options.seconds <= 0)

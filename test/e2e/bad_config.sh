@@ -81,3 +81,20 @@ at_start 999 's/flows_per/workers = [999]; flows_per/'
 
 exits 1 on gateway "$build/app/stormgate/stormgate" -c "$lab_dir/absent.conf"
 [[ $said == *"$lab_dir/absent.conf"* ]] || fail "the absent file is not named: $said"
+
+# option PATTERN ARGUMENT...: a wrong command line is answered with one line that begins with the program's name.
+option() {
+	local pattern=$1
+	shift
+	exits 2 "$build/app/stormgate/stormgate" "$@"
+	expect_like "what stormgate says of $*" "$said" "stormgate: error: $pattern: see stormgate --help"
+	expect "lines" "$(wc -l <<<"$said")" 1
+}
+
+option 'there is no option --nonsense' --nonsense
+option 'there is no option -x' -x
+option '--config wants a value' --config
+option '-c wants a value' -c
+option '--check takes no value' -c "$good" --check=3
+option '"more" is no option' -c "$good" more
+option '-c FILE is wanted, the configuration' --check

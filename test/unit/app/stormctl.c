@@ -101,7 +101,12 @@ static void a_wrong_command_line_exits_with_2(void **state)
 	expect(rig, "service show", 2, "", "\"service show\" needs NAME");
 	expect(rig, "service show a b", 2, "", "has no place for \"b\"");
 	expect(rig, "status --weight 5", 2, "", "\"status\" has no option --weight");
-	expect(rig, "status --nonsense", 2, "", "nonsense");
+	expect(rig, "status --nonsense", 2, "",
+		"stormctl: error: there is no option --nonsense: see stormctl --help\n");
+	expect(rig, "status -Zx", 2, "", "there is no option -Z:");
+	expect(rig, "status -o", 2, "", "-o wants a value:");
+	expect(rig, "service add web --vip", 2, "", "--vip wants a value:");
+	expect(rig, "status --dry-run=yes", 2, "", "--dry-run takes no value:");
 	expect(rig, "backend set web 10.0.0.2:8080 --weight five", 2, "",
 		"--weight takes a number, not \"five\"");
 	expect(rig, "backend add web 10.0.0.2", 2, "", "is no ADDR:PORT");
