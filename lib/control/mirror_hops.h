@@ -30,9 +30,11 @@ struct sg_mirror_hop {
 	bool kept;            // a backend's
 	bool marked;          // while a new set of gateways, kept ones or neighbours is taken in
 	bool asked;           // we asked the kernel to keep it resolved
+	bool doubted;         // it has just fallen silent, and is still believed to be there
 	uint16_t backoff_ms;  // between one question and the next; 0: none was asked since it was
 			      // last usable
 	uint64_t ask_at_ms;
+	uint64_t doubted_until_ms;
 	uint32_t next; // in its hash chain; 0 ends it
 };
 
@@ -70,5 +72,5 @@ static inline bool sg_mirror_hop_wanted(const struct sg_mirror_hop *hop)
 
 static inline bool sg_mirror_hop_usable(const struct sg_mirror_hop *hop)
 {
-	return hop->reachability >= SG_MIRROR_STALE;
+	return hop->reachability >= SG_MIRROR_STALE || hop->doubted;
 }

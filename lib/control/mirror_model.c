@@ -220,11 +220,16 @@ static bool same_entries(
 	return true;
 }
 
+static void look_again_at(struct sg_mirror_model *model, uint64_t at_ms)
+{
+	if (at_ms < model->ask_at_ms)
+		model->ask_at_ms = at_ms;
+}
+
 static void be_due(struct sg_mirror_model *model, struct sg_mirror_hop *hop, uint64_t at_ms)
 {
 	hop->ask_at_ms = at_ms;
-	if (at_ms < model->ask_at_ms)
-		model->ask_at_ms = at_ms;
+	look_again_at(model, at_ms);
 }
 
 enum wish {
@@ -322,6 +327,8 @@ int sg_mirror_model_commit_routes(struct sg_mirror_model *model, uint64_t now_ms
 
 static bool needs_asking(const struct sg_mirror_hop *hop)
 {
+	if (hop->doubted && hop->reachability == SG_MIRROR_FAILED)
+		return true;
 	if (!sg_mirror_hop_wanted(hop) || hop->reachability == SG_MIRROR_FIXED)
 		return false;
 	if (hop->reachability == SG_MIRROR_UNKNOWN || hop->reachability == SG_MIRROR_FAILED)
@@ -343,9 +350,16 @@ static void update_hop(struct sg_mirror_model *model, uint32_t index,
 	hop->reachability = neighbour->reachability;
 	hop->managed = neighbour->managed;
 	sg_mirror_hops_settle(&model->hops, index);
-	if (sg_mirror_hop_usable(hop)) {
+	if (hop->reachability >= SG_MIRROR_STALE) {
 		memcpy(hop->mac, neighbour->mac, sizeof(hop->mac));
 		hop->backoff_ms = 0;
+		hop->doubted = false;
+	} else if (hop->reachability == SG_MIRROR_UNKNOWN) {
+		hop->doubted = false; // somebody deleted it
+	} else if (old.reachability >= SG_MIRROR_STALE) {
+		hop->doubted = true;
+		hop->doubted_until_ms = now_ms + SG_MIRROR_DOUBT_MS;
+		look_again_at(model, hop->doubted_until_ms);
 	}
 	if (sg_mirror_hop_usable(hop) != sg_mirror_hop_usable(&old) ||
 		(old.reachability == SG_MIRROR_UNKNOWN) !=
@@ -417,6 +431,17 @@ struct sg_addr sg_mirror_model_next_hop(
 	return model->hops.hops[(uint16_t)value].addr;
 }
 
+// A neighbour that stayed silent for too long is given up.
+static void end_doubt(struct sg_mirror_model *model, struct sg_mirror_hop *hop, uint64_t now_ms)
+{
+	if (!hop->doubted)
+		return;
+	if (now_ms < hop->doubted_until_ms)
+		return look_again_at(model, hop->doubted_until_ms);
+	hop->doubted = false;
+	model->changed = true;
+}
+
 void sg_mirror_model_ask(struct sg_mirror_model *model, uint64_t now_ms,
 	void (*ask)(void *context, const struct sg_mirror_hop *hop, bool keep), void *context)
 {
@@ -428,6 +453,7 @@ void sg_mirror_model_ask(struct sg_mirror_model *model, uint64_t now_ms,
 	for (uint32_t i = hops->first; i < hops->n_hops; i++) {
 		struct sg_mirror_hop *hop = &hops->hops[i];
 
+		end_doubt(model, hop, now_ms);
 		if (hop->asked && !sg_mirror_hop_wanted(hop)) {
 			ask(context, hop, false);
 			hop->asked = false;
@@ -435,8 +461,8 @@ void sg_mirror_model_ask(struct sg_mirror_model *model, uint64_t now_ms,
 		if (!needs_asking(hop))
 			continue;
 		if (hop->ask_at_ms <= now_ms) {
-			ask(context, hop, true);
-			hop->asked = true;
+			hop->asked = sg_mirror_hop_wanted(hop);
+			ask(context, hop, hop->asked);
 			hop->backoff_ms =
 				hop->backoff_ms ? 2 * hop->backoff_ms : SG_MIRROR_ASK_FIRST_MS;
 			if (hop->backoff_ms > SG_MIRROR_ASK_LAST_MS)

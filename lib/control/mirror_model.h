@@ -22,6 +22,10 @@
 
 #define SG_MIRROR_ASK_FIRST_MS 100 // from a failure to the next question; doubled up to the longest
 #define SG_MIRROR_ASK_LAST_MS  1000
+// How long a neighbour that has just fallen silent is still sent to, at the MAC last known, while
+// the kernel is asked for it. On a loaded machine questions and answers get lost or come late, and
+// the kernel gives up after three; traffic must not pay for that.
+#define SG_MIRROR_DOUBT_MS 15000
 
 struct sg_mirror_candidate;
 
@@ -51,7 +55,7 @@ struct sg_mirror_model {
 	struct sg_addr *kept;
 	unsigned n_kept;
 
-	uint64_t ask_at_ms; // when a hop is due next; UINT64_MAX: none is
+	uint64_t ask_at_ms; // when a hop is to be asked for or given up next; UINT64_MAX: none is
 	bool changed;       // since the last build
 	bool full;          // a neighbour got no index
 	bool in_dump;       // between begin_neighbours and commit_neighbours

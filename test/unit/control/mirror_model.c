@@ -184,12 +184,6 @@ static void a_new_mac_is_new_content_at_the_same_index(void **unused)
 	assert_int_equal(routes->hops[hop].dst_mac[5], 2);
 	sg_routes_unref(routes);
 
-	set_neighbour(&model, "10.0.0.7", SG_MIRROR_FAILED, 0, 0);
-	routes = sg_mirror_model_build(&model);
-	assert_int_equal(find(routes, "10.0.0.7").kind, SG_ROUTE_HOP);
-	assert_int_equal(routes->hops[hop].kind, SG_HOP_UNRESOLVED);
-	sg_routes_unref(routes);
-
 	set_neighbour(&model, "10.0.0.7", SG_MIRROR_UNKNOWN, 0, 0);
 	routes = sg_mirror_model_build(&model);
 	assert_int_equal(find(routes, "10.0.0.7").kind, SG_ROUTE_ON_LINK);
@@ -306,6 +300,66 @@ static void backends_and_gateways_are_asked_for_until_they_answer(void **unused)
 	assert_int_equal(questions.n, 1);
 	assert_string_equal(questions.text[0], "10.0.0.7");
 	assert_false(questions.keep[0]);
+	sg_mirror_model_fini(&model);
+}
+
+static uint8_t kind_of(struct sg_mirror_model *model, const char *addr)
+{
+	struct sg_routes *routes = sg_mirror_model_build(model);
+	struct sg_route_answer answer = find(routes, addr);
+	uint8_t kind = answer.hop ? routes->hops[answer.hop].kind : SG_HOP_UNRESOLVED;
+
+	sg_routes_unref(routes);
+	return kind;
+}
+
+// A client: nobody keeps it resolved but those who doubt it.
+static void a_silent_neighbour_is_believed_for_a_while_and_asked_for(void **unused)
+{
+	struct sg_mirror_model model;
+	struct questions questions;
+	uint64_t now_ms = 1000;
+
+	(void)unused;
+	begin(&model);
+	set_neighbour(&model, "10.0.0.254", SG_MIRROR_USABLE, 1, now_ms);
+	set_neighbour(&model, "10.0.0.7", SG_MIRROR_STALE, 2, now_ms);
+	ask_at(&model, now_ms);
+	assert_int_equal(kind_of(&model, "10.0.0.7"), SG_HOP_PORT);
+
+	// It comes back in time: workers hear nothing of it.
+	set_neighbour(&model, "10.0.0.7", SG_MIRROR_FAILED, 0, now_ms);
+	assert_false(model.changed);
+	questions = ask_at(&model, now_ms);
+	assert_int_equal(questions.n, 1);
+	assert_string_equal(questions.text[0], "10.0.0.7");
+	assert_false(questions.keep[0]);
+	set_neighbour(&model, "10.0.0.7", SG_MIRROR_ASKING, 0, now_ms);
+	assert_int_equal(kind_of(&model, "10.0.0.7"), SG_HOP_PORT);
+	set_neighbour(&model, "10.0.0.7", SG_MIRROR_USABLE, 2, now_ms + 900);
+	assert_false(model.changed);
+	ask_at(&model, now_ms + SG_MIRROR_DOUBT_MS);
+	assert_false(model.changed);
+
+	// It does not, and the doubt ends in time though the kernel asked again meanwhile.
+	now_ms += 10000;
+	set_neighbour(&model, "10.0.0.7", SG_MIRROR_FAILED, 0, now_ms);
+	set_neighbour(&model, "10.0.0.7", SG_MIRROR_ASKING, 0, now_ms + 100);
+	set_neighbour(&model, "10.0.0.7", SG_MIRROR_FAILED, 0, now_ms + 2000);
+	assert_true(model.ask_at_ms <= now_ms + SG_MIRROR_DOUBT_MS);
+	ask_at(&model, now_ms + SG_MIRROR_DOUBT_MS - 1);
+	assert_int_equal(kind_of(&model, "10.0.0.7"), SG_HOP_PORT);
+	assert_true(model.ask_at_ms <= now_ms + SG_MIRROR_DOUBT_MS);
+	assert_int_equal(ask_at(&model, now_ms + SG_MIRROR_DOUBT_MS).n, 0);
+	assert_true(model.changed);
+	assert_int_equal(kind_of(&model, "10.0.0.7"), SG_HOP_UNRESOLVED);
+	assert_true(model.ask_at_ms == UINT64_MAX);
+
+	// Deleted by hand: at once.
+	set_neighbour(&model, "10.0.0.7", SG_MIRROR_USABLE, 2, now_ms);
+	set_neighbour(&model, "10.0.0.7", SG_MIRROR_FAILED, 0, now_ms);
+	set_neighbour(&model, "10.0.0.7", SG_MIRROR_UNKNOWN, 0, now_ms);
+	assert_int_equal(kind_of(&model, "10.0.0.7"), SG_HOP_UNRESOLVED);
 	sg_mirror_model_fini(&model);
 }
 
@@ -463,6 +517,7 @@ int main(void)
 		cmocka_unit_test(only_a_changed_route_changes_the_generation),
 		cmocka_unit_test(a_dump_forgets_who_is_not_in_it),
 		cmocka_unit_test(backends_and_gateways_are_asked_for_until_they_answer),
+		cmocka_unit_test(a_silent_neighbour_is_believed_for_a_while_and_asked_for),
 		cmocka_unit_test(kept_addresses_follow_the_routes),
 		cmocka_unit_test(an_operators_entry_is_left_alone),
 		cmocka_unit_test(ipv6_has_its_ways),
