@@ -12,6 +12,7 @@
 // Rows for 10,000 and 1,000,000 flows with 1 service and 10 backends come first.
 #pragma once
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -24,6 +25,7 @@ struct sg_bench_options {
 	const char *json; // a file to write, or NULL
 	const char *only; // run only suites whose name starts like this, or NULL
 	uint32_t flows;   // measure only at this number of flows; 0: at all
+	unsigned workers; // of suite scale; 0: one
 	bool no_huge;     // leave reserved 2 MB pages alone
 	const char *facts[SG_BENCH_MAX_FACTS]; // KEY=VALUE, for the JSON's "machine"
 	unsigned n_facts;
@@ -54,6 +56,7 @@ struct sg_bench {
 	unsigned n_samples; // that each row takes: at least 5
 	bool hugetlb;       // tables are on explicit 2 MB pages
 	int spare_cpu;      // that this process may use beside ours; -1: none
+	cpu_set_t cpus;     // all that it may use
 	double ns_per_tick;
 	struct sg_bench_row *rows;
 	unsigned n_rows;
@@ -65,7 +68,11 @@ sg_bench_suite_fn sg_bench_flow_table;
 sg_bench_suite_fn sg_bench_new_flows;
 sg_bench_suite_fn sg_bench_pipeline;
 sg_bench_suite_fn sg_bench_policy;
+sg_bench_suite_fn sg_bench_scale;
 sg_bench_suite_fn sg_bench_snapshot;
+
+// MB of 2 MB pages that suite scale wants.
+unsigned sg_bench_scale_mb(const struct sg_bench_options *options);
 
 // Calibrates the clock and prints the table's head. `hugetlb`: free 2 MB pages were found.
 void sg_bench_open(struct sg_bench *bench, const struct sg_bench_options *options, bool hugetlb);

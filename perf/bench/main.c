@@ -1,7 +1,8 @@
 // The micro benchmarks: no NIC, no packets but those made here. perf/bench/run builds and calls
 // this.
 //
-//     bench [--quick] [--no-huge] [--json FILE] [--only SUITE] [--flows N] [--fact KEY=VALUE]...
+//     bench [--quick] [--no-huge] [--json FILE] [--only SUITE] [--flows N] [--workers N]
+//           [--fact KEY=VALUE]...
 //     bench [--quick] --pages    prints how many 2 MB pages it wants
 //
 // Tables lie on reserved 2 MB pages when enough of them are free, and on transparent ones
@@ -34,12 +35,15 @@ static const struct {
 	{"new_flows", sg_bench_new_flows},
 	{"pipeline", sg_bench_pipeline},
 	{"policy", sg_bench_policy},
+	{"scale", sg_bench_scale},
 	{"snapshot", sg_bench_snapshot},
 };
 #define N_SUITES (sizeof(suites) / sizeof(suites[0]))
 
 static unsigned huge_mb_needed(const struct sg_bench_options *options)
 {
+	if (options->only && strcmp(options->only, "scale") == 0)
+		return sg_bench_scale_mb(options);
 	return options->quick ? HUGE_MB_NEEDED_QUICK : HUGE_MB_NEEDED;
 }
 
@@ -142,6 +146,7 @@ static struct sg_bench_options parse_options(int argc, char **argv)
 		{"json", required_argument, NULL, 'j'},
 		{"only", required_argument, NULL, 'o'},
 		{"flows", required_argument, NULL, 'f'},
+		{"workers", required_argument, NULL, 'w'},
 		{"fact", required_argument, NULL, 'F'},
 		{"pages", no_argument, NULL, 'p'},
 		{0},
@@ -165,6 +170,8 @@ static struct sg_bench_options parse_options(int argc, char **argv)
 			options.only = optarg;
 		else if (key == 'f')
 			options.flows = (uint32_t)strtoul(optarg, NULL, 10);
+		else if (key == 'w')
+			options.workers = (unsigned)strtoul(optarg, NULL, 10);
 		else if (key == 'p')
 			pages = true;
 		else {
@@ -188,13 +195,17 @@ int main(int argc, char **argv)
 	int cpu = choose_cpu(-1);
 	int spare_cpu = choose_cpu(cpu);
 	struct sg_bench bench;
+	cpu_set_t cpus;
 	int status;
 
 	if (cpu < 0)
 		sg_bench_die("no CPU is allowed to this process");
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0)
+		sg_bench_die("the CPUs of this process are not to be known");
 	start_eal(argv[0], cpu, hugetlb, options.quick);
 	sg_bench_open(&bench, &options, hugetlb);
 	bench.spare_cpu = spare_cpu;
+	bench.cpus = cpus;
 	for (size_t i = 0; i < N_SUITES; i++) {
 		if (!options.only ||
 			strncmp(suites[i].name, options.only, strlen(options.only)) == 0)
