@@ -265,6 +265,18 @@ static void say_what_is_in_use(const struct sg_port *port, const struct sg_devic
 		rss, port->rx_checksums ? "the device" : "software", port->up ? "up" : "down");
 }
 
+// DPDK's driver takes the rings of a peer that has ended out of memory, in a thread of its own and
+// without asking: a worker in the middle of a burst of them dies, and nothing here can keep it from
+// that.
+static void warn_of_driver(const struct sg_port *port)
+{
+	if (strcmp(port->driver, "net_memif") == 0)
+		sg_log_warning(
+			"port %s: end stormgate before its memif peer: if the peer ends first while packets "
+			"flow, DPDK's driver may end stormgate with a segmentation fault",
+			port->name);
+}
+
 static int open_port(struct sg_dataplane *dataplane, unsigned number,
 	const struct sg_port_settings *settings, const struct sg_home *home, struct sg_error *error)
 {
@@ -294,6 +306,7 @@ static int open_port(struct sg_dataplane *dataplane, unsigned number,
 	sg_queue_fds_find(dataplane, port);
 	sg_ports_read_link(port);
 	say_what_is_in_use(port, &device);
+	warn_of_driver(port);
 	return 0;
 }
 
