@@ -391,13 +391,16 @@ config_two_arms() {
 	END
 }
 
-# web_service POD...: the part that serves port 80 of 192.0.2.10 from port 8080 of 10.0.0.1POD.
+# web_service POD...: the part that serves port 80 of 192.0.2.10 from port 8080 of 10.0.0.1POD; with dual_stack, of
+# 2001:db8:2::10 from fd00::1POD, too.
 web_service() {
-	local pod rows=()
+	local pod rows=() vips='"192.0.2.10"'
 	for pod in "$@"; do
 		rows+=("{ address = \"10.0.0.1$pod\"; port = 8080; }")
+		[ $ipv6 = false ] || rows+=("{ address = \"fd00::1$pod\"; port = 8080; }")
 	done
-	echo 'services: ( { name = "web"; vip = "192.0.2.10"; protocol = "tcp"; port = 80;'
+	[ $ipv6 = false ] || vips+=', "2001:db8:2::10"'
+	echo "services: ( { name = \"web\"; vip = [$vips]; protocol = \"tcp\"; port = 80;"
 	(IFS=,; echo "backends = ( ${rows[*]} ); } );")
 }
 

@@ -1,6 +1,6 @@
 # Datagrams there and back.
 #   echo.py serve ADDRESS PORT          answers each with itself
-#   echo.py ask ADDRESS PORT SIZE...    sends one of each size, twice if need be (path MTU discovery costs the first);
+#   echo.py ask ADDRESS PORT SIZE...    sends one of each size, again if need be (path MTU discovery costs the first);
 #                                       prints "all the same", or what did not come back
 import os
 import socket
@@ -36,7 +36,7 @@ def exchange(size):
 def ask(sizes):
     link.settimeout(1)
     link.connect((address, port))
-    lost = [size for size in sizes if not any(exchange(size) for _ in range(4))]
+    lost = [size for size in sizes if not any(exchange(size) for _ in range(15))]
     print(f"not the same: {lost}" if lost else "all the same")
 
 
