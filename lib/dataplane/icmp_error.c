@@ -7,6 +7,7 @@
 #include "dataplane/encapsulate.h"
 #include "dataplane/loss.h"
 #include "dataplane/nexthop.h"
+#include "dataplane/stateless.h"
 #include "net/checksum.h"
 #include "net/headers.h"
 
@@ -97,11 +98,9 @@ static void finish(
 }
 
 static void forward(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	struct sg_pkt *pkt, sg_flow_ref ref)
+	struct sg_pkt *pkt, struct sg_flow *flow, enum sg_flow_direction direction)
 {
 	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
-	struct sg_flow *flow = sg_flow_table_get(pipeline->flows, ref);
-	enum sg_flow_direction direction = sg_flow_ref_direction(ref);
 	// What the receiver of the error had sent.
 	const struct sg_tuple *sent = sg_flow_tuple(flow, SG_FLOW_TO_CLIENT - direction);
 	uint16_t sign = (uint16_t)(0u - direction); // all ones negates a delta
@@ -131,7 +130,25 @@ static void forward(struct sg_pipeline *pipeline, const struct sg_snapshot *snap
 void sg_icmp_error_forward(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	struct sg_pkt *pkt, sg_flow_ref ref)
 {
-	forward(pipeline, snapshot, pkt, ref);
-	sg_loss_of_backend(pipeline, sg_flow_table_get(pipeline->flows, ref)->backend_slot,
-		sg_flow_ref_direction(ref), pkt);
+	struct sg_flow *flow = sg_flow_table_get(pipeline->flows, ref);
+	enum sg_flow_direction direction = sg_flow_ref_direction(ref);
+
+	forward(pipeline, snapshot, pkt, flow, direction);
+	sg_loss_of_backend(pipeline, flow->backend_slot, direction, pkt);
+}
+
+void sg_icmp_error_without_flow(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_pkt *pkt, const struct sg_tuple *client, enum sg_flow_direction direction)
+{
+	const struct sg_ipv4_hdr *quoted = quoted_ip(pkt);
+	struct sg_flow flow;
+
+	if (!sg_stateless_flow(pipeline, snapshot, client, NULL, &flow, NULL))
+		return;
+	if (direction == SG_FLOW_TO_CLIENT &&
+		(quoted->dst_be != flow.server.src_be ||
+			memcmp(quoted_l4(quoted_ip(pkt)) + 2, &flow.server.sport_be, 2) != 0))
+		return;
+	forward(pipeline, snapshot, pkt, &flow, direction);
+	sg_loss_of_backend(pipeline, flow.backend_slot, direction, pkt);
 }

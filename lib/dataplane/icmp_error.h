@@ -25,3 +25,8 @@ bool sg_icmp_error_read(const struct sg_pkt *pkt, struct sg_tuple *ret_tuple);
 // in. Sets the verdict.
 void sg_icmp_error_forward(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	struct sg_pkt *pkt, sg_flow_ref ref);
+
+// The same where no flow is known, if none need be (stateless.h): of the client's tuple. Sets a
+// verdict, or none.
+void sg_icmp_error_without_flow(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_pkt *pkt, const struct sg_tuple *client, enum sg_flow_direction direction);

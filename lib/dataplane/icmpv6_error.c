@@ -7,6 +7,7 @@
 #include "dataplane/encapsulate.h"
 #include "dataplane/loss.h"
 #include "dataplane/nexthop.h"
+#include "dataplane/stateless.h"
 #include "net/checksum.h"
 #include "net/headers.h"
 #include "net/ipv6.h"
@@ -106,11 +107,9 @@ static void finish(
 }
 
 static void forward(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	struct sg_pkt *pkt, sg_flow_ref ref)
+	struct sg_pkt *pkt, struct sg_flow *flow, const struct sg_flow_addresses *addresses,
+	enum sg_flow_direction direction)
 {
-	struct sg_flow *flow = sg_flow_table_get(pipeline->flows, ref);
-	const struct sg_flow_addresses *addresses = sg_flow_table_addresses(pipeline->flows, ref);
-	enum sg_flow_direction direction = sg_flow_ref_direction(ref);
 	enum sg_flow_direction other = (enum sg_flow_direction)(SG_FLOW_TO_CLIENT - direction);
 	// What the receiver of the error had sent.
 	const struct sg_pair6 *sent = sg_flow_pair(addresses, other);
@@ -141,7 +140,28 @@ static void forward(struct sg_pipeline *pipeline, const struct sg_snapshot *snap
 void sg_icmpv6_error_forward(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	struct sg_pkt *pkt, sg_flow_ref ref)
 {
-	forward(pipeline, snapshot, pkt, ref);
-	sg_loss_of_backend(pipeline, sg_flow_table_get(pipeline->flows, ref)->backend_slot,
-		sg_flow_ref_direction(ref), pkt);
+	struct sg_flow *flow = sg_flow_table_get(pipeline->flows, ref);
+	enum sg_flow_direction direction = sg_flow_ref_direction(ref);
+
+	forward(pipeline, snapshot, pkt, flow, sg_flow_table_addresses(pipeline->flows, ref),
+		direction);
+	sg_loss_of_backend(pipeline, flow->backend_slot, direction, pkt);
+}
+
+void sg_icmpv6_error_without_flow(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_pkt *pkt, const struct sg_tuple *client, const struct sg_pair6 *pair,
+	enum sg_flow_direction direction)
+{
+	struct sg_flow_addresses addresses;
+	struct sg_flow flow;
+	struct quote quote;
+
+	if (!sg_stateless_flow(pipeline, snapshot, client, pair, &flow, &addresses))
+		return;
+	if (direction == SG_FLOW_TO_CLIENT && find_quote(pkt, &quote) &&
+		(memcmp(quote.ip->pair.dst, addresses.server.src, 16) != 0 ||
+			memcmp(quote.l4 + 2, &flow.server.sport_be, 2) != 0))
+		return;
+	forward(pipeline, snapshot, pkt, &flow, &addresses, direction);
+	sg_loss_of_backend(pipeline, flow.backend_slot, direction, pkt);
 }

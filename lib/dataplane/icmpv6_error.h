@@ -16,3 +16,9 @@ bool sg_icmpv6_error_read(
 // in. Sets the verdict.
 void sg_icmpv6_error_forward(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	struct sg_pkt *pkt, sg_flow_ref ref);
+
+// The same where no flow is known, if none need be (stateless.h): of the client's tuple and
+// addresses. Sets a verdict, or none.
+void sg_icmpv6_error_without_flow(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_pkt *pkt, const struct sg_tuple *client, const struct sg_pair6 *pair,
+	enum sg_flow_direction direction);

@@ -165,6 +165,9 @@ static bool steer_icmp_error(struct sg_pipeline *pipeline, const struct sg_snaps
 		sg_icmpv6_error_forward(pipeline, snapshot, pkt, ref);
 	else
 		steer_home(pipeline, pkt, &client_pair, &client);
+	if (!pkt->verdict)
+		sg_icmpv6_error_without_flow(pipeline, snapshot, pkt, &client, &client_pair,
+			for_us ? SG_FLOW_TO_BACKEND : SG_FLOW_TO_CLIENT);
 	return pkt->verdict != SG_VERDICT_NONE;
 }
 

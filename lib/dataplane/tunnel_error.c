@@ -5,7 +5,7 @@
 
 #include "dataplane/loss.h"
 #include "dataplane/nexthop.h"
-#include "dataplane/pick.h"
+#include "dataplane/stateless.h"
 #include "dataplane/steer.h"
 #include "dataplane/tunnel.h"
 #include "net/checksum.h"
@@ -214,6 +214,11 @@ static void note_mtu(struct sg_pipeline *pipeline, const struct error *error)
 }
 
 // The port that the client came in on is not known: its domain may be any.
+static uint8_t domain_of(const struct sg_pipeline *pipeline, unsigned i)
+{
+	return i == 0 ? 0 : pipeline->domains[pipeline->vlans[i - 1].port];
+}
+
 static sg_flow_ref find_in_domain(const struct sg_pipeline *pipeline, const struct sg_pkt *pkt,
 	struct error *error, uint8_t domain)
 {
@@ -235,11 +240,10 @@ static sg_flow_ref find_in_domain(const struct sg_pipeline *pipeline, const stru
 static sg_flow_ref find_flow(
 	const struct sg_pipeline *pipeline, const struct sg_pkt *pkt, struct error *error)
 {
-	sg_flow_ref ref = find_in_domain(pipeline, pkt, error, 0);
+	sg_flow_ref ref = 0;
 
-	for (unsigned i = 0; i < pipeline->n_vlans && !ref; i++)
-		ref = find_in_domain(
-			pipeline, pkt, error, pipeline->domains[pipeline->vlans[i].port]);
+	for (unsigned i = 0; i <= pipeline->n_vlans && !ref; i++)
+		ref = find_in_domain(pipeline, pkt, error, domain_of(pipeline, i));
 	return ref;
 }
 
@@ -346,29 +350,26 @@ static bool carry_of_flow(struct sg_pipeline *pipeline, const struct sg_snapshot
 	return true;
 }
 
-// Of a flow that nobody need know (sg_service_is_stateless).
+// Of a flow that nobody need know.
 static bool carry_without_flow(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	struct sg_pkt *pkt, struct error *error)
 {
-	bool is_ipv6 = sg_pkt_is_ipv6(pkt);
-	struct sg_flow_addresses addresses = {.client = error->pair};
-	struct sg_flow flow = {.client = error->client, .mode = SG_FORWARD_IPIP, .one_way = 1};
-	const struct sg_service *service =
-		is_ipv6 ? sg_snapshot_find_service6(snapshot, error->pair.dst,
-				  error->client.dport_be, error->client.proto)
-			: sg_snapshot_find_service4(snapshot, error->client.dst_be,
-				  error->client.dport_be, error->client.proto);
-	uint32_t slot;
+	const struct sg_pair6 *pair = sg_pkt_is_ipv6(pkt) ? &error->pair : NULL;
+	struct sg_flow_addresses addresses;
+	struct sg_flow flow;
 
-	if (!service || service->forward != SG_FORWARD_IPIP || !sg_service_is_stateless(service))
-		return false;
-	slot = sg_pick_backend(
-		pipeline, snapshot, service, &error->client, is_ipv6 ? &error->pair : NULL);
-	if (slot == SG_PICK_NONE || !is_receiver(snapshot, slot, error))
-		return false;
-	carry(pipeline, snapshot, pkt, error, &flow, is_ipv6 ? &addresses : NULL);
-	sg_loss_of_backend(pipeline, slot, SG_FLOW_TO_CLIENT, pkt);
-	return true;
+	for (unsigned i = 0; i <= pipeline->n_vlans; i++) {
+		error->client.domain = domain_of(pipeline, i);
+		if (!sg_stateless_flow(
+			    pipeline, snapshot, &error->client, pair, &flow, &addresses) ||
+			flow.mode != SG_FORWARD_IPIP ||
+			!is_receiver(snapshot, flow.backend_slot, error))
+			continue;
+		carry(pipeline, snapshot, pkt, error, &flow, pair ? &addresses : NULL);
+		sg_loss_of_backend(pipeline, flow.backend_slot, SG_FLOW_TO_CLIENT, pkt);
+		return true;
+	}
+	return false;
 }
 
 // Whether the quoted packet was for one of our services: if not, the node itself has sent it.

@@ -239,3 +239,87 @@ void an_error_finds_its_flows_home(void **unused)
 	}
 	rig_close(&rig);
 }
+
+// A gateway that has forgotten all flows, or never had them: its scheduler knows whose they are.
+static void open_stateless(struct rig *rig, enum sg_forward forward, enum sg_scheduler scheduler)
+{
+	uint16_t port = forward == SG_FORWARD_DNAT ? 8080 : 80;
+	struct sg_service_spec *spec;
+
+	rig_open(rig, &(struct rig_options){0});
+	spec = rig_service(rig, "web", SG_PROTO_UDP, 80);
+	spec->forward = forward;
+	spec->scheduler = scheduler;
+	spec->backends[0].port = port;
+	rig_backend(spec, POD2, port, 1);
+	rig_commit(rig);
+}
+
+// Of what the backend sent for the VIP, and in mode dnat also of what it was sent.
+static void expect_errors_without_a_flow(
+	enum sg_forward forward, enum sg_scheduler scheduler, uint16_t sport)
+{
+	bool known = scheduler != SG_SCHEDULER_RR;
+	struct frame answer, forwarded, error, quote;
+	struct rig knows, forgot;
+	struct peer peer = meet(&knows, SG_PROTO_UDP, sport, 80);
+	struct sg_addr to;
+	uint16_t hop;
+
+	open_stateless(&knows, forward, scheduler);
+	open_stateless(&forgot, forward, scheduler);
+	expect(client_sends(&peer, 0, 0, 0, 600), SG_VERDICT_FORWARD);
+	forwarded = knows.out;
+	hop = knows.burst.pkts[0].hop;
+	frame_packet(&answer, client_mac, port_macs[0],
+		&(struct ipv4_text){.src = VIP,
+			.dst = CLIENT,
+			.sport = 80,
+			.dport = sport,
+			.proto = SG_PROTO_UDP,
+			.payload = 1400});
+	write_error(&error, 0, "198.51.100.1", SG_ICMP_UNREACHABLE, SG_ICMP_CODE_FRAG_NEEDED,
+		&answer, with_header(28));
+	rig_run(&forgot, 0, 0, 0, &error);
+	if (known) {
+		expect(&forgot.burst.pkts[0], SG_VERDICT_FORWARD);
+		assert_int_equal(forgot.burst.pkts[0].hop, hop);
+	} else {
+		expect_drop(&forgot.burst.pkts[0], SG_DROP_ICMP_UNMATCHED);
+	}
+	if (forward == SG_FORWARD_DNAT) {
+		write_error(&error, 1, "10.0.0.77", SG_ICMP_UNREACHABLE, SG_ICMP_CODE_FRAG_NEEDED,
+			&forwarded, with_header(8));
+		rig_run(&forgot, 0, 1, 0, &error);
+		if (known) {
+			expect(&forgot.burst.pkts[0], SG_VERDICT_FORWARD);
+			expect_addresses(&forgot, VIP, CLIENT, client_mac);
+			quote = quote_of(&forgot.out);
+			to = frame_dst(&quote);
+			assert_true(test_addr_is(&to, VIP));
+		} else {
+			expect_drop(&forgot.burst.pkts[0], SG_DROP_NOT_LOCAL);
+		}
+	}
+	// Not of a client who may not use the service.
+	rig_deny_all(&forgot, "198.51.100.0/24");
+	rig_commit(&forgot);
+	write_error(&error, 0, "203.0.113.1", SG_ICMP_UNREACHABLE, SG_ICMP_CODE_FRAG_NEEDED,
+		&answer, with_header(28));
+	expect_drop(rig_run(&forgot, 0, 0, 0, &error), SG_DROP_ICMP_UNMATCHED);
+	rig_close(&knows);
+	rig_close(&forgot);
+}
+
+void errors_need_no_flow_where_the_scheduler_knows(void **unused)
+{
+	static const enum sg_forward modes[] = {SG_FORWARD_DNAT, SG_FORWARD_DSR, SG_FORWARD_IPIP};
+	static const enum sg_scheduler schedulers[] = {
+		SG_SCHEDULER_MAGLEV, SG_SCHEDULER_SH, SG_SCHEDULER_RR};
+
+	(void)unused;
+	for (unsigned i = 0; i < 9; i++) {
+		for (uint16_t sport = 4000; sport < 4002; sport++)
+			expect_errors_without_a_flow(modes[i / 3], schedulers[i % 3], sport);
+	}
+}

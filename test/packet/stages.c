@@ -108,6 +108,7 @@ int main(void)
 		OVER_BOTH(an_error_keeps_no_flow_alive),
 		OVER_BOTH(an_error_that_no_flow_asked_for_is_dropped),
 		OVER_BOTH(an_error_finds_its_flows_home),
+		OVER_BOTH(errors_need_no_flow_where_the_scheduler_knows),
 		OVER_BOTH(dnat_keeps_the_clients_address),
 		OVER_BOTH(dnat_answers_that_no_flow_knows_are_refused),
 		OVER_BOTH(a_newer_dnat_flow_takes_the_answers_over),

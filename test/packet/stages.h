@@ -60,6 +60,7 @@ void an_error_from_the_clients_side_reaches_the_pod(void **state);
 void an_error_keeps_no_flow_alive(void **state);
 void an_error_that_no_flow_asked_for_is_dropped(void **state);
 void an_error_finds_its_flows_home(void **state);
+void errors_need_no_flow_where_the_scheduler_knows(void **state);
 
 // modes.c
 void dnat_keeps_the_clients_address(void **state);
