@@ -111,6 +111,9 @@ static void add_server(struct import *import, const struct ipvsadm_rule *rule)
 	json_object_set_new(service, "forward", json_string(forward_of(import, rule)));
 	backend = json_pack("{s:s, s:i, s:i}", "address", sg_addr_format(&rule->real, address),
 		"port", rule->real_port, "weight", rule->weight);
+	if (rule->max_connections > 0)
+		json_object_set_new(
+			backend, "max_connections", json_integer(rule->max_connections));
 	if (rule->weight == 0)
 		json_object_set_new(backend, "draining", json_true());
 	json_array_append_new(json_object_get(service, "backends"), backend);

@@ -261,14 +261,20 @@ static int take_weight(struct reader *reader)
 }
 
 // 0 is how ipvsadm says that there is none.
-static int take_threshold(struct reader *reader)
+static int take_upper_threshold(struct reader *reader)
+{
+	return read_number(reader, 0, INT32_MAX, &reader->rule->max_connections);
+}
+
+// A server that was full takes connections again as soon as it has fewer, not only below this.
+static int take_lower_threshold(struct reader *reader)
 {
 	char *word;
 	int err = read_value(reader, &word);
 
 	if (err || strcmp(word, "0") == 0)
 		return err;
-	return refuse(reader, "a threshold of connections (%s %.20s) has no counterpart",
+	return refuse(reader, "a lower threshold of connections (%s %.20s) has no counterpart",
 		reader->option, word);
 }
 
@@ -314,8 +320,8 @@ static const struct option options[] = {
 	{"-i", "--ipip", take_ipip},
 	{"-m", "--masquerading", take_masquerading},
 	{"-w", "--weight", take_weight},
-	{"-x", "--u-threshold", take_threshold},
-	{"-y", "--l-threshold", take_threshold},
+	{"-x", "--u-threshold", take_upper_threshold},
+	{"-y", "--l-threshold", take_lower_threshold},
 	{"--tun-type", "--tun-type", take_tunnel},
 };
 // clang-format on

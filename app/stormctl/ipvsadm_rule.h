@@ -30,6 +30,7 @@ struct ipvsadm_rule {
 	uint16_t real_port;
 	enum ipvsadm_forward forward;
 	int weight;
+	int max_connections; // -x; 0: no limit
 };
 
 // Returns 0 and the rule, without a name for a line without a rule; or -EINVAL with a sentence in

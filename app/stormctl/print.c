@@ -89,12 +89,16 @@ void print_service(const json_t *result)
 
 	print_members(result, members);
 	putchar('\n');
-	table_init(&table, "BACKEND #WEIGHT DRAINING");
+	table_init(&table, "BACKEND #WEIGHT DRAINING #MAX_CONNECTIONS");
 	json_array_foreach(json_object_get(result, "backends"), i, backend)
 	{
 		table_end_point(&table, backend);
 		table_member(&table, backend, "weight");
 		table_text(&table, json_object_get(backend, "draining") ? "yes" : "no");
+		if (json_object_get(backend, "max_connections"))
+			table_member(&table, backend, "max_connections");
+		else
+			table_text(&table, "-");
 	}
 	table_print(&table);
 }

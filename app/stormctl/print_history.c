@@ -46,12 +46,17 @@ static void print_members_of(const json_t *object)
 
 static void print_backend(char sign, const json_t *backend)
 {
+	const json_t *most = json_object_get(backend, "max_connections");
 	const char *address = string(backend, "address");
+	char limit[40] = "";
 
-	printf(strchr(address, ':') ? "    %c backend [%s]:%d weight %d%s\n"
-				    : "    %c backend %s:%d weight %d%s\n",
+	if (most)
+		snprintf(
+			limit, sizeof(limit), " max_connections %d", (int)json_integer_value(most));
+	printf(strchr(address, ':') ? "    %c backend [%s]:%d weight %d%s%s\n"
+				    : "    %c backend %s:%d weight %d%s%s\n",
 		sign, address, (int)json_integer_value(json_object_get(backend, "port")),
-		(int)json_integer_value(json_object_get(backend, "weight")),
+		(int)json_integer_value(json_object_get(backend, "weight")), limit,
 		json_is_true(json_object_get(backend, "draining")) ? " draining" : "");
 }
 

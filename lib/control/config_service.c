@@ -141,6 +141,7 @@ static const struct sg_config_key backend_keys[] = {
 	SG_CONFIG_KEY("address", read_address_key, BACKEND(address), .required = true),
 	SG_CONFIG_KEY("port", sg_config_read_u16, BACKEND(port), .min = 1, .max = 65535),
 	SG_CONFIG_KEY("weight", sg_config_read_u16, BACKEND(weight), .max = SG_MAX_WEIGHT),
+	SG_CONFIG_KEY("max_connections", sg_config_read_u32, BACKEND(max_connections), .max = INT32_MAX),
 	SG_CONFIG_END,
 };
 static const struct sg_config_key backend_block = {.keys = backend_keys};

@@ -106,7 +106,8 @@ static json_t *backends_that_differ(
 		int order = !old ? 1 : !new ? -1 : compare_backends(old, new);
 
 		// fast path: most are as they were.
-		if (order != 0 || old->weight != new->weight || old->draining != new->draining)
+		if (order != 0 || old->weight != new->weight || old->draining != new->draining ||
+			old->max_connections != new->max_connections)
 			note_backend(backends, order <= 0 ? old : NULL, order >= 0 ? new : NULL);
 		b += order <= 0;
 		a += order >= 0;

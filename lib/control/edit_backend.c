@@ -8,12 +8,13 @@
 
 struct backend_params {
 	struct sg_backend_name name;
-	uint32_t weight; // NO_WEIGHT when not given
+	uint32_t weight;          // NOT_GIVEN when it is not
+	uint32_t max_connections; // the same
 	bool wait;
 	bool now;
 };
 
-#define NO_WEIGHT UINT32_MAX
+#define NOT_GIVEN UINT32_MAX
 
 // clang-format off
 #define PARAM(field) .offset = offsetof(struct backend_params, field)
@@ -21,11 +22,10 @@ struct backend_params {
 	SG_JSON_MEMBER("service", sg_json_read_string, PARAM(name.service), .max = SG_MAX_NAME_BYTES, .required = true), \
 	SG_JSON_MEMBER("address", sg_json_read_address, PARAM(name.address), .required = true), \
 	SG_JSON_MEMBER("port", sg_json_read_u16, PARAM(name.port), .min = 1, .max = 65535)
-#define BACKEND_WEIGHT(...) \
-	SG_JSON_MEMBER("weight", sg_json_read_u32, PARAM(weight), .max = SG_MAX_WEIGHT, ##__VA_ARGS__)
 
-static const struct sg_json_member add_members[] = {BACKEND_NAME, BACKEND_WEIGHT(), SG_JSON_END};
-static const struct sg_json_member set_members[] = {BACKEND_NAME, BACKEND_WEIGHT(.required = true), SG_JSON_END};
+static const struct sg_json_member put_members[] = {
+	BACKEND_NAME, SG_JSON_MEMBER("weight", sg_json_read_u32, PARAM(weight), .max = SG_MAX_WEIGHT),
+	SG_JSON_MEMBER("max_connections", sg_json_read_u32, PARAM(max_connections), .max = INT32_MAX), SG_JSON_END};
 static const struct sg_json_member drain_members[] = {
 	BACKEND_NAME, SG_JSON_MEMBER("wait", sg_json_read_bool, PARAM(wait)), SG_JSON_END};
 static const struct sg_json_member delete_members[] = {
@@ -54,7 +54,7 @@ static int open_service(struct sg_edit *edit, const struct sg_json_member *membe
 	const json_t *params, struct backend_params *ret_params, struct sg_service_spec **ret_spec,
 	struct sg_error *error)
 {
-	struct backend_params read = {.weight = NO_WEIGHT};
+	struct backend_params read = {.weight = NOT_GIVEN, .max_connections = NOT_GIVEN};
 	struct sg_service_spec *spec;
 	int err = sg_json_read_members(members, params, true, &read, "backend", error);
 
@@ -104,7 +104,7 @@ int sg_edit_backend_add(struct sg_edit *edit, const json_t *params, struct sg_er
 	struct backend_params read;
 	struct sg_service_spec *spec = NULL;
 	char text[SG_ADDR_TEXT_BYTES + 8];
-	int err = open_service(edit, add_members, params, &read, &spec, error);
+	int err = open_service(edit, put_members, params, &read, &spec, error);
 
 	if (err)
 		return err;
@@ -115,7 +115,9 @@ int sg_edit_backend_add(struct sg_edit *edit, const json_t *params, struct sg_er
 	} else {
 		struct sg_backend_spec backend = {.address = read.name.address,
 			.port = read.name.port,
-			.weight = read.weight == NO_WEIGHT ? 1 : (uint16_t)read.weight};
+			.weight = read.weight == NOT_GIVEN ? 1 : (uint16_t)read.weight,
+			.max_connections =
+				read.max_connections == NOT_GIVEN ? 0 : read.max_connections};
 
 		if (sg_service_spec_put_backend(spec, &backend) < 0)
 			err = refuse_memory(error);
@@ -128,16 +130,23 @@ int sg_edit_backend_set(struct sg_edit *edit, const json_t *params, struct sg_er
 	struct backend_params read;
 	struct sg_service_spec *spec = NULL;
 	struct sg_backend_spec *backend;
-	int err = open_service(edit, set_members, params, &read, &spec, error);
+	int err = open_service(edit, put_members, params, &read, &spec, error);
 
 	if (err)
 		return err;
 	backend = find_backend(spec, &read.name, error);
-	if (backend) {
+	if (!backend)
+		err = -ENOENT;
+	else if (read.weight == NOT_GIVEN && read.max_connections == NOT_GIVEN)
+		err = sg_json_refuse(
+			"backend", "weight", error, "is missing, and so is max_connections");
+	if (!err && read.max_connections != NOT_GIVEN)
+		backend->max_connections = read.max_connections;
+	if (!err && read.weight != NOT_GIVEN) {
 		backend->weight = (uint16_t)read.weight;
 		backend->draining = backend->draining && backend->weight == 0;
 	}
-	return close_service(edit, spec, backend ? 0 : -ENOENT, error);
+	return close_service(edit, spec, err, error);
 }
 
 int sg_edit_backend_drain(struct sg_edit *edit, const json_t *params, struct sg_error *error)

@@ -306,10 +306,16 @@ static void tell_backend(struct tale *tale)
 {
 	const struct sg_backend *backend = backend_of(tale);
 
-	if (backend)
-		step(tale, "backend", "%s, weight %u, %s",
-			end_point(&backend->addr, __builtin_bswap16(backend->port_be)).text,
-			backend->weight, life_name(backend->life));
+	char limit[40] = "";
+
+	if (!backend)
+		return;
+	if (backend->max_connections > 0)
+		snprintf(
+			limit, sizeof(limit), ", at most %u connections", backend->max_connections);
+	step(tale, "backend", "%s, weight %u, %s%s",
+		end_point(&backend->addr, __builtin_bswap16(backend->port_be)).text,
+		backend->weight, life_name(backend->life), limit);
 }
 
 static void tell_rewrite(struct tale *tale)

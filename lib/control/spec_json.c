@@ -73,6 +73,7 @@ static const struct sg_json_member backend_members[] = {
 	SG_JSON_MEMBER("port", sg_json_read_u16, BACKEND(port), .min = 1, .max = 65535),
 	SG_JSON_MEMBER("weight", sg_json_read_u16, BACKEND(weight), .max = SG_MAX_WEIGHT),
 	SG_JSON_MEMBER("draining", sg_json_read_bool, BACKEND(draining)),
+	SG_JSON_MEMBER("max_connections", sg_json_read_u32, BACKEND(max_connections), .max = INT32_MAX),
 	SG_JSON_END,
 };
 
@@ -171,6 +172,9 @@ json_t *sg_backend_to_json(const struct sg_backend_spec *backend)
 
 	if (object && backend->draining)
 		json_object_set_new(object, "draining", json_true());
+	if (object && backend->max_connections > 0)
+		json_object_set_new(
+			object, "max_connections", json_integer(backend->max_connections));
 	return object;
 }
 

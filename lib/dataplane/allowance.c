@@ -151,10 +151,12 @@ static bool has_room(const struct sg_pipeline *pipeline, uint32_t own, const uin
 	return total < (int64_t)most;
 }
 
-static bool backend_has_room(
-	const struct sg_pipeline *pipeline, const struct sg_service *service, uint32_t slot)
+// A backend's own limit goes before its service's.
+static bool backend_has_room(const struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	const struct sg_service *service, uint32_t slot)
 {
-	uint32_t most = service->limits.max_connections_per_backend;
+	uint32_t own = sg_snapshot_backend(snapshot, slot)->max_connections;
+	uint32_t most = own ? own : service->limits.max_connections_per_backend;
 	const struct sg_loads *loads = pipeline->loads;
 
 	return most == 0 ||
@@ -163,11 +165,12 @@ static bool backend_has_room(
 }
 
 uint32_t sg_limits_choose_backend(const struct sg_pipeline *pipeline,
-	const struct sg_service *service, const struct sg_backend_set *set, uint32_t slot)
+	const struct sg_snapshot *snapshot, const struct sg_service *service,
+	const struct sg_backend_set *set, uint32_t slot)
 {
 	uint32_t at = 0;
 
-	if (backend_has_room(pipeline, service, slot))
+	if (backend_has_room(pipeline, snapshot, service, slot))
 		return slot;
 	while (at < set->n_backends && set->backend_slots[at] != slot)
 		at++;
@@ -175,7 +178,7 @@ uint32_t sg_limits_choose_backend(const struct sg_pipeline *pipeline,
 	for (uint32_t i = 1; i < set->n_backends; i++) {
 		uint32_t other = set->backend_slots[(at + i) % set->n_backends];
 
-		if (backend_has_room(pipeline, service, other))
+		if (backend_has_room(pipeline, snapshot, service, other))
 			return other;
 	}
 	return slot;
@@ -220,14 +223,15 @@ static void remove_count(struct sg_limit_tables *tables, struct sg_client_count 
 	tables->counts[gap] = (struct sg_client_count){0};
 }
 
-enum sg_drop sg_limits_room(struct sg_pipeline *pipeline, const struct sg_service *service,
-	const uint8_t *client, unsigned client_bytes, struct sg_flow *flow)
+enum sg_drop sg_limits_room(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	const struct sg_service *service, const uint8_t *client, unsigned client_bytes,
+	struct sg_flow *flow)
 {
 	uint32_t per_client = service->limits.max_connections_per_client;
 
 	if (service->limits.max_connections > 0 && !service_has_room(pipeline, service))
 		return SG_DROP_SERVICE_LIMIT;
-	if (!backend_has_room(pipeline, service, flow->backend_slot))
+	if (!backend_has_room(pipeline, snapshot, service, flow->backend_slot))
 		return SG_DROP_BACKEND_LIMIT;
 	flow->limited = per_client > 0;
 	if (per_client > 0) {

@@ -68,12 +68,14 @@ enum sg_drop sg_limits_rate(struct sg_pipeline *pipeline, const struct sg_servic
 	const uint8_t *client, unsigned client_bytes);
 // The same by connections, just before the flow is entered: of the service, the backend and the
 // client. Notes in the flow whether its client is counted.
-enum sg_drop sg_limits_room(struct sg_pipeline *pipeline, const struct sg_service *service,
-	const uint8_t *client, unsigned client_bytes, struct sg_flow *flow);
+enum sg_drop sg_limits_room(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	const struct sg_service *service, const uint8_t *client, unsigned client_bytes,
+	struct sg_flow *flow);
 // The backend that was picked, or where it has no room another of its set that has some; the one
 // that was picked if none has.
 uint32_t sg_limits_choose_backend(const struct sg_pipeline *pipeline,
-	const struct sg_service *service, const struct sg_backend_set *set, uint32_t slot);
+	const struct sg_snapshot *snapshot, const struct sg_service *service,
+	const struct sg_backend_set *set, uint32_t slot);
 // A limited flow begins or ends.
 void sg_limits_count(struct sg_pipeline *pipeline, const struct sg_flow *flow,
 	const uint8_t *client, unsigned client_bytes, bool begins);

@@ -22,6 +22,7 @@ struct seen {
 
 // The flows that a burst wants to start; the arrays go by the same index.
 struct starts {
+	const struct sg_snapshot *snapshot;
 	unsigned n;
 	uint8_t at[SG_BURST];    // in the burst
 	uint16_t hops[SG_BURST]; // towards the backend; no part of a key, so kept apart
@@ -147,7 +148,7 @@ static inline __attribute__((always_inline)) void plan_of(struct sg_pipeline *pi
 	if (slot == SG_PICK_NONE)
 		return refuse(pipeline, pkt);
 	if (__builtin_expect(pkt->service->limited, 0))
-		slot = sg_limits_choose_backend(pipeline, pkt->service,
+		slot = sg_limits_choose_backend(pipeline, snapshot, pkt->service,
 			&pkt->service->sets[is_ipv6 ? SG_SET_IPV6 : SG_SET_IPV4], slot);
 	if (!sg_snapshot_may_reach(snapshot, &sg_snapshot_backend(snapshot, slot)->addr))
 		return lose(pipeline, pkt, slot, SG_DROP_BACKEND_OUTSIDE);
@@ -281,8 +282,8 @@ static inline __attribute__((always_inline)) enum sg_drop start_of(struct sg_pip
 				       : SG_DROP_KEY_COLLISION;
 	}
 	if (__builtin_expect(pkt->service->limited, 0)) {
-		enum sg_drop refused =
-			sg_limits_room(pipeline, pkt->service, client, client_bytes, flow);
+		enum sg_drop refused = sg_limits_room(
+			pipeline, starts->snapshot, pkt->service, client, client_bytes, flow);
 
 		if (refused)
 			return refused;
@@ -376,6 +377,7 @@ void sg_stage_schedule(
 	uint64_t ended = pipeline->counters.totals->flows_ended;
 	struct starts starts;
 
+	starts.snapshot = snapshot;
 	starts.n = 0;
 	starts.n_replies = 0;
 	starts.clients = starts.servers = (struct seen){{0}};

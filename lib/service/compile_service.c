@@ -122,6 +122,18 @@ static int make_policy(struct sg_service *service, const struct sg_service *prev
 	return service->policy ? 0 : -1;
 }
 
+static bool is_limited(const struct sg_service_spec *spec)
+{
+	const struct sg_limits *limits = &spec->limits;
+
+	for (unsigned i = 0; i < spec->n_backends; i++)
+		if (spec->backends[i].max_connections)
+			return true;
+	return limits->max_connections || limits->max_connections_per_backend ||
+	       limits->max_connections_per_client || limits->max_new_per_second ||
+	       limits->max_new_per_second_per_client;
+}
+
 struct sg_service *sg_service_compile(struct sg_service_spec *spec, uint32_t slot,
 	const uint32_t *backend_slots, uint64_t seed, const struct sg_service *previous)
 {
@@ -138,10 +150,7 @@ struct sg_service *sg_service_compile(struct sg_service_spec *spec, uint32_t slo
 	service->affinity_timeout_s = spec->affinity_timeout_s > 0 ? spec->affinity_timeout_s
 								   : SG_DEFAULT_AFFINITY_TIMEOUT_S;
 	service->limits = spec->limits;
-	service->limited =
-		spec->limits.max_connections || spec->limits.max_connections_per_backend ||
-		spec->limits.max_connections_per_client || spec->limits.max_new_per_second ||
-		spec->limits.max_new_per_second_per_client;
+	service->limited = is_limited(spec);
 	service->existing = (uint8_t)spec->policy.existing;
 	service->port_be = htons(spec->port);
 	for (unsigned i = 0; i < spec->n_vips; i++)

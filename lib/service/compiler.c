@@ -79,6 +79,7 @@ static struct sg_backend backend_of(
 		.generation = member->generation,
 		.weight = member->weight,
 		.life = member->life,
+		.max_connections = member->max_connections,
 		.service_slot = service_slot,
 		.addr = member->address,
 	};

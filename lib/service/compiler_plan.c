@@ -66,6 +66,7 @@ static uint16_t next_generation(const struct sg_compiler *compiler, uint32_t slo
 static void want(struct sg_member *member, const struct sg_backend_spec *spec)
 {
 	member->weight = spec->weight;
+	member->max_connections = spec->max_connections;
 	member->life =
 		spec->draining || spec->weight == 0 ? SG_BACKEND_DRAINING : SG_BACKEND_ACTIVE;
 	member->end_now = false;

@@ -21,7 +21,8 @@ struct sg_member {
 	uint8_t life; // enum sg_backend_life
 	bool end_now; // dies as soon as a state lacks it
 	uint32_t slot;
-	uint64_t deadline_ms; // while REMOVED
+	uint32_t max_connections; // 0: its service's
+	uint64_t deadline_ms;     // while REMOVED
 };
 
 // What a service slot holds.

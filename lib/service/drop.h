@@ -56,7 +56,7 @@
 	X(BACKEND_OUTSIDE, "backend_outside", "the backend lies outside backend_cidrs, and nothing is sent there: delete it, or widen backend_cidrs and restart") \
 	X(NO_BACKEND, "no_backend", "the service has no usable backend, and the answers' rate limit is used up: add one, or end a drain (stormctl service show)")                           \
 	X(SERVICE_LIMIT, "service_limit", "the service has max_connections connections: raise it, or wait for some to end") \
-	X(BACKEND_LIMIT, "backend_limit", "each backend of the service has max_connections_per_backend connections: add backends, or raise it") \
+	X(BACKEND_LIMIT, "backend_limit", "each backend of the service has as many connections as its own max_connections or the service's max_connections_per_backend: add backends, or raise it") \
 	X(CLIENT_LIMIT, "client_limit", "the client has max_connections_per_client connections: raise it, if the client is honest") \
 	X(FLOW_TABLE_FULL, "flow_table_full", "no room for a flow: raise dataplane.flows_per_worker") \
 	X(SNAT_PORTS, "snat_ports", "every SNAT port towards this backend is in use: add SNAT addresses") \

@@ -217,7 +217,8 @@ static bool backends_equal(const struct sg_service_spec *a, const struct sg_serv
 		const struct sg_backend_spec *x = &a->backends[i], *y = &b->backends[i];
 
 		if (!sg_addr_equal(&x->address, &y->address) || x->port != y->port ||
-			x->weight != y->weight || x->draining != y->draining)
+			x->weight != y->weight || x->draining != y->draining ||
+			x->max_connections != y->max_connections)
 			return false;
 	}
 	return true;

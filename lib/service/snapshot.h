@@ -47,7 +47,7 @@ struct sg_backend {
 	uint8_t life; // enum sg_backend_life
 	uint8_t reserved0;
 	uint32_t service_slot;
-	uint32_t reserved1;
+	uint32_t max_connections; // 0: its service's
 	struct sg_addr addr;
 	uint8_t reserved2[20];
 };
@@ -55,7 +55,7 @@ static_assert(sizeof(struct sg_backend) == 64, "a backend is one cache line");
 
 // Shared by all snapshots in which it is the same.
 struct sg_backend_page {
-	uint64_t born;                  // the generation that it was made for
+	uint64_t born;                   // the generation that it was made for
 	struct sg_backend_page *retired; // the next that the same snapshot was the last to have
 	uint32_t words[SG_BACKENDS_PER_PAGE];
 	_Alignas(64) struct sg_backend backends[SG_BACKENDS_PER_PAGE];

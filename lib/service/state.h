@@ -70,8 +70,9 @@ struct sg_backend_spec {
 	struct sg_addr address;
 	uint16_t port; // host order
 	uint16_t weight;
-	bool draining; // no new flows; the weight is remembered
-	int line;      // of the config file; 0 when it came through the socket
+	bool draining;            // no new flows; the weight is remembered
+	uint32_t max_connections; // 0: its service's max_connections_per_backend
+	int line;                 // of the config file; 0 when it came through the socket
 };
 
 // 0: no limit.

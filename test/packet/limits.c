@@ -87,6 +87,52 @@ void another_backend_takes_what_one_cannot(void **unused)
 	rig_close(&rig);
 }
 
+// The service's limit is that of the backends that have none of their own; a new one counts from
+// the next connection on.
+void a_backend_has_a_limit_of_its_own(void **unused)
+{
+	struct sg_service_spec *spec;
+	struct sg_addr pod;
+	struct rig rig;
+	unsigned taken = 0;
+
+	(void)unused;
+	spec = open_rig(&rig, 1);
+	spec->limits.max_connections_per_backend = 5;
+	rig_backend(spec, POD2, 8080, 1);
+	pod = spec->backends[0].address;
+	spec->backends[1].max_connections = 8;
+	rig_commit(&rig);
+	while (connect_from(&rig, CLIENT, (uint16_t)(4000 + taken)) == SG_DROP_NONE)
+		taken++;
+	assert_int_equal(taken, 5 + 8);
+	assert_int_equal(connect_from(&rig, CLIENT, 5000), SG_DROP_BACKEND_LIMIT);
+	assert_int_equal(rig.pipelines[0]->backend_flows[0], 5);
+	assert_int_equal(rig.pipelines[0]->backend_flows[1], 8);
+	// Less than it has: nobody is sent away, and nobody else comes.
+	spec = sg_service_spec_clone(spec);
+	assert_non_null(spec);
+	spec->limits.max_connections_per_backend = 0;
+	sg_service_spec_find_backend(spec, &pod, 8080)->max_connections = 3;
+	spec->backends[1].max_connections = 9;
+	assert_int_equal(sg_state_put(&rig.state, spec), 0);
+	rig_commit(&rig);
+	assert_int_equal(connect_from(&rig, CLIENT, 5000), SG_DROP_NONE);
+	assert_int_equal(connect_from(&rig, CLIENT, 5001), SG_DROP_BACKEND_LIMIT);
+	assert_int_equal(connect_from(&rig, CLIENT, 4000), SG_DROP_NONE); // a known one
+	assert_int_equal(rig.pipelines[0]->backend_flows[0], 5);
+	assert_int_equal(rig.pipelines[0]->backend_flows[1], 9);
+	// Without either there is none.
+	spec = sg_service_spec_clone(spec);
+	assert_non_null(spec);
+	spec->backends[0].max_connections = spec->backends[1].max_connections = 0;
+	assert_int_equal(sg_state_put(&rig.state, spec), 0);
+	rig_commit(&rig);
+	for (uint16_t port = 6000; port < 6050; port++)
+		assert_int_equal(connect_from(&rig, CLIENT, port), SG_DROP_NONE);
+	rig_close(&rig);
+}
+
 // Also while limits come and go: whoever was counted is counted out, and nobody else.
 void a_client_has_so_many_connections(void **unused)
 {
@@ -285,8 +331,13 @@ void workers_keep_a_backends_limit_together(void **unused)
 		struct crowd crowd;
 
 		spec = open_crowd(&crowd, n_workers);
+		// One of them has the limit from its service, the other its own.
 		spec->limits.max_connections_per_backend = limit;
 		rig_backend(spec, POD2, 8080, 1);
+		spec->backends[1].max_connections = limit;
+		if (i % 2)
+			spec->limits.max_connections_per_backend = 2 * limit;
+		spec->backends[0].max_connections = i % 2 ? limit : 0;
 		rig_commit(&crowd.rig);
 		for (unsigned n = 0; n < N_ATTEMPTS; n++) {
 			attempt(&crowd, CLIENT, SG_DROP_BACKEND_LIMIT);

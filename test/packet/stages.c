@@ -171,6 +171,7 @@ int main(void)
 		OVER_BOTH(what_is_said_is_what_happens),
 		OVER_BOTH(a_service_has_so_many_connections),
 		OVER_BOTH(another_backend_takes_what_one_cannot),
+		OVER_BOTH(a_backend_has_a_limit_of_its_own),
 		OVER_BOTH(a_client_has_so_many_connections),
 		OVER_BOTH(so_many_connections_begin_in_a_second),
 		OVER_BOTH(a_clients_prefix_begins_so_many_in_a_second),

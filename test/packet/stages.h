@@ -106,6 +106,7 @@ void what_is_said_is_what_happens(void **state);
 // limits.c
 void a_service_has_so_many_connections(void **state);
 void another_backend_takes_what_one_cannot(void **state);
+void a_backend_has_a_limit_of_its_own(void **state);
 void a_client_has_so_many_connections(void **state);
 void so_many_connections_begin_in_a_second(void **state);
 void a_clients_prefix_begins_so_many_in_a_second(void **state);

@@ -57,6 +57,9 @@ static const struct row rows[] = {
 		"[" SERVICE("rr", BACKEND("80", "65535") "\"forward\":\"ipip\",") "]", ""},
 	{"-i says its kind", WEB "rr\n" POD "80 -i --tun-type ipip -w 1\n",
 		"[" SERVICE("rr", BACKEND("80", "1") "\"forward\":\"ipip\",") "]", ""},
+	{"an upper threshold", WEB "rr\n" POD "80 -m -w 1 -x 100 -y 0\n",
+		"[" SERVICE("rr", "\"backends\":[{\"address\":\"10.0.0.2\",\"max_connections\":100,\"port\":80,"
+		"\"weight\":1}],\"forward\":\"dnat\",") "]", ""},
 	{"weight 0 is drained", WEB "rr\n" POD "80 -m -w 0\n",
 		"[" SERVICE("rr", "\"backends\":[{\"address\":\"10.0.0.2\",\"draining\":true,\"port\":80,"
 		"\"weight\":0}],\"forward\":\"dnat\",") "]", ""},
@@ -85,7 +88,8 @@ static const struct row rows[] = {
 	{"sh-port", WEB "sh -b sh-port\n", "[]", "1: the scheduler's flag sh-port"},
 	{"another tunnel", WEB "rr\n" POD "80 -i --tun-type gue --tun-port 6080\n", "[]",
 		"2: a tunnel of type gue"},
-	{"thresholds", WEB "rr\n" POD "80 -m -w 1 -x 100 -y 0\n", "[]", "2: a threshold of connections (-x 100)"},
+	{"a lower threshold", WEB "rr\n" POD "80 -m -w 1 -x 100 -y 80\n", "[]", "2: a lower threshold of connections (-y 80)"},
+	{"an upper threshold that is no number", WEB "rr\n" POD "80 -m -w 1 -x -1\n", "[]", "2: -x takes a number from 0 to 2147483647, not \"-1\""},
 	{"two ways to forward", WEB "rr\n" POD "80 -m -w 1\n-a -t 192.0.2.10:80 -r 10.0.0.3:80 -g -w 1\n", "[]",
 		"3: servers before this one are forwarded to by dnat, this one by dsr"},
 	{"a port that dsr cannot reach", WEB "rr\n" POD "8080 -g -w 1\n", "[]",

@@ -28,9 +28,9 @@ static void verbs_do_what_they_say(void **state)
 	expect(rig, "policy set --deny nobody --allow everyone --existing end", 0,
 		"the policy is changed", "");
 	expect(rig, "backend add dns 10.0.0.7:53 --weight 3", 0, "active", "");
-	expect(rig, "backend set dns 10.0.0.7:53 --weight 4", 0, "active", "");
+	expect(rig, "backend set dns 10.0.0.7:53 --weight 4 --max-connections 70", 0, "active", "");
 	expect(rig, "backend drain dns 10.0.0.7:53", 0, "active", "");
-	expect(rig, "service show dns", 0, "10.0.0.7:53       4  yes", "");
+	expect(rig, "service show dns", 0, "10.0.0.7:53       4  yes                    70", "");
 	expect(rig, "backend drain dns 10.0.0.7:53 --wait", 0, "drained: no flow is left", "");
 	expect(rig, "backend delete dns 10.0.0.7:53 --now", 0, "active", "");
 	expect(rig, "service delete dns", 0, "1 removed", "");

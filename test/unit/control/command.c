@@ -230,6 +230,16 @@ static void backends_are_added_changed_drained_and_deleted(void **state)
 	backend = sg_service_spec_find_backend(find(fixture, "web"), &addr, port);
 	assert_false(backend->draining);
 	assert_int_equal(backend->weight, 7);
+	assert_int_equal(backend->max_connections, 0);
+	done(ask(fixture, "backend set",
+		"{\"service\":\"web\",\"address\":\"10.0.0.4\",\"port\":80,\"max_connections\":9}"));
+	backend = sg_service_spec_find_backend(find(fixture, "web"), &addr, port);
+	assert_int_equal(backend->max_connections, 9);
+	assert_int_equal(backend->weight, 7);
+	done(ask(fixture, "backend add",
+		"{\"service\":\"web\",\"address\":\"10.0.0.4\",\"port\":81,\"max_connections\":4}"));
+	assert_int_equal(
+		sg_service_spec_find_backend(find(fixture, "web"), &addr, 81)->max_connections, 4);
 	done(ask(fixture, "backend delete",
 		"{\"service\":\"web\",\"address\":\"10.0.0.4\",\"port\":80,\"now\":true}"));
 	assert_null(sg_service_spec_find_backend(find(fixture, "web"), &addr, port));
@@ -265,7 +275,7 @@ static void bad_backends_are_refused(void **state)
 		"service 'web' has no backend 10.0.0.9:80");
 	expect_refusal(*state, "backend set",
 		"{\"service\":\"web\",\"address\":\"10.0.0.2\",\"port\":8080}",
-		SG_REQUEST_BAD_PARAMS, "backend: weight is missing");
+		SG_REQUEST_BAD_PARAMS, "backend: weight is missing, and so is max_connections");
 	expect_refusal(*state, "backend drain", "{\"service\":\"web\",\"address\":\"10.0.0.9\"}",
 		SG_REQUEST_REFUSED, "service 'web' has no backend");
 	expect_refusal(*state, "backend delete",

@@ -73,7 +73,8 @@ static struct sg_service_spec *random_spec(uint64_t *random)
 				random, pick(random, 2) ? SG_FAMILY_IPV4 : SG_FAMILY_IPV6),
 			.port = (uint16_t)(1 + pick(random, 65535)),
 			.weight = (uint16_t)pick(random, 65536),
-			.draining = pick(random, 2)};
+			.draining = pick(random, 2),
+			.max_connections = pick(random, 3)};
 
 		assert_int_equal(sg_service_spec_put_backend(spec, &backend), 0);
 	}
