@@ -88,6 +88,7 @@ static int start_eal(struct gateway *gateway, struct sg_error *error)
 	gateway->dataplane.n_workers = gateway->lcores.n_workers;
 	gateway->dataplane.n_ports = gateway->settings->n_ports;
 	sg_home_init(&gateway->home, sg_toeplitz_default_key, gateway->lcores.n_workers);
+	sg_lcores_raise_session();
 	err = sg_eal_start(&gateway->lcores, gateway->settings,
 		sg_buffers_memory_mb(gateway->settings, gateway->lcores.n_workers), error);
 	if (err)

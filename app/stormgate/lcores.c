@@ -234,6 +234,24 @@ static void remove_leftovers(const char *instance)
 	remove_runtime_directory(path);
 }
 
+#define SESSION_NICE "-10"
+
+void sg_lcores_raise_session(void)
+{
+	int fd;
+
+	// Somebody else's session is not ours to raise.
+	if (getsid(0) != getpid())
+		return;
+	fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (write(fd, SESSION_NICE, strlen(SESSION_NICE)) < 0)
+		sg_log_warning(
+			"this session's share of the CPU cannot be raised: %s", strerror(errno));
+	close(fd);
+}
+
 int sg_eal_start(const struct sg_lcores *lcores, const struct sg_settings *settings,
 	unsigned memory_mb, struct sg_error *error)
 {

@@ -27,6 +27,12 @@ struct sg_lcores {
 int sg_lcores_choose(
 	struct sg_lcores *ret_lcores, const struct sg_settings *settings, struct sg_error *error);
 
+// Where the kernel shares CPUs between sessions first and threads second (autogroup), a worker that
+// sleeps a lot is a light member of a light group: it can wait a second for its turn beside any
+// shell's busy loop. A stormgate that leads a session of its own, as under systemd, raises that
+// session. Best effort: says nothing when the kernel has no such groups.
+void sg_lcores_raise_session(void);
+
 // Starts EAL with `memory_mb` of memory. The caller becomes lcore 0 and is bound to the control
 // CPU. Once a process; after a failure too, the process can only end.
 int sg_eal_start(const struct sg_lcores *lcores, const struct sg_settings *settings,
