@@ -55,7 +55,12 @@ void print_status(const json_t *result)
 		"workers", "services", "flows", "service_bytes", "backend_bytes",
 		"generation_bytes", "resident_bytes", "state_file", "persisted", NULL};
 
+	size_t i;
+	json_t *warning;
+
 	print_members(result, members);
+	json_array_foreach(json_object_get(result, "warnings"), i, warning)
+		sg_log_warning("%s", json_string_value(warning));
 }
 
 void print_services(const json_t *result)

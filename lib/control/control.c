@@ -308,6 +308,10 @@ uint64_t sg_control_turn(void *context)
 		grant_wishes(control);
 		if (control->rollout)
 			sg_drain_wait_turn(control);
+		if (control->rollout && control->mirror)
+			sg_local_vips_look(&control->local_vips,
+				sg_mirror_get_elsewhere(control->mirror),
+				sg_rollout_snapshot(control->rollout), now_ms);
 	}
 	if (control->rollout) {
 		delay_us = sg_rollout_turn(control->rollout, now_ms);

@@ -9,6 +9,7 @@
 #include "control/history.h"
 #include "control/keeper.h"
 #include "control/listing.h"
+#include "control/local_vips.h"
 #include "control/reload.h"
 #include "control/rollout.h"
 #include "control/server.h"
@@ -44,6 +45,7 @@ struct sg_control {
 	struct sg_drain_waits drain_waits;
 	struct sg_listings listings;
 	struct sg_shutdown shutdown;
+	struct sg_local_vips local_vips;
 	// Where answers go: the server, or a test.
 	void (*answer)(void *context, uint64_t connection, struct sg_text *text);
 	// Bytes that a connection has not read yet.

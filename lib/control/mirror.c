@@ -399,6 +399,11 @@ struct sg_routes *sg_mirror_build(struct sg_mirror *mirror)
 	return sg_mirror_model_build(&mirror->model);
 }
 
+const struct sg_mirror_elsewhere *sg_mirror_get_elsewhere(const struct sg_mirror *mirror)
+{
+	return &mirror->model.elsewhere;
+}
+
 bool sg_mirror_keep(struct sg_mirror *mirror, const struct sg_addr *addresses, unsigned n)
 {
 	// Without memory the old ones are kept, and the next change of the configuration tries

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "control/mirror_elsewhere.h"
 #include "net/addr.h"
 #include "service/routes.h"
 
@@ -43,6 +44,9 @@ int sg_mirror_receive(struct sg_mirror *mirror, bool *ret_changed, struct sg_err
 
 // What workers should follow now, with one reference for the caller. NULL without memory.
 struct sg_routes *sg_mirror_build(struct sg_mirror *mirror);
+
+// The kernel's addresses on interfaces that are no twins, as they were dumped last.
+const struct sg_mirror_elsewhere *sg_mirror_get_elsewhere(const struct sg_mirror *mirror);
 
 // Backends: their next hops (themselves, or the gateways on the way) are resolved by the kernel and
 // kept resolved (NTF_EXT_MANAGED) until another call leaves them out. Each has a hop index from

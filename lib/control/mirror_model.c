@@ -42,6 +42,7 @@ void sg_mirror_model_fini(struct sg_mirror_model *model)
 	free(model->candidates);
 	free(model->entries);
 	free(model->kept);
+	sg_mirror_elsewhere_fini(&model->elsewhere);
 	*model = (struct sg_mirror_model){0};
 }
 
@@ -57,6 +58,7 @@ void sg_mirror_model_begin_routes(struct sg_mirror_model *model)
 {
 	model->n_candidates = 0;
 	model->next_speakers = (struct sg_mirror_speakers){0};
+	sg_mirror_elsewhere_begin(&model->elsewhere);
 }
 
 static int add_candidate(
@@ -102,8 +104,12 @@ int sg_mirror_model_add_address(
 		.port = address->port,
 	};
 
-	if (address->port == SG_MIRROR_ELSEWHERE)
-		return add_candidate(model, &route, RANK_ELSEWHERE);
+	if (address->port == SG_MIRROR_ELSEWHERE) {
+		int err = sg_mirror_elsewhere_add(
+			&model->elsewhere, &address->addr, address->ifindex);
+
+		return err ? err : add_candidate(model, &route, RANK_ELSEWHERE);
+	}
 	take_speaker(&model->next_speakers, address);
 	route.kind = SG_ROUTE_LOCAL;
 	return add_candidate(model, &route, RANK_OWN);
@@ -320,6 +326,7 @@ int sg_mirror_model_commit_routes(struct sg_mirror_model *model, uint64_t now_ms
 		model->speakers = model->next_speakers;
 		model->changed = true;
 	}
+	sg_mirror_elsewhere_commit(&model->elsewhere);
 	return 0;
 }
 

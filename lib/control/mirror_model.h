@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "control/mirror_elsewhere.h"
 #include "control/mirror_hops.h"
 #include "control/mirror_parse.h"
 #include "service/routes.h"
@@ -50,6 +51,7 @@ struct sg_mirror_model {
 	unsigned n_entries;
 	struct sg_trie *trie4, *trie6;
 	struct sg_mirror_speakers speakers;
+	struct sg_mirror_elsewhere elsewhere;
 	uint16_t generation; // never 0
 
 	struct sg_addr *kept;

@@ -91,7 +91,8 @@ int sg_mirror_parse_address(const struct nlmsghdr *message, const struct sg_mirr
 	if (is_of_a_link(&address.addr) || flags & IFA_F_DADFAILED)
 		return -ENOENT;
 	address.length = head->ifa_prefixlen;
-	address.port = port_of_ifindex(ports, n_ports, (int)head->ifa_index);
+	address.ifindex = (int)head->ifa_index;
+	address.port = port_of_ifindex(ports, n_ports, address.ifindex);
 	address.secondary = flags & (IFA_F_SECONDARY | IFA_F_DEPRECATED | IFA_F_TENTATIVE);
 	*ret_address = address;
 	return 0;

@@ -23,6 +23,7 @@ struct sg_mirror_address {
 	struct sg_addr addr;
 	uint8_t length;
 	uint8_t port;
+	int ifindex;
 	bool secondary; // not the one to speak with: another is first, or it is not valid yet, or
 			// not for long
 };

@@ -60,6 +60,26 @@ static void add_memory(const struct sg_control *control, json_t *object)
 	json_object_set_new(object, "resident_bytes", json_integer((json_int_t)resident_bytes()));
 }
 
+// What is served, but hardly as it is meant.
+static json_t *list_warnings(const struct sg_control *control)
+{
+	const struct sg_local_vips *local = &control->local_vips;
+	json_t *warnings = json_array();
+
+	for (unsigned i = 0; i < local->n; i++) {
+		char text[SG_LOCAL_VIP_TEXT_SIZE];
+
+		json_array_append_new(
+			warnings, json_string(sg_local_vip_describe(&local->found[i], text)));
+	}
+	if (local->n_more)
+		json_array_append_new(warnings,
+			json_sprintf(
+				"%u more VIPs are addresses of this node's other interfaces, too",
+				local->n_more));
+	return warnings;
+}
+
 int sg_query_status(const struct sg_control *control, const json_t *params, json_t **ret_result,
 	struct sg_error *error)
 {
@@ -76,6 +96,8 @@ int sg_query_status(const struct sg_control *control, const json_t *params, json
 		(json_int_t)sg_statistics_flows(control->statistics));
 	if (*ret_result)
 		add_memory(control, *ret_result);
+	if (*ret_result)
+		json_object_set_new(*ret_result, "warnings", list_warnings(control));
 	if (*ret_result && control->keeper) {
 		json_object_set_new(
 			*ret_result, "state_file", json_string(control->settings->state_file));

@@ -63,6 +63,14 @@ struct sg_routes *sg_mirror_build(struct sg_mirror *mirror)
 	return routes;
 }
 
+const struct sg_mirror_elsewhere *sg_mirror_get_elsewhere(const struct sg_mirror *mirror)
+{
+	static const struct sg_mirror_elsewhere nowhere;
+
+	(void)mirror;
+	return &nowhere;
+}
+
 bool sg_mirror_keep(struct sg_mirror *mirror, const struct sg_addr *addresses, unsigned n)
 {
 	(void)mirror;
