@@ -30,7 +30,7 @@ async def ask(vip):
 async def ask_often(vip, n, answers):
     for _ in range(n):
         try:
-            answers[await asyncio.wait_for(ask(vip), 60)] += 1
+            answers[await asyncio.wait_for(ask(vip), 30)] += 1
         except (OSError, IndexError, asyncio.TimeoutError) as error:
             answers[repr(error)] += 1
 async def main(vip, n):
@@ -43,7 +43,8 @@ connections=10000
 before=$(stats '[.workers[].new_flows] | add')
 on client python3 "$lab_dir/connections.py" $vip $connections >"$lab_dir/answers" &
 asking=$!
-expect "a download beside it" "$(get --max-time 60 "http://$vip/20m" | sha256sum)" \
+# Not faster than what an inbox holds of it while a worker's CPU is elsewhere for a third of a second.
+expect "a download beside it" "$(get --max-time 60 --limit-rate 8M "http://$vip/20m" | sha256sum)" \
 	"$(sha256sum <"$lab_dir/pod1/www/20m")"
 wait $asking
 expect "who answered" "$(cut -d ' ' -f 1 "$lab_dir/answers" | paste -sd ' ')" 'pod1 pod2 pod3'
@@ -55,9 +56,6 @@ expect "connections that backends count" "$(stats '[.services[0].backends[].new_
 for worker in 0 1 2 3; do
 	at_least "connections of worker $worker" "$(stats ".workers[$worker].new_flows")" $((connections / 8))
 done
-# A gateway whose CPUs were taken away for a while cannot have kept up, neither with the others nor with ARP.
-names='[]'
-[ "$(stats '[.workers[].stolen_max_us] | max')" -lt 20000 ] || names='["handoff_full", "no_flow", "nexthop_unresolved"]'
-expect "drops" "$(ctl drops -o json | jq -c "[.drops[] | select(.count > 0) | .name] - $names")" '[]'
+expect "drops" "$(ctl drops -o json | jq -c '[.drops[] | select(.count > 0)]')" '[]'
 expect "hand-offs out and in" "$(stats '[.workers[], .twin | .handed_out - .handed_in] | add')" 0
 accounting_closes
