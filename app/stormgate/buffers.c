@@ -10,7 +10,8 @@
 
 #include "dataplane/fragments.h"
 
-#define CACHE_BUFFERS 256 // of each thread; DPDK lets a cache grow to half as much again
+#define CACHE_BUFFERS 256           // of each thread; DPDK lets a cache grow to half as much again
+#define POOL_OPS      "ring_mt_rts" // nobody waits for a thread that lost its CPU, as below
 #define HELD_BUFFERS \
 	(512 + SG_FRAGMENTS_HELD) // by one worker: its bursts, what it is about to send, what waits
 #define ROUND_BYTES 1024
@@ -61,13 +62,20 @@ unsigned sg_buffers_memory_mb(const struct sg_settings *settings, unsigned n_wor
 	return (unsigned)(count_buffers(settings, n_workers) * each >> 20) + OTHER_MB;
 }
 
+// Many producers; the one consumer is the ring's owner. Workers may share a CPU, and whichever
+// loses it halfway through a put must not make the others wait for it: with a relaxed tail, and no
+// limit to how far the head may be in front of it, nobody does (rte_ring's RTS mode).
 static struct rte_ring *make_ring(const char *what, unsigned number, unsigned slots)
 {
 	char name[RTE_RING_NAMESIZE];
+	struct rte_ring *ring;
 
 	snprintf(name, sizeof(name), "%s%u", what, number);
-	// Many producers; the one consumer is the ring's owner.
-	return rte_ring_create(name, slots, SOCKET_ID_ANY, RING_F_SC_DEQ | RING_F_EXACT_SZ);
+	ring = rte_ring_create(
+		name, slots, SOCKET_ID_ANY, RING_F_MP_RTS_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ);
+	if (ring)
+		rte_ring_set_prod_htd_max(ring, rte_ring_get_capacity(ring));
+	return ring;
 }
 
 static int make_rings(struct sg_dataplane *dataplane)
@@ -93,9 +101,9 @@ int sg_buffers_create(
 {
 	unsigned n = count_buffers(settings, dataplane->n_workers);
 
-	dataplane->mempool =
-		rte_pktmbuf_pool_create("packets", n, CACHE_BUFFERS, SG_MBUF_PRIV_BYTES,
-			(uint16_t)(RTE_PKTMBUF_HEADROOM + largest_room(settings)), SOCKET_ID_ANY);
+	dataplane->mempool = rte_pktmbuf_pool_create_by_ops("packets", n, CACHE_BUFFERS,
+		SG_MBUF_PRIV_BYTES, (uint16_t)(RTE_PKTMBUF_HEADROOM + largest_room(settings)),
+		SOCKET_ID_ANY, POOL_OPS);
 	for (unsigned i = 0; i <= dataplane->n_workers; i++)
 		if (sg_doorbell_open(&dataplane->bells[i], error))
 			return -EMFILE;
