@@ -2,6 +2,8 @@
 // that frees a packet.
 #include "dataplane/worker.h"
 
+#include <assert.h>
+
 #include <rte_ethdev.h>
 #include <rte_ether.h>
 
@@ -16,19 +18,45 @@ void sg_tx_drop(struct sg_worker *worker, struct rte_mbuf *mbuf, enum sg_drop dr
 	rte_pktmbuf_free(mbuf);
 }
 
-// Gives a packet to another thread through a ring that may be full. `bell` is the thread's.
-static void hand_over(struct sg_worker *worker, struct rte_ring *ring, unsigned bell,
-	struct rte_mbuf *mbuf, enum sg_drop full)
+static void note_handed_out(struct sg_worker *worker, unsigned bell, unsigned n)
 {
-	if (rte_ring_enqueue(ring, mbuf) != 0)
-		return sg_tx_drop(worker, mbuf, full);
-	sg_counter_add(&worker->counters->handed_out, 1);
+	sg_counter_add(&worker->counters->handed_out, n);
 	worker->owed[bell] = worker->owes_rings = true;
+}
+
+// What a turn has for another worker goes into that one's inbox at once, which may be full.
+static void post(struct sg_worker *worker, unsigned target)
+{
+	struct sg_outbox *outbox = &worker->outboxes[target];
+	unsigned n = rte_ring_enqueue_burst(
+		worker->dataplane->inboxes[target], (void **)outbox->mbufs, outbox->n, NULL);
+
+	for (unsigned i = n; i < outbox->n; i++)
+		sg_tx_drop(worker, outbox->mbufs[i], SG_DROP_HANDOFF_FULL);
+	outbox->n = 0;
+	if (n > 0)
+		note_handed_out(worker, target, n);
+}
+
+static void post_all(struct sg_worker *worker)
+{
+	while (worker->outgoing != 0) {
+		unsigned target = (unsigned)__builtin_ctzll(worker->outgoing);
+
+		worker->outgoing &= worker->outgoing - 1;
+		post(worker, target);
+	}
 }
 
 static void to_worker(struct sg_worker *worker, unsigned target, struct rte_mbuf *mbuf)
 {
-	hand_over(worker, worker->dataplane->inboxes[target], target, mbuf, SG_DROP_HANDOFF_FULL);
+	struct sg_outbox *outbox = &worker->outboxes[target];
+
+	static_assert(SG_MAX_WORKERS <= 64, "one bit a worker");
+	outbox->mbufs[outbox->n++] = mbuf;
+	worker->outgoing |= UINT64_C(1) << target;
+	if (outbox->n == SG_BURST)
+		post(worker, target);
 }
 
 static void send_queue(struct sg_worker *worker, uint8_t port, struct sg_tx_queue *queue)
@@ -122,8 +150,9 @@ static void to_kernel(struct sg_worker *worker, uint8_t port, struct rte_mbuf *m
 {
 	struct sg_port *way = &worker->dataplane->ports[port];
 
-	hand_over(worker, urgent ? way->punt_urgent : way->punt, worker->dataplane->n_workers, mbuf,
-		SG_DROP_PUNT_FULL);
+	if (rte_ring_enqueue(urgent ? way->punt_urgent : way->punt, mbuf) != 0)
+		return sg_tx_drop(worker, mbuf, SG_DROP_PUNT_FULL);
+	note_handed_out(worker, worker->dataplane->n_workers, 1);
 }
 
 static inline void forward(
@@ -252,6 +281,7 @@ void sg_tx_flush(struct sg_worker *worker)
 		if (worker->tx_queues[i].n > 0)
 			send_queue(worker, (uint8_t)i, &worker->tx_queues[i]);
 	}
+	post_all(worker);
 }
 
 void sg_tx_announce(struct sg_worker *worker, const struct sg_addr *addr)

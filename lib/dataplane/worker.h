@@ -30,6 +30,12 @@ struct sg_tx_queue {
 	struct rte_mbuf *mbufs[SG_TX_BATCH];
 };
 
+// What a turn has for another worker.
+struct sg_outbox {
+	unsigned n;
+	struct rte_mbuf *mbufs[SG_BURST];
+};
+
 struct sg_worker {
 	unsigned number;
 	bool adaptive; // sleeps after many empty polls
@@ -39,6 +45,8 @@ struct sg_worker {
 	unsigned n_rx_queues;
 	struct sg_rx_queue rx_queues[SG_MAX_PORTS * 4];
 	struct sg_tx_queue tx_queues[SG_MAX_PORTS]; // by our port number
+	struct sg_outbox outboxes[SG_MAX_WORKERS];
+	uint64_t outgoing; // a bit for each worker whose outbox is not empty
 	struct sg_hold hold;
 	struct sg_reassembly *reassembly;
 	struct sg_announcer announcer; // worker 0 only

@@ -414,6 +414,42 @@ static void what_a_port_cannot_take_has_a_name(void **unused)
 		;
 }
 
+// The port's only transmit queue is another worker's, who does not come to look.
+static void what_another_worker_cannot_take_has_a_name(void **unused)
+{
+	static struct datagram client;
+	struct rte_ring *inbox = rte_ring_create("another", 128, SOCKET_ID_ANY, 0);
+	unsigned n = 2 * rte_ring_get_capacity(inbox), in_order = 0;
+	struct rte_mbuf *mbuf;
+
+	(void)unused;
+	dataplane.inboxes[1] = inbox;
+	worker.tx_queues[1].owner = 1;
+	wire_write_datagram(&client, CLIENT, VIP, 1, SG_PROTO_UDP, 100, 0);
+	for (unsigned i = 0; i < n; i++) {
+		wire_ip(&client)->id_be = (uint16_t)i;
+		wire_fix_ip_checksum(wire_ip(&client));
+		wire_receive(0, wire_to_chain(client.bytes, client.length, 2000));
+		wire_turn();
+		// Nothing stays behind in the turn.
+		assert_int_equal(rte_ring_count(inbox), i < n / 2 ? i + 1 : n / 2);
+	}
+	assert_int_equal(worker.counters->handed_out, n / 2);
+	assert_int_equal(worker.counters->dropped[SG_DROP_HANDOFF_FULL], n - n / 2);
+	assert_true(worker.owed[1]);
+	while (rte_ring_dequeue(inbox, (void **)&mbuf) == 0) {
+		const struct sg_ipv4_hdr *ip =
+			rte_pktmbuf_mtod_offset(mbuf, const struct sg_ipv4_hdr *, 14);
+
+		assert_true(sg_mbuf_meta(mbuf)->transmit);
+		assert_int_equal(sg_mbuf_meta(mbuf)->port, 1);
+		assert_int_equal(ip->id_be, in_order++);
+		rte_pktmbuf_free(mbuf);
+	}
+	dataplane.inboxes[1] = NULL;
+	rte_ring_free(inbox);
+}
+
 int main(void)
 {
 #define STORY_IPV6(name) cmocka_unit_test_setup_teardown(name, wire_open_ipv6, wire_close_ipv6)
@@ -433,6 +469,7 @@ int main(void)
 		STORY(what_leaves_by_a_vlan_has_its_tag),
 		STORY(fragments_of_two_vlans_do_not_mix),
 		STORY(what_a_port_cannot_take_has_a_name),
+		STORY(what_another_worker_cannot_take_has_a_name),
 		STORY_IPV6(ipv6_fragments_are_joined_and_made_in_every_mode),
 		STORY_IPV6(a_fragment_that_is_everything_is_a_datagram),
 		STORY_IPV6(ipv6_that_came_whole_is_never_cut),
