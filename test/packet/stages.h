@@ -74,12 +74,14 @@ void a_full_table_forwards_without_state(void **state);
 void a_removed_backends_dsr_datagrams_pick_anew(void **state);
 void dnat_answers_find_their_flows_home(void **state);
 void errors_cross_dnat_and_reach_dsr_backends(void **state);
+void a_smaller_mtu_behind_the_gateway_is_told(void **state);
+
+// ipip.c
 void ipip_carries_the_packet_whole(void **state);
 void ipip_says_what_does_not_fit(void **state);
 void ipip_lowers_a_syns_mss(void **state);
 void ipip_needs_room_before_the_frame(void **state);
 void errors_reach_ipip_backends_inside(void **state);
-void a_smaller_mtu_behind_the_gateway_is_told(void **state);
 
 // link_local.c, over IPv6 only
 void a_link_local_client_is_answered_on_his_link(void **state);

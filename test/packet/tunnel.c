@@ -1,6 +1,7 @@
 // ICMP errors about the outer packets of mode ipip: whom they reach, and what is remembered of the
 // way.
 #include "dataplane/tunnel.h"
+#include "modes.h"
 #include "peer.h"
 #include "stages.h"
 
@@ -24,21 +25,10 @@ static uint16_t outer_bytes(void)
 	return is_ipv6() ? 40 : 20;
 }
 
-static void put_service(struct rig *rig, uint8_t proto, enum sg_scheduler scheduler)
-{
-	struct sg_service_spec *spec = rig_service(rig, "web", proto, 80);
-	struct sg_addr pod = test_addr(POD);
-
-	spec->forward = SG_FORWARD_IPIP;
-	spec->scheduler = scheduler;
-	assert_int_equal(sg_service_spec_remove_backend(spec, &pod, 8080), 0);
-	rig_backend(spec, POD, 80, 1);
-}
-
 static void open_tunnel(struct rig *rig, const struct rig_options *options, uint8_t proto)
 {
 	rig_open(rig, options);
-	put_service(rig, proto, SG_SCHEDULER_RR);
+	put_mode(rig, SG_FORWARD_IPIP, SG_SCHEDULER_RR, proto);
 	rig_commit(rig);
 }
 
@@ -409,12 +399,12 @@ void an_error_needs_no_flow_where_the_scheduler_knows(void **unused)
 		struct frame sent, outer, error;
 
 		rig_open(&rig, &(struct rig_options){.n_workers = 2});
-		put_service(&rig, SG_PROTO_UDP, schedulers[i]);
+		put_mode(&rig, SG_FORWARD_IPIP, schedulers[i], SG_PROTO_UDP);
 		rig_commit(&rig);
 		outer = forward(&rig, &sent);
 		// A worker that has forgotten the flow, or never had it.
 		rig_open(&other, &(struct rig_options){0});
-		put_service(&other, SG_PROTO_UDP, schedulers[i]);
+		put_mode(&other, SG_FORWARD_IPIP, schedulers[i], SG_PROTO_UDP);
 		rig_commit(&other);
 		write_too_big(&error, &outer, 1380, 528);
 		rig_run(&other, 0, 1, 0, &error);

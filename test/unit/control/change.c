@@ -7,19 +7,7 @@
 
 #include <cmocka.h>
 
-#include "fixture.h"
-
-static int set_up(void **state)
-{
-	*state = fixture_create(FIXTURE_CONFIG);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	fixture_destroy(*state);
-	return 0;
-}
+#include "asking.h"
 
 // A request to apply so many services, each with a backend; the caller's.
 static char *apply_line(unsigned first, unsigned n)
@@ -243,8 +231,6 @@ static void all_are_answered_when_it_stops(void **unused)
 		fixture_destroy(fixture);
 	}
 }
-
-#define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {

@@ -7,50 +7,9 @@
 
 #include <cmocka.h>
 
+#include "asking.h"
 #include "control/config_service.h"
 #include "fields.h"
-#include "fixture.h"
-
-static int set_up(void **state)
-{
-	*state = fixture_create(FIXTURE_CONFIG);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	fixture_destroy(*state);
-	return 0;
-}
-
-static json_t *ask(struct fixture *fixture, const char *method, const char *params)
-{
-	json_t *answer = fixture_ask(fixture, method, params);
-	json_t *result = json_incref(json_object_get(answer, "result"));
-
-	if (!result)
-		fail_msg("%s %s: %s", method, params, json_dumps(answer, JSON_ENCODE_ANY));
-	json_decref(answer);
-	return result;
-}
-
-static void done(json_t *result)
-{
-	assert_true(json_is_true(json_object_get(result, "active")));
-	json_decref(result);
-}
-
-static void refused(
-	struct fixture *fixture, const char *method, const char *params, const char *sentence)
-{
-	json_t *answer = fixture_ask(fixture, method, params);
-	const char *message =
-		json_string_value(json_object_get(json_object_get(answer, "error"), "message"));
-
-	if (!message || strncmp(message, sentence, strlen(sentence)) != 0)
-		fail_msg("%s %s: \"%s\" and not \"%s\"", method, params, message, sentence);
-	json_decref(answer);
-}
 
 // One member of the newest entry but `at`.
 static json_t *member(json_t *history, size_t at, const char *name)
@@ -120,9 +79,9 @@ static void what_was_refused_or_only_tried_is_no_change(void **state)
 	json_t *result, *difference;
 	char *shown;
 
-	refused(fixture, "service add",
+	expect_refusal(fixture, "service add",
 		"{\"name\":\"api\",\"vip\":\"192.0.2.10\",\"protocol\":\"tcp\",\"port\":80}",
-		"service 'web' (of owner 'config') has the VIP");
+		SG_REQUEST_REFUSED, "service 'web' (of owner 'config') has the VIP");
 	result = ask(fixture, "backend set",
 		"{\"service\":\"web\",\"address\":\"10.0.0.2\",\"port\":8080,\"weight\":7,\"dry_run\":true}");
 	difference = json_object_get(result, "difference");
@@ -135,13 +94,13 @@ static void what_was_refused_or_only_tried_is_no_change(void **state)
 	free(shown);
 	assert_int_equal(json_integer_value(json_object_get(result, "generation")), 1);
 	json_decref(result);
-	refused(fixture, "rollback", "{}", "nothing has been changed");
+	expect_refusal(fixture, "rollback", "{}", SG_REQUEST_REFUSED, "nothing has been changed");
 	// A dry run without a difference is no failure.
 	result = ask(fixture, "service set", "{\"name\":\"web\",\"dry_run\":true}");
 	assert_int_equal(json_array_size(json_object_get(result, "difference")), 0);
 	json_decref(result);
-	refused(fixture, "service set", "{\"name\":\"web\",\"dry_run\":1}",
-		"service set: dry_run must be true or false");
+	expect_refusal(fixture, "service set", "{\"name\":\"web\",\"dry_run\":1}",
+		SG_REQUEST_BAD_PARAMS, "service set: dry_run must be true or false");
 	result = ask(fixture, "history", "{}");
 	assert_int_equal(json_array_size(json_object_get(result, "history")), 1);
 	json_decref(result);
@@ -358,10 +317,14 @@ static void rollback_covers_all_owners_and_is_a_change_itself(void **state)
 	assert_int_equal(json_array_size(json_object_get(result, "difference")), 2);
 	assert_string_equal(text(result, 0, "verb"), "change");
 	json_decref(result);
-	refused(fixture, "rollback", "{\"generation\":5}", "generation 5 is no earlier one");
-	refused(fixture, "rollback", "{\"generation\":0}", "there is no way back to generation 0");
-	refused(fixture, "rollback", "{\"generation\":\"2\"}", "rollback: generation must be");
-	refused(fixture, "history", "{\"generation\":9}", "the history does not have generation 9");
+	expect_refusal(fixture, "rollback", "{\"generation\":5}", SG_REQUEST_REFUSED,
+		"generation 5 is no earlier one");
+	expect_refusal(fixture, "rollback", "{\"generation\":0}", SG_REQUEST_REFUSED,
+		"there is no way back to generation 0");
+	expect_refusal(fixture, "rollback", "{\"generation\":\"2\"}", SG_REQUEST_BAD_PARAMS,
+		"rollback: generation must be");
+	expect_refusal(fixture, "history", "{\"generation\":9}", SG_REQUEST_REFUSED,
+		"the history does not have generation 9");
 	json_decref(first);
 	json_decref(second);
 }
@@ -413,7 +376,8 @@ static void sixteen_generations_can_be_gone_back_to(void **state)
 	}
 	assert_true(n > 100);
 	snprintf(params, sizeof(params), "{\"generation\":%u}", (unsigned)generations[n - 18]);
-	refused(fixture, "rollback", params, "there is no way back to generation");
+	expect_refusal(fixture, "rollback", params, SG_REQUEST_REFUSED,
+		"there is no way back to generation");
 	snprintf(params, sizeof(params), "{\"generation\":%u}", (unsigned)generations[n - 17]);
 	done(ask(fixture, "rollback", params));
 	result = ask(fixture, "service list", "{}");
@@ -451,8 +415,6 @@ static void waiting_changes_have_one_entry_each(void **state)
 	assert_int_equal(json_array_size(json_object_get(history, "history")), 1);
 	json_decref(history);
 }
-
-#define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {

@@ -14,9 +14,9 @@
 
 #include <cmocka.h>
 
+#include "asking.h"
 #include "control/file_operations.h"
 #include "fields.h"
-#include "fixture.h"
 
 #define PORTS                                                                                       \
 	"ports: ( { name = \"p0\"; device = \"net_tap0\"; addresses = [\"198.51.100.11/24\"]; } );" \
@@ -32,7 +32,7 @@ static char directory[64];
 static char path[PATH_MAX];
 static char config[8192];
 
-static int set_up(void **unused)
+static int make_directory(void **unused)
 {
 	(void)unused;
 	strcpy(directory, "/dev/shm/sg-keeper-XXXXXX");
@@ -41,7 +41,7 @@ static int set_up(void **unused)
 	return 0;
 }
 
-static int tear_down(void **unused)
+static int remove_directory(void **unused)
 {
 	char command[200];
 
@@ -57,27 +57,11 @@ static struct fixture *start(const char *services)
 	return fixture_create(config);
 }
 
-static json_t *ask(struct fixture *fixture, const char *method, const char *params)
-{
-	json_t *answer = fixture_ask(fixture, method, params);
-	json_t *result = json_incref(json_object_get(answer, "result"));
-
-	if (!result)
-		fail_msg("%s %s: %s", method, params, json_dumps(answer, JSON_ENCODE_ANY));
-	json_decref(answer);
-	return result;
-}
-
 static void persisted(json_t *result)
 {
 	if (!json_is_true(json_object_get(result, "persisted")))
 		fail_msg("%s", json_dumps(result, 0));
 	json_decref(result);
-}
-
-static const struct sg_service_spec *find(struct fixture *fixture, const char *name)
-{
-	return sg_state_find(sg_rollout_state(fixture->control->rollout), name);
 }
 
 #define ADD_API                                                                                    \
@@ -471,7 +455,7 @@ static void no_death_loses_what_was_answered(void **unused)
 	assert_true(n_deaths > 2 * 30);
 }
 
-#define WITH_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define WITH_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, make_directory, remove_directory)
 
 int main(void)
 {
