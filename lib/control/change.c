@@ -454,12 +454,12 @@ static void run_waiting(struct sg_change *change)
 
 bool sg_change_is_in_hand(const struct sg_control *control)
 {
-	return control->changes.in_hand != NULL;
+	return control->changes.in_hand || control->reload.in_hand;
 }
 
 bool sg_change_is_waiting(const struct sg_control *control)
 {
-	return control->changes.in_hand || control->changes.first;
+	return sg_change_is_in_hand(control) || control->changes.first || control->reload.due;
 }
 
 bool sg_change_turn(struct sg_control *control, uint64_t now_ms)
@@ -467,9 +467,8 @@ bool sg_change_turn(struct sg_control *control, uint64_t now_ms)
 	struct sg_changes *changes = &control->changes;
 	uint64_t end_ns = sg_clock_ns() + TURN_US * 1000;
 
-	if (!changes->in_hand)
-		sg_reload_turn(control);
-	while (changes->first && !changes->in_hand) {
+	sg_reload_turn(control, now_ms);
+	while (changes->first && !sg_change_is_in_hand(control)) {
 		struct sg_change *first = changes->first;
 
 		if (sg_helper_is_busy(control->helper) && is_large(first))
@@ -481,7 +480,7 @@ bool sg_change_turn(struct sg_control *control, uint64_t now_ms)
 		else
 			run_waiting(take_first(changes));
 		if (sg_clock_ns() >= end_ns)
-			return changes->first != NULL && !changes->in_hand;
+			return changes->first != NULL && !sg_change_is_in_hand(control);
 	}
 	return false;
 }
@@ -501,7 +500,7 @@ void sg_change_run(
 		.command = command,
 		.begun_ns = sg_clock_ns(),
 		.deadline_ms = sg_clock_ms() + SG_ROLLOUT_ANSWER_MS};
-	if (changes->in_hand || changes->first || is_large(change)) {
+	if (sg_change_is_in_hand(control) || changes->first || is_large(change)) {
 		wait(change);
 		return;
 	}

@@ -27,9 +27,9 @@ void sg_changes_init(struct sg_changes *changes);
 // Makes the change that a call asks for, or lets it wait; takes over the call.
 void sg_change_run(
 	struct sg_control *control, struct sg_call *call, const struct sg_command *command);
-// Whether a change is in hand: then nobody else may commit.
+// Whether a change is in hand, or a reload: then nobody else may commit.
 bool sg_change_is_in_hand(const struct sg_control *control);
-// Whether one is in hand, or waits.
+// Whether one is in hand, or waits for the helper.
 bool sg_change_is_waiting(const struct sg_control *control);
 // A turn of those that wait. Returns whether there is more to do at once.
 bool sg_change_turn(struct sg_control *control, uint64_t now_ms);

@@ -131,6 +131,7 @@ void sg_control_destroy(struct sg_control *control)
 	if (control->rollout) {
 		sg_command_cancel(control);
 		sg_change_cancel(control);
+		sg_reload_cancel(control);
 		sg_listing_cancel(control);
 		sg_drain_wait_cancel(control);
 	}

@@ -107,11 +107,20 @@ void sg_settings_compare(
 	free(copies);
 }
 
+// One reading of the file.
 struct reload {
 	struct sg_control *control;
 	const char *path;
+	// What becomes of it, the helper's while it works on it.
+	const struct sg_state *before; // the rollout's
 	struct sg_settings settings;
 	struct sg_state file;
+	struct sg_edit edit;
+	struct sg_history_entry entry;
+	struct sg_state_change count;
+	bool is_read; // as far as that the settings are known
+	int err;
+	struct sg_error error;
 };
 
 static void refuse(const char *path, const struct sg_error *error)
@@ -148,50 +157,44 @@ static void on_done(void *context, const struct sg_rollout_result *result)
 }
 
 // What the state becomes: the file's blocks, and the edits of those that have not changed.
-static int merge(struct reload *reload, struct sg_edit *edit, struct sg_error *error)
+static int merge(struct reload *reload)
 {
-	struct sg_control *control = reload->control;
-	const struct sg_state *state = sg_rollout_state(control->rollout);
+	const struct sg_state *file = &reload->control->file_state;
 	struct sg_intents intents = {0};
-	int err = sg_intents_note(&intents, &control->file_state, &control->file_state, state);
+	int err = sg_intents_note(&intents, file, file, reload->before);
 
-	*edit = (struct sg_edit){.n_ends = 0};
 	if (err)
-		sg_error_set(error, err, "no memory is left for the change");
+		sg_error_set(&reload->error, err, "no memory is left for the change");
 	else
-		err = sg_intents_merge(
-			&intents, &reload->file, true, report, NULL, &edit->state, error);
+		err = sg_intents_merge(&intents, &reload->file, true, report, NULL,
+			&reload->edit.state, &reload->error);
 	sg_intents_clear(&intents);
 	if (!err)
-		sg_edit_settle(edit, state);
+		sg_edit_settle(&reload->edit, reload->before);
 	return err;
 }
 
-static int commit(struct reload *reload, struct sg_edit *edit, struct sg_history_entry *entry,
-	struct sg_error *error)
+// Reads the file, and makes and checks the candidate. This or the helper's thread: the rollout and
+// the file's present blocks stay as they are meanwhile.
+static int make(struct reload *reload)
 {
-	struct sg_control *control = reload->control;
-	const struct sg_state *state = sg_rollout_state(control->rollout);
-	struct sg_state_change count = sg_state_count_changes(state, &edit->state);
-	bool changes;
-	int err = sg_history_describe(entry, state, &edit->state);
+	int err =
+		sg_config_file_read(reload->path, &reload->settings, &reload->file, &reload->error);
 
 	if (err)
-		return sg_error_set(error, err, "no memory is left for the history");
-	changes = entry->n_changes > 0 || entry->policy_changed;
-	sg_validate_state_warnings(&edit->state, state, warn, (void *)reload->path);
-	err = sg_rollout_commit(
-		control->rollout, &edit->state, NULL, 0, on_done, control, sg_clock_ms(), error);
-	entry->generation = sg_rollout_generation(control->rollout);
-	if (err || !changes)
-		sg_history_drop(entry);
-	else
-		sg_history_add(control->history, entry);
+		return err;
+	reload->is_read = true;
+	err = merge(reload);
 	if (!err)
-		sg_log_info("SIGHUP: %s is read again: %u services added, %u changed, %u removed%s",
-			reload->path, count.added, count.changed, count.removed,
-			changes ? "" : ", so nothing is to be done");
-	return err;
+		err = sg_rollout_check(
+			reload->control->rollout, &reload->edit.state, &reload->error);
+	if (err)
+		return err;
+	if (sg_history_describe(&reload->entry, reload->before, &reload->edit.state) < 0)
+		return sg_error_set(&reload->error, -ENOMEM, "no memory is left for the history");
+	reload->count = sg_state_count_changes(reload->before, &reload->edit.state);
+	sg_validate_state_warnings(&reload->edit.state, reload->before, warn, (void *)reload->path);
+	return 0;
 }
 
 static void say_what_needs_a_restart(const struct reload *reload)
@@ -209,59 +212,159 @@ static void say_what_needs_a_restart(const struct reload *reload)
 static void take_file(struct reload *reload)
 {
 	struct sg_control *control = reload->control;
+	struct sg_state old = control->file_state;
 
-	sg_state_fini(&control->file_state);
 	control->file_state = reload->file;
-	sg_state_init(&reload->file);
+	reload->file = old;
 	if (control->keeper)
 		sg_keeper_set_file(control->keeper, &control->file_state);
 }
 
-static void carry_out(struct sg_control *control, const char *path, uid_t uid, pid_t pid)
+static bool changes_anything(const struct reload *reload)
 {
+	return reload->entry.n_changes > 0 || reload->entry.policy_changed;
+}
+
+// It is committed.
+static void note_committed(struct reload *reload)
+{
+	struct sg_control *control = reload->control;
+	bool changes = changes_anything(reload);
+
+	if (changes) {
+		reload->entry.generation = sg_rollout_generation(control->rollout);
+		sg_history_add(control->history, &reload->entry);
+		reload->entry = (struct sg_history_entry){.n_changes = 0};
+	}
+	take_file(reload);
+	sg_log_info("SIGHUP: %s is read again: %u services added, %u changed, %u removed%s",
+		reload->path, reload->count.added, reload->count.changed, reload->count.removed,
+		changes ? "" : ", so nothing is to be done");
+}
+
+// It is over.
+static void end(struct reload *reload, int err)
+{
+	reload->control->reload.in_hand = NULL;
+	// Of a file that is refused, too: it may be because of these that its services do not fit.
+	if (reload->is_read)
+		say_what_needs_a_restart(reload);
+	if (err)
+		refuse(reload->path, &reload->error);
+	sg_history_drop(&reload->entry);
+	sg_edit_fini(&reload->edit);
+	sg_state_fini(&reload->file);
+	free(reload);
+}
+
+static int commit_here(struct reload *reload)
+{
+	struct sg_control *control = reload->control;
+	int err = sg_rollout_commit_checked(control->rollout, &reload->edit.state, NULL, 0, on_done,
+		control, sg_clock_ms(), &reload->error);
+
+	if (!err)
+		note_committed(reload);
+	return err;
+}
+
+static void compile_it(void *job)
+{
+	sg_rollout_prepare(((struct reload *)job)->control->rollout);
+}
+
+static void on_compiled(void *job)
+{
+	struct reload *reload = job;
+	struct sg_control *control = reload->control;
+	int err = sg_rollout_conclude(
+		control->rollout, on_done, control, sg_clock_ms(), &reload->error);
+
+	if (!err)
+		note_committed(reload);
+	end(reload, err);
+}
+
+static void make_it(void *job)
+{
+	struct reload *reload = job;
+
+	reload->err = make(reload);
+}
+
+static void on_made(void *job)
+{
+	struct reload *reload = job;
+	struct sg_control *control = reload->control;
+
+	if (!reload->err && changes_anything(reload)) {
+		sg_rollout_begin(control->rollout, &reload->edit.state, NULL, 0, sg_clock_ms());
+		sg_helper_start(control->helper, compile_it, on_compiled, reload);
+		return;
+	}
+	sg_rollout_release(control->rollout);
+	end(reload, reload->err ? reload->err : commit_here(reload));
+}
+
+// `held`: the rollout is, for the helper's work.
+static void carry_out(struct sg_control *control, bool held)
+{
+	struct sg_reload_order *order = &control->reload;
 	struct reload *reload = calloc(1, sizeof(*reload));
-	struct sg_history_entry entry = {.uid = uid, .pid = pid, .verb = "reload"};
-	struct sg_error error = {0};
-	struct sg_edit edit;
 	int err;
 
-	if (!reload)
+	order->due = false;
+	if (!reload) {
+		if (held)
+			sg_rollout_release(control->rollout);
 		return;
+	}
 	reload->control = control;
-	reload->path = path;
-	err = sg_config_file_read(path, &reload->settings, &reload->file, &error);
-	if (err)
-		goto free_reload;
-	err = merge(reload, &edit, &error);
-	if (err)
-		goto free_file;
-	err = commit(reload, &edit, &entry, &error);
-	sg_edit_fini(&edit);
-	if (!err)
-		take_file(reload);
-	// Of a file that is refused, too: it may be because of these that its services do not fit.
-	say_what_needs_a_restart(reload);
-free_file:
-	sg_state_fini(&reload->file);
-free_reload:
-	if (err)
-		refuse(path, &error);
-	free(reload);
+	reload->path = order->path;
+	reload->before = sg_rollout_state(control->rollout);
+	reload->entry =
+		(struct sg_history_entry){.uid = order->uid, .pid = order->pid, .verb = "reload"};
+	order->in_hand = reload;
+	if (held) {
+		sg_helper_start(control->helper, make_it, on_made, reload);
+		return;
+	}
+	err = make(reload);
+	end(reload, err ? err : commit_here(reload));
 }
 
 void sg_control_reload(struct sg_control *control, const char *path, uid_t uid, pid_t pid)
 {
-	control->reload =
-		(struct sg_reload_order){.due = true, .path = path, .uid = uid, .pid = pid};
-	sg_reload_turn(control);
-}
-
-void sg_reload_turn(struct sg_control *control)
-{
 	struct sg_reload_order *order = &control->reload;
 
-	if (!order->due || sg_change_is_in_hand(control) || sg_rollout_is_busy(control->rollout))
+	order->due = true;
+	order->path = path;
+	order->uid = uid;
+	order->pid = pid;
+	order->deadline_ms = sg_clock_ms() + SG_ROLLOUT_ANSWER_MS;
+	sg_reload_turn(control, sg_clock_ms());
+}
+
+void sg_reload_turn(struct sg_control *control, uint64_t now_ms)
+{
+	const struct sg_reload_order *order = &control->reload;
+
+	if (!order->due || sg_change_is_in_hand(control) || sg_helper_is_busy(control->helper) ||
+		sg_rollout_is_busy(control->rollout))
 		return;
-	order->due = false;
-	carry_out(control, order->path, order->uid, order->pid);
+	if (sg_rollout_hold(control->rollout))
+		carry_out(control, true);
+	else if (now_ms >= order->deadline_ms)
+		carry_out(control, false);
+}
+
+void sg_reload_cancel(struct sg_control *control)
+{
+	struct reload *reload = control->reload.in_hand;
+
+	if (!reload)
+		return;
+	reload->is_read = false;
+	sg_error_set(&reload->error, -ECANCELED, "stormgate is stopping");
+	end(reload, -ECANCELED);
 }

@@ -9,29 +9,35 @@
 // refused with FILE:LINE: and a sentence, and nothing changes. Control thread only.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "service/settings.h"
 
 struct sg_control;
 
-// Reads `path`, and tells the log what became of it.
-//
-// While a large change is in hand it waits for its end, so `path` must stay.
+// Reads `path`, and tells the log what became of it. It is read, checked and compiled by the helper
+// (helper.h), and other changes wait meanwhile, as behind a large one (change.h). It waits itself
+// while one of those is in hand, so `path` must stay. Workers that are late hold it up no longer
+// than any change: then it is all done here.
 void sg_control_reload(struct sg_control *control, const char *path, uid_t uid, pid_t pid);
 
 // Writes the names of the settings that differ, with commas between them; "" when none does.
 void sg_settings_compare(
 	const struct sg_settings *a, const struct sg_settings *b, char *ret_names, size_t size);
 
-// One that waits.
 struct sg_reload_order {
-	bool due;
+	bool due; // one waits
 	const char *path;
 	uid_t uid;
 	pid_t pid;
+	uint64_t deadline_ms;   // until then it may wait for workers
+	struct reload *in_hand; // the helper's
 };
 
-// Carries it out when nothing stands in its way.
-void sg_reload_turn(struct sg_control *control);
+// Begins with the one that waits when nothing stands in its way.
+void sg_reload_turn(struct sg_control *control, uint64_t now_ms);
+// Throws away the one in hand: stormgate is stopping, and the helper has stopped.
+void sg_reload_cancel(struct sg_control *control);

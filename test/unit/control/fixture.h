@@ -226,13 +226,23 @@ static inline void fixture_send(struct fixture *fixture, uint64_t connection, co
 	sg_command_handle(fixture->control, connection, &peer, line, strlen(line));
 }
 
-// Whether somebody else is at it: the helper, or the disk. Both tell by a descriptor.
+// Whether the helper is at it, or about to be.
 static inline bool fixture_is_helped(const struct fixture *fixture)
 {
 	const struct sg_control *control = fixture->control;
 
-	return control->keeper || control->reading || sg_change_is_waiting(control) ||
+	return control->reading || sg_change_is_waiting(control) ||
 	       sg_rollout_is_busy(control->rollout);
+}
+
+// Turns until the helper has nothing to do, and what it has done is published.
+static inline void fixture_settle(struct fixture *fixture)
+{
+	struct sg_control *control = fixture->control;
+
+	for (unsigned turn = 0; turn < 1000 && fixture_is_helped(fixture); turn++)
+		sg_loop_run_once(control->loop, sg_control_turn, control, 0);
+	sg_control_turn(control);
 }
 
 // Turns until there is an answer, or nobody is left who would give one.
@@ -242,7 +252,8 @@ static inline void fixture_wait(struct fixture *fixture)
 
 	for (unsigned turn = 0, idle = 0; turn < 1000 && idle < 100 && !fixture->n_answers;
 		turn++) {
-		bool is_helped = fixture_is_helped(fixture);
+		// The disk tells by a descriptor as well.
+		bool is_helped = control->keeper || fixture_is_helped(fixture);
 
 		sg_loop_run_once(control->loop, sg_control_turn, control, !is_helped);
 		idle += !is_helped;

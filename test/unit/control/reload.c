@@ -57,7 +57,7 @@ static void reload(struct fixture *fixture, const char *config)
 {
 	spew(config);
 	sg_control_reload(fixture->control, path, 1001, 4711);
-	sg_control_turn(fixture->control);
+	fixture_settle(fixture);
 }
 
 static const struct sg_service_spec *find(struct fixture *fixture, const char *name)
@@ -161,8 +161,107 @@ static void a_bad_file_changes_nothing(void **state)
 	}
 	unlink(path);
 	sg_control_reload(fixture->control, path, 0, 0);
+	fixture_settle(fixture);
 	assert_ptr_equal(find(fixture, "web"), web);
 	spew("");
+}
+
+// Of so many services; the caller's.
+static char *large_file(unsigned n)
+{
+	size_t size = 200 + (size_t)n * 150, length;
+	char *text = malloc(size);
+
+	assert_non_null(text);
+	length = (size_t)snprintf(text, size, PORTS "services: ( ");
+	for (unsigned i = 0; i < n; i++)
+		length += (size_t)snprintf(text + length, size - length,
+			"%s{ name = \"s-%u\"; vip = \"203.0.%u.%u\"; protocol = \"tcp\"; port = 80; "
+			"maglev_table_size = 251; }",
+			i ? ", " : "", i, i >> 8, i & 255);
+	snprintf(text + length, size - length, " );");
+	return text;
+}
+
+#define STATUS "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"status\"}"
+#define SET \
+	"{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"service set\",\"params\":{\"name\":\"s-7\",\"port\":81}}"
+
+// Somebody else reads and compiles it: questions are answered meanwhile, and changes wait.
+static void a_large_file_holds_up_no_questions(void **state)
+{
+	struct fixture *fixture = *state;
+	char *text = large_file(1000);
+
+	spew(text);
+	free(text);
+	sg_control_reload(fixture->control, path, 0, 0);
+	assert_true(sg_change_is_in_hand(fixture->control));
+	fixture_send(fixture, 1, STATUS);
+	assert_int_equal(fixture->n_answers, 1);
+	assert_non_null(strstr(fixture->answers[0], "\"services\":2,"));
+	fixture_send(fixture, 1, SET);
+	assert_int_equal(fixture->n_answers, 1);
+	fixture_settle(fixture);
+	assert_int_equal(fixture->n_answers, 2);
+	assert_non_null(strstr(fixture->answers[1], "\"result\""));
+	assert_int_equal(sg_rollout_state(fixture->control->rollout)->n_services, 1000);
+	assert_int_equal(find(fixture, "s-7")->port, 81);
+}
+
+// A second signal while the first is carried out reads the file once more.
+static void a_signal_meanwhile_is_not_lost(void **state)
+{
+	struct fixture *fixture = *state;
+	char *text = large_file(500);
+
+	spew(text);
+	sg_control_reload(fixture->control, path, 0, 0);
+	while (!find(fixture, "s-1"))
+		sg_loop_run_once(fixture->control->loop, sg_control_turn, fixture->control, 0);
+	sg_control_reload(fixture->control, path, 0, 0);
+	free(text);
+	text = large_file(400);
+	spew(text);
+	free(text);
+	sg_control_reload(fixture->control, path, 0, 0);
+	fixture_settle(fixture);
+	assert_int_equal(sg_rollout_state(fixture->control->rollout)->n_services, 400);
+}
+
+static void a_late_worker_holds_up_no_reload(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->fake.stuck = true;
+	for (unsigned i = 0; i < 2 * SG_ROLLOUT_MAX_IN_FLIGHT; i++)
+		fixture_send(fixture, 1,
+			i % 2 ? "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"service set\",\"params\":"
+				"{\"name\":\"web\",\"port\":81}}"
+			      : "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"service set\",\"params\":"
+				"{\"name\":\"web\",\"port\":82}}");
+	reload(fixture, PORTS "services: ( " SERVICE("late", "192.0.2.77", "") " );");
+	assert_non_null(find(fixture, "late"));
+	fixture->fake.stuck = false;
+}
+
+// Whatever the helper has come to.
+static void it_may_stop_at_any_moment(void **state)
+{
+	char *text = large_file(300);
+
+	spew(text);
+	free(text);
+	for (unsigned turns = 0; turns < 20; turns++) {
+		struct fixture *fixture = fixture_create(FIXTURE_CONFIG);
+
+		sg_control_reload(fixture->control, path, 0, 0);
+		for (unsigned i = 0; i < turns; i++)
+			sg_loop_run_once(
+				fixture->control->loop, sg_control_turn, fixture->control, 1);
+		fixture_destroy(fixture);
+	}
+	(void)state;
 }
 
 static void settings_that_differ_are_named(void **unused)
@@ -427,6 +526,10 @@ int main(void)
 		WITH_FIXTURE(the_same_file_makes_no_generation),
 		WITH_FIXTURE(edits_meet_the_new_file),
 		WITH_FIXTURE(a_bad_file_changes_nothing),
+		WITH_FIXTURE(a_large_file_holds_up_no_questions),
+		WITH_FIXTURE(a_signal_meanwhile_is_not_lost),
+		WITH_FIXTURE(a_late_worker_holds_up_no_reload),
+		WITH_FIXTURE(it_may_stop_at_any_moment),
 		cmocka_unit_test(settings_that_differ_are_named),
 		WITH_FIXTURE(each_field_changes_with_the_file),
 		cmocka_unit_test(other_backend_cidrs_need_a_restart),
