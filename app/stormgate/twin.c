@@ -23,10 +23,7 @@
 #include "twin_setup.h"
 
 #define ROUND_PACKETS   64       // from one ring or TAP in one round
-#define NAP_ACTIVE_NS   50000    // between rounds when there was something lately
-#define NAP_BUSY_NS     1000000  // when there was nothing for IDLE_ROUNDS, but a worker is busy
-#define NAP_IDLE_NS     10000000 // when none is: they ring
-#define IDLE_ROUNDS     20
+#define NAP_NS          10000000 // between rounds, when nobody rings
 #define WATCH_PERIOD_NS 100000000
 #define MAX_SEGMENTS    256          // of a datagram that was put together from fragments
 #define BELL            SG_MAX_PORTS // among the descriptors, which are otherwise the twins'
@@ -235,11 +232,9 @@ static void note_broken(struct sg_twins *twins, struct twin *twin)
 		twin->name, twin->port->name);
 }
 
-static unsigned collect(struct sg_twins *twins, struct twin *twin)
+static void collect(struct sg_twins *twins, struct twin *twin)
 {
-	unsigned n;
-
-	for (n = 0; n < ROUND_PACKETS; n++) {
+	for (unsigned n = 0; n < ROUND_PACKETS; n++) {
 		struct rte_mbuf *mbuf = take_spare(twins);
 		ssize_t length;
 
@@ -262,7 +257,6 @@ static unsigned collect(struct sg_twins *twins, struct twin *twin)
 		mbuf->pkt_len = (uint32_t)length;
 		hand_out(twins, twin, mbuf);
 	}
-	return n;
 }
 
 // The thread.
@@ -283,16 +277,6 @@ static void watch(struct sg_twins *twins, uint64_t now_ns, uint64_t *watched_ns)
 	}
 }
 
-static bool any_worker_is_busy(const struct sg_twins *twins)
-{
-	const struct sg_dataplane *dataplane = twins->dataplane;
-
-	for (unsigned i = 0; i < dataplane->n_workers; i++)
-		if (__atomic_load_n(&dataplane->workers[i]->busy, __ATOMIC_RELAXED))
-			return true;
-	return false;
-}
-
 static bool has_punted(const struct sg_twins *twins)
 {
 	for (unsigned i = 0; i < twins->n_twins; i++)
@@ -303,11 +287,10 @@ static bool has_punted(const struct sg_twins *twins)
 }
 
 // Returns the number of events.
-static int wait(struct sg_twins *twins, bool idle, struct epoll_event events[BELL + 1])
+static int wait(struct sg_twins *twins, struct epoll_event events[BELL + 1])
 {
-	bool busy = any_worker_is_busy(twins), rung = false;
-	struct timespec nap = {
-		.tv_nsec = !busy ? NAP_IDLE_NS : (idle ? NAP_BUSY_NS : NAP_ACTIVE_NS)};
+	struct timespec nap = {.tv_nsec = NAP_NS};
+	bool rung = false;
 	int n;
 
 	sg_doorbell_go_to_bed(twins->bell);
@@ -320,25 +303,22 @@ static int wait(struct sg_twins *twins, bool idle, struct epoll_event events[BEL
 	return n;
 }
 
-// One round: what workers have for the kernel, what the kernel has for workers. Returns how many
-// packets.
-static unsigned serve(struct sg_twins *twins, bool idle)
+// One round: what workers have for the kernel, what the kernel has for workers.
+static void serve(struct sg_twins *twins)
 {
 	struct epoll_event events[BELL + 1];
-	int n_events = wait(twins, idle, events);
-	unsigned n = deliver_all(twins);
+	int n_events = wait(twins, events);
 
+	deliver_all(twins);
 	for (int i = 0; i < n_events; i++)
 		if (events[i].data.u32 != BELL)
-			n += collect(twins, &twins->twins[events[i].data.u32]);
+			collect(twins, &twins->twins[events[i].data.u32]);
 	ring_bells(twins);
-	return n;
 }
 
 static void *run(void *argument)
 {
 	struct sg_twins *twins = argument;
-	unsigned idle_rounds = 0;
 	uint64_t watched_ns = 0;
 	bool registered;
 
@@ -346,10 +326,7 @@ static void *run(void *argument)
 	registered = rte_thread_register() == 0;
 	prctl(PR_SET_TIMERSLACK, 1000);
 	while (!__atomic_load_n(&twins->stop, __ATOMIC_RELAXED)) {
-		if (serve(twins, idle_rounds >= IDLE_ROUNDS) > 0)
-			idle_rounds = 0;
-		else
-			idle_rounds++;
+		serve(twins);
 		watch(twins, sg_clock_ns(), &watched_ns);
 	}
 	while (deliver_all(twins) > 0)

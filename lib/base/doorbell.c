@@ -26,15 +26,17 @@ void sg_doorbell_close(struct sg_doorbell *bell)
 	bell->fd = 0;
 }
 
-void sg_doorbell_ring(struct sg_doorbell *bell)
+bool sg_doorbell_ring(struct sg_doorbell *bell)
 {
 	// Pairs with the fence in go_to_bed: what was put into the ring, then the flag; there the
 	// flag, then the ring.
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (!__atomic_load_n(&bell->asleep, __ATOMIC_RELAXED))
-		return;
-	if (__atomic_exchange_n(&bell->asleep, false, __ATOMIC_RELAXED))
-		eventfd_write(bell->fd, 1); // fails only after 2^64 - 2 unanswered ones
+		return false;
+	if (!__atomic_exchange_n(&bell->asleep, false, __ATOMIC_RELAXED))
+		return false;
+	eventfd_write(bell->fd, 1); // fails only after 2^64 - 2 unanswered ones
+	return true;
 }
 
 void sg_doorbell_go_to_bed(struct sg_doorbell *bell)

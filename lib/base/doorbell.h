@@ -20,8 +20,9 @@ struct sg_doorbell {
 int sg_doorbell_open(struct sg_doorbell *bell, struct sg_error *error);
 void sg_doorbell_close(struct sg_doorbell *bell); // fine when it never was opened
 
-// Any thread, after it has put something into a ring of the sleeper.
-void sg_doorbell_ring(struct sg_doorbell *bell);
+// Any thread, after it has put something into a ring of the sleeper. Whether that took a system
+// call.
+bool sg_doorbell_ring(struct sg_doorbell *bell);
 
 // The sleeper, around its last look and its wait. `rung`: its descriptor was readable.
 void sg_doorbell_go_to_bed(struct sg_doorbell *bell);

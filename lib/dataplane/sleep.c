@@ -29,17 +29,6 @@ void sg_sleep_begin(struct sg_worker *worker)
 	}
 }
 
-static bool another_is_busy(const struct sg_worker *worker)
-{
-	const struct sg_dataplane *dataplane = worker->dataplane;
-
-	for (unsigned i = 0; i < dataplane->n_workers; i++)
-		if (i != worker->number &&
-			__atomic_load_n(&dataplane->workers[i]->busy, __ATOMIC_RELAXED))
-			return true;
-	return false;
-}
-
 static bool has_work(const struct sg_worker *worker)
 {
 	const struct sg_snapshot *snapshot = sg_publish_get(worker->dataplane->publish);
@@ -64,7 +53,7 @@ static unsigned choose_us(struct sg_worker *worker)
 	unsigned us = sleep->nap_us;
 
 	sleep->nap_us = us * 2 > SG_NAP_MAX_US ? SG_NAP_MAX_US : us * 2;
-	if (us < SG_NAP_MAX_US || sleep->naps_only || another_is_busy(worker) || has_work(worker))
+	if (us < SG_NAP_MAX_US || sleep->naps_only || has_work(worker))
 		return us;
 	us = between_sweeps_us(worker);
 	return us > SG_NAP_MAX_US ? us : SG_NAP_MAX_US;

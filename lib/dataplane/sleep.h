@@ -8,8 +8,7 @@
 // * after SG_SLEEP_MAX_US, to age flows and to read the clock,
 // * sooner while the flow table is so full that the sweep would come behind (SG_SWEEP_PER_TURN),
 // * after a nap while anything waits for its turn: packets held for a next hop, addresses to
-//   announce, flows to be judged anew; while one of its queues cannot wake it; and while another
-//   worker is busy, because the busy make no system call to ring a bell (worker.h).
+//   announce, flows to be judged anew; and while one of its queues cannot wake it.
 #pragma once
 
 #include <poll.h>

@@ -14,6 +14,7 @@
 #define STOLEN_GAP_US   1000 // a turn that began this late means that the CPU was elsewhere
 #define BURSTS_PER_TURN 2    // of one queue
 #define CLOCK_PERIOD_US 250  // how stale the time of a turn may be
+#define RING_PERIOD_US  100  // between two system calls of a worker that has packets to carry
 
 void sg_worker_assign_queues(struct sg_worker *worker, struct sg_dataplane *dataplane)
 {
@@ -121,6 +122,22 @@ static unsigned drain(struct sg_worker *worker, const struct sg_snapshot *snapsh
 	return n;
 }
 
+// Wakes those who sleep of those who were given something. What is not rung for now is in a later
+// turn: it stays owed.
+static void ring_bells(struct sg_worker *worker, bool busy)
+{
+	struct sg_dataplane *dataplane = worker->dataplane;
+
+	if (busy && worker->turn_tsc - worker->rung_tsc < worker->us_ticks * RING_PERIOD_US)
+		return;
+	for (unsigned i = 0; i <= dataplane->n_workers; i++) {
+		if (worker->owed[i] && sg_doorbell_ring(&dataplane->bells[i]))
+			worker->rung_tsc = worker->turn_tsc;
+	}
+	memset(worker->owed, 0, sizeof(worker->owed));
+	worker->owes_rings = false;
+}
+
 unsigned sg_worker_turn(struct sg_worker *worker)
 {
 	const struct sg_snapshot *snapshot = sg_publish_get(worker->dataplane->publish);
@@ -142,24 +159,9 @@ unsigned sg_worker_turn(struct sg_worker *worker)
 	sg_pipeline_sweep(worker->pipeline, snapshot);
 	note_gauges(worker, snapshot);
 	sg_publish_quiescent(worker->dataplane->publish, worker->number);
+	if (worker->owes_rings)
+		ring_bells(worker, n > 0);
 	return n;
-}
-
-static void ring_bells(struct sg_worker *worker)
-{
-	struct sg_dataplane *dataplane = worker->dataplane;
-
-	for (unsigned i = 0; i <= dataplane->n_workers; i++)
-		if (worker->owed[i])
-			sg_doorbell_ring(&dataplane->bells[i]);
-	memset(worker->owed, 0, sizeof(worker->owed));
-	worker->owes_rings = false;
-}
-
-static void note_busy(struct sg_worker *worker, bool busy)
-{
-	if (worker->busy != busy)
-		__atomic_store_n(&worker->busy, busy, __ATOMIC_RELAXED);
 }
 
 void sg_worker_begin(struct sg_worker *worker)
@@ -186,9 +188,6 @@ int sg_worker_run(void *argument)
 	while (!__atomic_load_n(&worker->stop, __ATOMIC_RELAXED)) {
 		unsigned n = sg_worker_turn(worker);
 
-		note_busy(worker, n > 0);
-		if (n == 0 && worker->owes_rings)
-			ring_bells(worker);
 		if (worker->adaptive)
 			sg_sleep_after_turn(worker, n);
 	}

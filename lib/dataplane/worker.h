@@ -1,8 +1,9 @@
 // A worker: one polling lcore with its queues, its pipeline and its counters. Sees DPDK.
 //
-// It gives packets to other threads through rings, and wakes those who sleep (base/doorbell.h) in
-// its next turn that took nothing in: as long as there is something to carry, it makes no system
-// call of its own. Who sleeps looks at its rings more often while a worker is busy.
+// It gives packets to other threads through rings, and wakes those who sleep (base/doorbell.h) at
+// the end of the turn: for whoever is awake that costs it a fence and a read. A worker that has
+// packets to carry makes the system call at most every 100 us, which is how long a packet may wait
+// to be rung for; an idle one makes it at once.
 #pragma once
 
 #include <stdbool.h>
@@ -56,10 +57,10 @@ struct sg_worker {
 	uint64_t us_ticks;             // of the time-stamp counter in a microsecond
 	uint64_t clock_tsc;            // when the clock was last read
 	uint64_t turn_tsc;             // when the last turn began
+	uint64_t rung_tsc;             // of the last turn that woke somebody
 	struct sg_burst burst;
 
 	_Alignas(64) bool stop; // written by control
-	_Alignas(64) bool busy; // written by the worker: its last turn took something in
 };
 
 // Where the queues of all ports go: receive queue q of a port to worker q mod n; a transmit queue

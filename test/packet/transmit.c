@@ -1,6 +1,7 @@
 // What lies before and behind the stages: chains of buffers, fragments put together and made, VLAN
 // tags, what a device or a ring loses. After each story all is accounted for and no buffer is
 // missing.
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -450,6 +451,85 @@ static void what_another_worker_cannot_take_has_a_name(void **unused)
 	rte_ring_free(inbox);
 }
 
+// Whether the twins' thread, which went to bed before, was woken. It gets up.
+static bool was_woken(void)
+{
+	struct sg_doorbell *bell = &dataplane.bells[dataplane.n_workers];
+	bool rung = poll(&(struct pollfd){.fd = bell->fd, .events = POLLIN}, 1, 0) == 1;
+
+	sg_doorbell_get_up(bell, rung);
+	return rung;
+}
+
+// A turn that takes in `n` packets for the kernel.
+static void punt_in_a_turn(unsigned n)
+{
+	static struct datagram client;
+
+	wire_write_datagram(&client, CLIENT, "198.51.100.11", 9, SG_PROTO_UDP, 100, 0);
+	for (unsigned i = 0; i < n; i++)
+		wire_receive(0, wire_to_chain(client.bytes, client.length, 2000));
+	assert_int_equal(sg_worker_turn(&worker), n);
+}
+
+// However long it goes on: the twins' thread must not wait until there is nothing to carry. But not
+// every turn may make a system call.
+static void a_worker_with_packets_to_carry_wakes_who_sleeps(void **unused)
+{
+	struct sg_doorbell *bell = &dataplane.bells[dataplane.n_workers];
+	static struct datagram announced;
+	struct rte_mbuf *mbuf;
+	struct sg_error error;
+	uint64_t us_ticks;
+
+	(void)unused;
+	dataplane.publish = sg_publish_create(1, &error);
+	assert_non_null(dataplane.publish);
+	sg_publish_set(dataplane.publish, rig.snapshot);
+	sg_worker_begin(&worker);
+	punt_in_a_turn(1);
+	assert_false(was_woken()); // was awake
+
+	sg_doorbell_go_to_bed(bell);
+	punt_in_a_turn(1);
+	assert_true(was_woken());
+
+	// It sleeps again before the worker may make its next call...
+	us_ticks = worker.us_ticks;
+	worker.us_ticks = UINT64_MAX / 1000;
+	sg_doorbell_go_to_bed(bell);
+	punt_in_a_turn(1);
+	punt_in_a_turn(1);
+	assert_false(was_woken());
+	// ... and is rung for when it may, though that turn gives it nothing; or is idle.
+	sg_doorbell_go_to_bed(bell);
+	worker.us_ticks = 1;
+	wire_receive(0, wire_to_chain((const uint8_t[60]){0}, 60, 60));
+	assert_int_equal(sg_worker_turn(&worker), 1);
+	assert_true(was_woken());
+	worker.us_ticks = UINT64_MAX / 1000;
+	sg_doorbell_go_to_bed(bell);
+	punt_in_a_turn(1);
+	assert_false(was_woken());
+	sg_doorbell_go_to_bed(bell);
+	punt_in_a_turn(0);
+	assert_true(was_woken());
+
+	// Nothing is owed any more.
+	worker.us_ticks = us_ticks;
+	sg_doorbell_go_to_bed(bell);
+	punt_in_a_turn(0);
+	assert_false(was_woken());
+	assert_int_equal(worker.counters->handed_out, 5);
+	while (rte_ring_dequeue(dataplane.ports[0].punt, (void **)&mbuf) == 0)
+		rte_pktmbuf_free(mbuf);
+	for (unsigned port = 0; port < 2; port++)
+		while (wire_next(port, &announced))
+			;
+	sg_worker_end(&worker);
+	sg_publish_destroy(dataplane.publish);
+}
+
 int main(void)
 {
 #define STORY_IPV6(name) cmocka_unit_test_setup_teardown(name, wire_open_ipv6, wire_close_ipv6)
@@ -478,6 +558,7 @@ int main(void)
 		STORY_IPV6(an_ipv6_chain_is_forwarded_however_it_is_cut),
 		STORY_IPV6(a_long_ipv6_echo_comes_back_in_fragments),
 		STORY_IPV6(ipv6_leaves_by_a_vlan_with_its_tag),
+		STORY(a_worker_with_packets_to_carry_wakes_who_sleeps),
 	};
 #undef STORY
 #undef STORY_IPV6
