@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
+#include "base/region.h"
+
 // struct sg_traffic as an array: every field is a counter.
 #define N_TRAFFIC (sizeof(struct sg_traffic) / sizeof(sg_counter))
 #define AT(field) (offsetof(struct sg_traffic, field) / sizeof(sg_counter))
@@ -32,6 +35,7 @@ struct service_book {
 // Two large arrays by slot, of which the kernel fills the pages that are used.
 struct sg_statistics {
 	const struct sg_publisher *publisher;
+	struct sg_region books; // both
 	struct service_book *services;
 	struct backend_book *backends;
 };
@@ -39,16 +43,20 @@ struct sg_statistics {
 struct sg_statistics *sg_statistics_create(const struct sg_publisher *publisher)
 {
 	struct sg_statistics *statistics = calloc(1, sizeof(*statistics));
+	struct sg_error error;
 
 	if (!statistics)
 		return NULL;
 	statistics->publisher = publisher;
-	statistics->services = calloc(SG_MAX_SERVICES, sizeof(statistics->services[0]));
-	statistics->backends = calloc(SG_MAX_BACKENDS, sizeof(statistics->backends[0]));
-	if (!statistics->services || !statistics->backends) {
-		sg_statistics_destroy(statistics);
+	if (sg_region_open(&statistics->books,
+		    SG_MAX_BACKENDS * sizeof(struct backend_book) +
+			    SG_MAX_SERVICES * sizeof(struct service_book),
+		    false, &error) != 0) {
+		free(statistics);
 		return NULL;
 	}
+	statistics->backends = statistics->books.bytes;
+	statistics->services = (void *)(statistics->backends + SG_MAX_BACKENDS);
 	return statistics;
 }
 
@@ -56,8 +64,7 @@ void sg_statistics_destroy(struct sg_statistics *statistics)
 {
 	if (!statistics)
 		return;
-	free(statistics->services);
-	free(statistics->backends);
+	sg_region_close(&statistics->books);
 	free(statistics);
 }
 

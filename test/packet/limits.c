@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "../guarded.h"
 #include "base/random.h"
 #include "dataplane/loads.h"
 
@@ -221,19 +222,20 @@ struct crowd {
 	uint64_t random;
 };
 
+#define BACKENDS_BYTES (SG_MAX_BACKENDS * sizeof(uint32_t))
+#define SERVICES_BYTES (SG_MAX_SERVICES * sizeof(uint32_t))
+
 static struct sg_service_spec *open_crowd(struct crowd *crowd, unsigned n_workers)
 {
 	struct sg_service_spec *spec;
 
 	*crowd = (struct crowd){.next_port = 2000, .random = n_workers};
 	spec = open_rig(&crowd->rig, n_workers);
-	crowd->loads.view = calloc(SG_MAX_BACKENDS, sizeof(uint32_t));
-	crowd->loads.service_view = calloc(SG_MAX_SERVICES, sizeof(uint32_t));
-	assert_true(crowd->loads.view && crowd->loads.service_view);
+	crowd->loads.view = guarded_map(BACKENDS_BYTES);
+	crowd->loads.service_view = guarded_map(SERVICES_BYTES);
 	for (unsigned i = 0; i < n_workers; i++) {
-		crowd->loads.seen[i] = calloc(SG_MAX_BACKENDS, sizeof(uint32_t));
-		crowd->loads.service_seen[i] = calloc(SG_MAX_SERVICES, sizeof(uint32_t));
-		assert_true(crowd->loads.seen[i] && crowd->loads.service_seen[i]);
+		crowd->loads.seen[i] = guarded_map(BACKENDS_BYTES);
+		crowd->loads.service_seen[i] = guarded_map(SERVICES_BYTES);
 		crowd->rig.pipelines[i]->loads = &crowd->loads;
 	}
 	return spec;
@@ -242,11 +244,11 @@ static struct sg_service_spec *open_crowd(struct crowd *crowd, unsigned n_worker
 static void close_crowd(struct crowd *crowd)
 {
 	for (unsigned i = 0; i < crowd->rig.n_workers; i++) {
-		free(crowd->loads.seen[i]);
-		free(crowd->loads.service_seen[i]);
+		guarded_unmap(crowd->loads.seen[i], BACKENDS_BYTES);
+		guarded_unmap(crowd->loads.service_seen[i], SERVICES_BYTES);
 	}
-	free(crowd->loads.view);
-	free(crowd->loads.service_view);
+	guarded_unmap(crowd->loads.view, BACKENDS_BYTES);
+	guarded_unmap(crowd->loads.service_view, SERVICES_BYTES);
 	rig_close(&crowd->rig);
 }
 

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "../guarded.h"
 #include "base/clock.h"
 
 bool rig_drops_seen[SG_DROP_COUNT];
@@ -115,6 +116,12 @@ static struct sg_routes *make_routes(void)
 	return routes;
 }
 
+#define SERVICE_BYTES      (SG_MAX_SERVICES * sizeof(struct sg_traffic))
+#define BACKEND_BYTES      (SG_MAX_BACKENDS * sizeof(struct sg_traffic))
+#define SERVICE_LOSS_BYTES (SG_MAX_SERVICES * sizeof(struct sg_losses))
+#define BACKEND_LOSS_BYTES (SG_MAX_BACKENDS * sizeof(struct sg_losses))
+#define NOTE_BYTES         (SG_MAX_BACKENDS * sizeof(uint64_t))
+
 static void open_worker(struct rig *rig, unsigned worker, uint32_t max_flows)
 {
 	static const struct sg_pipeline_vlan vlan = {.id = RIG_VLAN, .device = 0, .port = 2};
@@ -125,10 +132,10 @@ static void open_worker(struct rig *rig, unsigned worker, uint32_t max_flows)
 	memcpy(ports[1].mac, port_macs[1], 6);
 	memcpy(ports[2].mac, port_macs[0], 6);
 	counters->totals = &rig->totals[worker];
-	counters->services = calloc(SG_MAX_SERVICES, sizeof(struct sg_traffic));
-	counters->backends = calloc(SG_MAX_BACKENDS, sizeof(struct sg_traffic));
-	counters->service_losses = calloc(SG_MAX_SERVICES, sizeof(struct sg_losses));
-	counters->backend_losses = calloc(SG_MAX_BACKENDS, sizeof(struct sg_losses));
+	counters->services = guarded_map(SERVICE_BYTES);
+	counters->backends = guarded_map(BACKEND_BYTES);
+	counters->service_losses = guarded_map(SERVICE_LOSS_BYTES);
+	counters->backend_losses = guarded_map(BACKEND_LOSS_BYTES);
 	rig->memories[worker] =
 		aligned_alloc(64, (sg_pipeline_bytes(max_flows) + 63) & ~(size_t)63);
 	memset(rig->memories[worker], 0, sg_pipeline_bytes(max_flows));
@@ -190,8 +197,7 @@ void rig_open(struct rig *rig, const struct rig_options *options)
 			rig->settings.snat_port_max, &error);
 		assert_non_null(rig->snat);
 	}
-	rig->tunnels.notes = calloc(SG_MAX_BACKENDS, sizeof(uint64_t));
-	assert_non_null(rig->tunnels.notes);
+	rig->tunnels.notes = guarded_map(NOTE_BYTES);
 	for (unsigned i = 0; i < rig->n_workers; i++)
 		open_worker(rig, i, options->max_flows ? options->max_flows : 1024);
 }
@@ -202,13 +208,13 @@ void rig_close(struct rig *rig)
 		free(rig->memories[i]);
 		free(rig->addresses[i]);
 		free(rig->limits[i]);
-		free(rig->counters[i].services);
-		free(rig->counters[i].service_losses);
-		free(rig->counters[i].backend_losses);
-		free(rig->counters[i].backends);
+		guarded_unmap(rig->counters[i].services, SERVICE_BYTES);
+		guarded_unmap(rig->counters[i].service_losses, SERVICE_LOSS_BYTES);
+		guarded_unmap(rig->counters[i].backend_losses, BACKEND_LOSS_BYTES);
+		guarded_unmap(rig->counters[i].backends, BACKEND_BYTES);
 	}
 	sg_snat_pool_destroy(rig->snat);
-	free(rig->tunnels.notes);
+	guarded_unmap(rig->tunnels.notes, NOTE_BYTES);
 	sg_compiler_destroy(rig->compiler);
 	sg_state_fini(&rig->state);
 	sg_routes_unref(rig->routes);

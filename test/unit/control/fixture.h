@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include <jansson.h>
 
+#include "../../guarded.h"
 #include "control/config_file.h"
 #include "control/control_internal.h"
 #include "flatten.h"
@@ -87,16 +87,6 @@ static int fake_explain(void *context, const struct sg_snapshot *snapshot,
 #define SERVICE_LOSS_BYTES (SG_MAX_SERVICES * sizeof(struct sg_losses))
 #define BACKEND_LOSS_BYTES (SG_MAX_BACKENDS * sizeof(struct sg_losses))
 
-// Large and hardly touched, so not from the heap: a sanitizer would make a fuzzer wait for it.
-static inline void *fake_map(size_t bytes)
-{
-	void *memory =
-		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	assert(memory != MAP_FAILED);
-	return memory;
-}
-
 static inline void fake_open(struct fake_dataplane *fake)
 {
 	struct sg_hash_key key = {.words = {1, 2}};
@@ -108,14 +98,14 @@ static inline void fake_open(struct fake_dataplane *fake)
 		fake->counters[i].totals = &fake->totals[i];
 		if (i == FAKE_WORKERS)
 			break;
-		fake->counters[i].services = fake_map(SERVICE_BYTES);
-		fake->counters[i].backends = fake_map(BACKEND_BYTES);
-		fake->counters[i].service_losses = fake_map(SERVICE_LOSS_BYTES);
-		fake->counters[i].backend_losses = fake_map(BACKEND_LOSS_BYTES);
+		fake->counters[i].services = guarded_map(SERVICE_BYTES);
+		fake->counters[i].backends = guarded_map(BACKEND_BYTES);
+		fake->counters[i].service_losses = guarded_map(SERVICE_LOSS_BYTES);
+		fake->counters[i].backend_losses = guarded_map(BACKEND_LOSS_BYTES);
 		memory = aligned_alloc(4096, bytes);
 		memset(memory, 0, bytes);
 		fake->tables[i] = sg_flow_table_init(memory, FAKE_MAX_FLOWS, &key);
-		fake->addresses[i] = fake_map(sg_flow_addresses_bytes(FAKE_MAX_FLOWS));
+		fake->addresses[i] = guarded_map(sg_flow_addresses_bytes(FAKE_MAX_FLOWS));
 		sg_flow_table_attach_addresses(fake->tables[i], fake->addresses[i]);
 	}
 	fake->publisher = (struct sg_publisher){.dataplane = fake,
@@ -132,11 +122,11 @@ static inline void fake_open(struct fake_dataplane *fake)
 static inline void fake_close(struct fake_dataplane *fake)
 {
 	for (unsigned i = 0; i < FAKE_WORKERS; i++) {
-		munmap(fake->counters[i].services, SERVICE_BYTES);
-		munmap(fake->counters[i].backends, BACKEND_BYTES);
-		munmap(fake->counters[i].service_losses, SERVICE_LOSS_BYTES);
-		munmap(fake->counters[i].backend_losses, BACKEND_LOSS_BYTES);
-		munmap(fake->addresses[i], sg_flow_addresses_bytes(FAKE_MAX_FLOWS));
+		guarded_unmap(fake->counters[i].services, SERVICE_BYTES);
+		guarded_unmap(fake->counters[i].backends, BACKEND_BYTES);
+		guarded_unmap(fake->counters[i].service_losses, SERVICE_LOSS_BYTES);
+		guarded_unmap(fake->counters[i].backend_losses, BACKEND_LOSS_BYTES);
+		guarded_unmap(fake->addresses[i], sg_flow_addresses_bytes(FAKE_MAX_FLOWS));
 		free(fake->tables[i]);
 	}
 }
