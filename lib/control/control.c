@@ -328,6 +328,9 @@ uint64_t sg_control_turn(void *context)
 		delay_us = 0;
 	if (control->monitor && sg_server_turn(control->monitor))
 		delay_us = 0;
+	// The rollout's turn came before that which has been committed since.
+	if (control->rollout && sg_rollout_is_due(control->rollout))
+		delay_us = 0;
 	return smaller(delay_us, (control->next_tick_ms - now_ms) * 1000);
 }
 

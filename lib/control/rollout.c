@@ -77,6 +77,7 @@ struct sg_rollout {
 	uint64_t retry_ms;   // nothing is compiled on our own account before
 	uint64_t shrink_ms;  // the addresses are not looked through before
 	struct waiter *waiters;
+	bool committed; // since the last turn
 	uint64_t look_us;
 	struct sg_memory memory; // of generation `memory_generation`
 	uint64_t memory_generation;
@@ -343,6 +344,7 @@ static void add_waiter(struct sg_rollout *rollout, struct waiter *waiter, sg_rol
 		.generation = sg_rollout_generation(rollout),
 		.deadline_ms = now_ms + SG_ROLLOUT_ANSWER_MS};
 	rollout->waiters = waiter;
+	rollout->committed = true;
 }
 
 int sg_rollout_commit_checked(struct sg_rollout *rollout, struct sg_state *candidate,
@@ -568,6 +570,7 @@ uint64_t sg_rollout_turn(struct sg_rollout *rollout, uint64_t now_ms)
 	unsigned late_worker = 0;
 	bool idle = reclaim_passed(rollout, &late_worker);
 
+	rollout->committed = false;
 	answer_waiters(rollout, idle, late_worker, now_ms);
 	if (go_on_concluding(rollout))
 		return 0;
@@ -579,6 +582,11 @@ uint64_t sg_rollout_turn(struct sg_rollout *rollout, uint64_t now_ms)
 	}
 	shrink_hops(rollout, now_ms);
 	return next_look_us(rollout, now_ms);
+}
+
+bool sg_rollout_is_due(const struct sg_rollout *rollout)
+{
+	return rollout->committed;
 }
 
 void sg_rollout_observe(

@@ -102,6 +102,9 @@ void sg_rollout_withdraw(struct sg_rollout *rollout);
 // (SG_ROLLOUT_NEVER).
 #define SG_ROLLOUT_NEVER UINT64_MAX
 uint64_t sg_rollout_turn(struct sg_rollout *rollout, uint64_t now_ms);
+// Whether something was committed since the last turn: then the next one must not wait for as long
+// as that said.
+bool sg_rollout_is_due(const struct sg_rollout *rollout);
 
 // Calls `published` whenever workers are given a state from now on, also when it is the one before.
 typedef void sg_rollout_published_fn(void *context, const struct sg_state *before,
