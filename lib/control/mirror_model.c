@@ -361,6 +361,10 @@ static void update_hop(struct sg_mirror_model *model, uint32_t index,
 		memcpy(hop->mac, neighbour->mac, sizeof(hop->mac));
 		hop->backoff_ms = 0;
 		hop->doubted = false;
+		// An operator has taken over. To let go of what was asked for before would be to
+		// ask, and the kernel makes an ordinary entry of a permanent one that is asked for.
+		if (hop->reachability == SG_MIRROR_FIXED)
+			hop->asked = false;
 	} else if (hop->reachability == SG_MIRROR_UNKNOWN) {
 		hop->doubted = false; // somebody deleted it
 	} else if (old.reachability >= SG_MIRROR_STALE) {

@@ -404,6 +404,26 @@ static void an_operators_entry_is_left_alone(void **unused)
 	sg_mirror_model_fini(&model);
 }
 
+// The link flaps: its routes go, and nobody needs their neighbours for a while.
+static void an_operators_entry_is_not_let_go_of_either(void **unused)
+{
+	struct sg_addr backend = addr_of("10.0.0.7");
+	struct sg_mirror_model model;
+	struct questions questions;
+
+	(void)unused;
+	begin(&model);
+	assert_int_equal(sg_mirror_model_keep(&model, &backend, 1, 0), 0);
+	assert_int_equal(ask_at(&model, 0).n, 2);
+	set_neighbour(&model, "10.0.0.7", SG_MIRROR_FIXED, 1, 0);
+	take_routes(&model, one_address, 1, NULL, 0);
+	questions = ask_at(&model, 0);
+	assert_int_equal(questions.n, 1);
+	assert_string_equal(questions.text[0], "10.0.0.254");
+	assert_false(questions.keep[0]);
+	sg_mirror_model_fini(&model);
+}
+
 // Two ports with a subnet each, and routers that are known by link-local addresses, as RAs make
 // them: the same address on two ports is two neighbours.
 static const struct address_row two_addresses6[] = {
@@ -520,6 +540,7 @@ int main(void)
 		cmocka_unit_test(a_silent_neighbour_is_believed_for_a_while_and_asked_for),
 		cmocka_unit_test(kept_addresses_follow_the_routes),
 		cmocka_unit_test(an_operators_entry_is_left_alone),
+		cmocka_unit_test(an_operators_entry_is_not_let_go_of_either),
 		cmocka_unit_test(ipv6_has_its_ways),
 		cmocka_unit_test(ipv6_backends_and_gateways_are_asked_for),
 		cmocka_unit_test(the_router_with_the_higher_preference_wins),
