@@ -125,7 +125,6 @@ static struct sg_pipeline *lay_out_pipeline(
 			.snat = workers->snat,
 			.snat_port_min = settings->snat_port_min,
 			.snat_port_max = settings->snat_port_max,
-			.timeouts = settings->timeouts,
 			.max_flows = settings->flows_per_worker,
 			.addresses = workers->addresses[number].bytes,
 			.limits = workers->limits[number].bytes,

@@ -17,6 +17,11 @@
 #define TICK_MS         20 // between two looks at what announces itself by no event
 #define WISHES_PER_TICK 256
 
+const struct sg_settings *sg_control_settings(const struct sg_control *control)
+{
+	return sg_state_settings(sg_rollout_state(control->rollout), control->settings);
+}
+
 struct sg_server *sg_control_server_of(const struct sg_control *control, uint64_t connection)
 {
 	return connection & SG_CONTROL_MONITOR ? control->monitor : control->server;

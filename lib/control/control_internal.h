@@ -21,7 +21,7 @@
 #define SG_CONTROL_MONITOR_LINE_BYTES (16u << 10)
 
 struct sg_control {
-	const struct sg_settings *settings;
+	const struct sg_settings *settings; // of the start, see sg_control_settings
 	const struct sg_publisher *publisher;
 	struct sg_mirror *mirror;
 	struct sg_loop *loop;
@@ -53,6 +53,8 @@ struct sg_control {
 	void *answer_context;
 };
 
+// The settings in force, of which some may be other than at the start.
+const struct sg_settings *sg_control_settings(const struct sg_control *control);
 // The server that a connection is of; NULL: none, as in tests.
 struct sg_server *sg_control_server_of(const struct sg_control *control, uint64_t connection);
 

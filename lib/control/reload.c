@@ -19,10 +19,13 @@
 struct setting {
 	const char *name;
 	size_t offset, size;
+	bool is_live; // it may change while stormgate runs
 };
 
 // clang-format off
-#define SETTING(name, field) {name, offsetof(struct sg_settings, field), sizeof(((struct sg_settings *)0)->field)}
+#define FIELD(field) offsetof(struct sg_settings, field), sizeof(((struct sg_settings *)0)->field)
+#define SETTING(name, field) {name, FIELD(field), false}
+#define LIVE(name, field) {name, FIELD(field), true}
 static const struct setting settings_by_name[] = {
 	SETTING("dataplane.instance", instance),
 	SETTING("dataplane.workers", workers),
@@ -31,7 +34,7 @@ static const struct setting settings_by_name[] = {
 	SETTING("dataplane.flows_per_worker", flows_per_worker),
 	SETTING("dataplane.hugepages", hugepages),
 	SETTING("dataplane.poll", poll),
-	SETTING("dataplane.unserved", unserved),
+	LIVE("dataplane.unserved", unserved),
 	SETTING("dataplane.maglev_seed", maglev_seed),
 	SETTING("ports", ports),
 	SETTING("ports", n_ports),
@@ -39,13 +42,13 @@ static const struct setting settings_by_name[] = {
 	SETTING("snat.addresses", n_snat_addresses),
 	SETTING("snat.ports", snat_port_min),
 	SETTING("snat.ports", snat_port_max),
-	SETTING("timeouts.syn", timeouts.syn),
-	SETTING("timeouts.tcp", timeouts.tcp),
-	SETTING("timeouts.tcp_half_closed", timeouts.tcp_half_closed),
-	SETTING("timeouts.tcp_fin", timeouts.tcp_fin),
-	SETTING("timeouts.udp_new", timeouts.udp_new),
-	SETTING("timeouts.udp", timeouts.udp),
-	SETTING("timeouts.drain", timeouts.drain),
+	LIVE("timeouts.syn", timeouts.syn),
+	LIVE("timeouts.tcp", timeouts.tcp),
+	LIVE("timeouts.tcp_half_closed", timeouts.tcp_half_closed),
+	LIVE("timeouts.tcp_fin", timeouts.tcp_fin),
+	LIVE("timeouts.udp_new", timeouts.udp_new),
+	LIVE("timeouts.udp", timeouts.udp),
+	LIVE("timeouts.drain", timeouts.drain),
 	SETTING("control.socket", socket_path),
 	SETTING("control.mode", socket_mode),
 	SETTING("control.group", socket_group),
@@ -53,10 +56,10 @@ static const struct setting settings_by_name[] = {
 	SETTING("control.monitor_mode", monitor_mode),
 	SETTING("control.monitor_group", monitor_group),
 	SETTING("control.state_file", state_file),
-	SETTING("control.shutdown_timeout", shutdown_timeout_s),
-	SETTING("backend_cidrs", backend_cidrs_given),
-	SETTING("backend_cidrs", backend_cidrs),
-	SETTING("backend_cidrs", n_backend_cidrs),
+	LIVE("control.shutdown_timeout", shutdown_timeout_s),
+	LIVE("backend_cidrs", backend_cidrs_given),
+	LIVE("backend_cidrs", backend_cidrs),
+	LIVE("backend_cidrs", n_backend_cidrs),
 };
 // clang-format on
 
@@ -80,8 +83,8 @@ static void add_name(char *names, size_t size, const char *name)
 	snprintf(names + used, size - used, "%s%s", used ? ", " : "", name);
 }
 
-void sg_settings_compare(
-	const struct sg_settings *a, const struct sg_settings *b, char *ret_names, size_t size)
+void sg_settings_compare(const struct sg_settings *a, const struct sg_settings *b, bool live,
+	char *ret_names, size_t size)
 {
 	struct sg_settings *copies = malloc(2 * sizeof(copies[0]));
 
@@ -97,14 +100,25 @@ void sg_settings_compare(
 		char *old = (char *)&copies[0] + setting->offset;
 		char *new = (char *)&copies[1] + setting->offset;
 
-		if (memcmp(old, new, setting->size) != 0)
+		if (setting->is_live == live && memcmp(old, new, setting->size) != 0)
 			add_name(ret_names, size, setting->name);
 		memset(old, 0, setting->size);
 		memset(new, 0, setting->size);
 	}
-	if (memcmp(&copies[0], &copies[1], sizeof(copies[0])) != 0)
+	if (!live && memcmp(&copies[0], &copies[1], sizeof(copies[0])) != 0)
 		add_name(ret_names, size, "others");
 	free(copies);
+}
+
+void sg_settings_take_live(struct sg_settings *settings, const struct sg_settings *from)
+{
+	for (size_t i = 0; i < N_SETTINGS; i++) {
+		const struct setting *setting = &settings_by_name[i];
+
+		if (setting->is_live)
+			memcpy((char *)settings + setting->offset,
+				(const char *)from + setting->offset, setting->size);
+	}
 }
 
 // One reading of the file.
@@ -113,6 +127,7 @@ struct reload {
 	const char *path;
 	// What becomes of it, the helper's while it works on it.
 	const struct sg_state *before; // the rollout's
+	char changed[500];             // settings that do while stormgate runs
 	struct sg_settings settings;
 	struct sg_state file;
 	struct sg_edit edit;
@@ -174,6 +189,43 @@ static int merge(struct reload *reload)
 	return err;
 }
 
+// Gives the candidate the settings in force, with the file's for those that may change.
+static int take_settings(struct reload *reload)
+{
+	const struct sg_settings *before =
+		sg_state_settings(reload->before, reload->control->settings);
+	struct sg_shared_settings *settings = NULL;
+
+	sg_settings_compare(
+		before, &reload->settings, true, reload->changed, sizeof(reload->changed));
+	if (!reload->changed[0]) {
+		settings = sg_shared_settings_ref(reload->before->settings);
+	} else {
+		settings = sg_shared_settings_create(before);
+		if (!settings)
+			return sg_error_set(
+				&reload->error, -ENOMEM, "no memory is left for the change");
+		sg_settings_take_live(&settings->settings, &reload->settings);
+	}
+	sg_state_set_settings(&reload->edit.state, settings);
+	return 0;
+}
+
+static int describe(struct reload *reload)
+{
+	struct sg_history_entry *entry = &reload->entry;
+	int err = sg_history_describe(entry, reload->before, &reload->edit.state);
+	size_t used = strlen(entry->summary);
+
+	if (err || !reload->changed[0])
+		return err;
+	snprintf(entry->summary + used, sizeof(entry->summary) - used, "%ssettings: %s",
+		used ? ", " : "", reload->changed);
+	if (!entry->owner[0])
+		strcpy(entry->owner, SG_CONFIG_OWNER);
+	return 0;
+}
+
 // Reads the file, and makes and checks the candidate. This or the helper's thread: the rollout and
 // the file's present blocks stay as they are meanwhile.
 static int make(struct reload *reload)
@@ -186,11 +238,13 @@ static int make(struct reload *reload)
 	reload->is_read = true;
 	err = merge(reload);
 	if (!err)
+		err = take_settings(reload);
+	if (!err)
 		err = sg_rollout_check(
 			reload->control->rollout, &reload->edit.state, &reload->error);
 	if (err)
 		return err;
-	if (sg_history_describe(&reload->entry, reload->before, &reload->edit.state) < 0)
+	if (describe(reload) < 0)
 		return sg_error_set(&reload->error, -ENOMEM, "no memory is left for the history");
 	reload->count = sg_state_count_changes(reload->before, &reload->edit.state);
 	sg_validate_state_warnings(&reload->edit.state, reload->before, warn, (void *)reload->path);
@@ -201,7 +255,8 @@ static void say_what_needs_a_restart(const struct reload *reload)
 {
 	char names[1000];
 
-	sg_settings_compare(reload->control->settings, &reload->settings, names, sizeof(names));
+	sg_settings_compare(
+		reload->control->settings, &reload->settings, false, names, sizeof(names));
 	if (names[0])
 		sg_log_warning("%s: these settings are other than those that stormgate was started "
 			       "with, and need a restart: %s",
@@ -222,7 +277,7 @@ static void take_file(struct reload *reload)
 
 static bool changes_anything(const struct reload *reload)
 {
-	return reload->entry.n_changes > 0 || reload->entry.policy_changed;
+	return reload->entry.n_changes > 0 || reload->entry.policy_changed || reload->changed[0];
 }
 
 // It is committed.
@@ -237,9 +292,10 @@ static void note_committed(struct reload *reload)
 		reload->entry = (struct sg_history_entry){.n_changes = 0};
 	}
 	take_file(reload);
-	sg_log_info("SIGHUP: %s is read again: %u services added, %u changed, %u removed%s",
+	sg_log_info("SIGHUP: %s is read again: %u services added, %u changed, %u removed%s%s",
 		reload->path, reload->count.added, reload->count.changed, reload->count.removed,
-		changes ? "" : ", so nothing is to be done");
+		reload->changed[0] ? "; other settings: " : "",
+		changes ? reload->changed : ", so nothing is to be done");
 }
 
 // It is over.

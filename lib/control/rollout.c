@@ -332,7 +332,8 @@ static int take_over(struct sg_rollout *rollout, struct sg_state *candidate,
 int sg_rollout_check(
 	const struct sg_rollout *rollout, const struct sg_state *candidate, struct sg_error *error)
 {
-	return sg_validate_state(candidate, sg_rollout_state(rollout), rollout->settings, error);
+	return sg_validate_state(candidate, sg_rollout_state(rollout),
+		sg_state_settings(candidate, rollout->settings), error);
 }
 
 static void add_waiter(struct sg_rollout *rollout, struct waiter *waiter, sg_rollout_done_fn *done,

@@ -32,7 +32,7 @@ static uint64_t count_established(const struct sg_control *control)
 void sg_control_shutdown(struct sg_control *control)
 {
 	struct sg_shutdown *shutdown = &control->shutdown;
-	uint32_t timeout_s = control->settings->shutdown_timeout_s;
+	uint32_t timeout_s = sg_control_settings(control)->shutdown_timeout_s;
 
 	if (shutdown->begun)
 		sg_log_info("stopping at once");
@@ -86,7 +86,7 @@ static enum look look(struct sg_control *control)
 bool sg_shutdown_turn(struct sg_control *control, uint64_t now_ms)
 {
 	const struct sg_shutdown *shutdown = &control->shutdown;
-	uint32_t timeout_s = control->settings->shutdown_timeout_s;
+	uint32_t timeout_s = sg_control_settings(control)->shutdown_timeout_s;
 	enum look result;
 
 	if (!shutdown->begun)

@@ -47,6 +47,16 @@ static void refuse_stray(
 		sg_pkt_drop(pkt, drop);
 }
 
+// What only a backend sends: where none may be, nobody is told.
+static void refuse_reply(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_pkt *pkt, uint8_t protocol)
+{
+	if (sg_source_may_be_reached(snapshot, pkt))
+		refuse_stray(pipeline, pkt, protocol, SG_DROP_REPLY_NO_FLOW);
+	else
+		sg_pkt_drop(pkt, SG_DROP_REPLY_NO_FLOW);
+}
+
 // On a dry run: what was found at the door, and what the policies said.
 static void note(
 	struct sg_explanation *trace, const struct sg_service *service, enum sg_drop refused)
@@ -66,7 +76,7 @@ static inline __attribute__((always_inline)) void admit(struct sg_pipeline *pipe
 		if (pipeline->trace)
 			note(pipeline->trace, NULL, SG_DROP_NONE);
 		if (!(find_address(snapshot, pkt, tuple, is_ipv6) & SG_ADDRESS_VIP))
-			return refuse_stray(pipeline, pkt, tuple->proto, SG_DROP_REPLY_NO_FLOW);
+			return refuse_reply(pipeline, snapshot, pkt, tuple->proto);
 		if (snapshot->unserved == SG_UNSERVED_REJECT)
 			return sg_answer_refusal(
 				pipeline, pkt, tuple->proto, SG_DROP_UNSERVED_PORT);

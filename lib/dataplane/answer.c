@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "dataplane/answer_ipv6.h"
+#include "dataplane/source.h"
 #include "net/checksum.h"
 #include "net/headers.h"
 
@@ -228,14 +229,13 @@ void sg_answer_ttl(
 		SG_DROP_TTL_EXCEEDED);
 }
 
-static bool is_ours(const struct sg_snapshot *snapshot, const struct sg_pkt *pkt)
+// SG_ADDRESS_ bits of where it is sent to.
+static uint32_t find_address(const struct sg_snapshot *snapshot, const struct sg_pkt *pkt)
 {
 	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
-	uint32_t bits = sg_pkt_is_ipv6(pkt)
-				? sg_snapshot_address6(snapshot, sg_pkt_ip6(pkt)->pair.dst)
-				: sg_snapshot_address4(snapshot, ip->dst_be);
 
-	return bits & (SG_ADDRESS_VIP | SG_ADDRESS_SNAT);
+	return sg_pkt_is_ipv6(pkt) ? sg_snapshot_address6(snapshot, sg_pkt_ip6(pkt)->pair.dst)
+				   : sg_snapshot_address4(snapshot, ip->dst_be);
 }
 
 // Of a first fragment: what it may be answered about.
@@ -262,10 +262,13 @@ void sg_answer_late_fragment(
 	const struct sg_icmp_hdr header6 = {
 		.type = SG_ICMPV6_TIME_EXCEEDED, .code = SG_ICMP_CODE_FRAGMENTS};
 	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
-	bool ours = is_ours(snapshot, pkt); // not so what a dnat service's backend sends
+	uint32_t address = find_address(snapshot, pkt);
+	// Not so what a dnat service's backend sends.
+	bool ours = address & (SG_ADDRESS_VIP | SG_ADDRESS_SNAT);
 	uint8_t src[16];
 
-	if (!is_served(pkt))
+	if (!is_served(pkt) ||
+		(!(address & SG_ADDRESS_VIP) && !sg_source_may_be_reached(snapshot, pkt)))
 		return sg_pkt_drop(pkt, SG_DROP_FRAGMENT_TIMEOUT);
 	if (!sg_pkt_is_ipv6(pkt))
 		return sg_answer_icmp_error(pipeline, pkt, SG_ICMP_TIME_EXCEEDED,

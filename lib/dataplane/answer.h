@@ -37,7 +37,8 @@ void sg_answer_ttl(
 
 // To the first fragment of a datagram whose others did not come in time: time exceeded (RFC 792;
 // RFC 4443, 3.3), from the address that it was for. The drop is `fragment_timeout`, also where no
-// error may be sent: about ICMP other than an echo request, or a protocol that nobody serves.
+// error may be sent: about ICMP other than an echo request, or a protocol that nobody serves, or to
+// a backend outside of backend_cidrs.
 void sg_answer_late_fragment(
 	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt);
 

@@ -108,7 +108,9 @@ static void judge(struct sg_pipeline *pipeline, const struct sg_snapshot *snapsh
 {
 	enum sg_drop refused = judge_client(snapshot, service, pkt, answer);
 
-	if (!sg_service_is_stateless(service))
+	if (!sg_source_may_be_reached(snapshot, pkt))
+		sg_pkt_drop(pkt, SG_DROP_BACKEND_OUTSIDE);
+	else if (!sg_service_is_stateless(service))
 		refuse(pipeline, pkt, answer->proto);
 	else if (refused)
 		sg_pkt_drop(pkt, refused);

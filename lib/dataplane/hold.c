@@ -14,10 +14,22 @@ static unsigned count_of_hop(const struct sg_hold *hold, uint16_t hop)
 	return n;
 }
 
-void sg_hold_put(struct sg_worker *worker, struct rte_mbuf *mbuf, uint16_t hop)
+// Whose packets these are nobody knows any more: other backend_cidrs may forbid what they waited
+// for.
+static void let_go_of_older(struct sg_worker *worker, const struct sg_snapshot *snapshot)
+{
+	if (worker->hold.settings_since == snapshot->settings_since)
+		return;
+	sg_hold_clear(worker);
+	worker->hold.settings_since = snapshot->settings_since;
+}
+
+void sg_hold_put(struct sg_worker *worker, const struct sg_snapshot *snapshot,
+	struct rte_mbuf *mbuf, uint16_t hop)
 {
 	struct sg_hold *hold = &worker->hold;
 
+	let_go_of_older(worker, snapshot);
 	if (hold->n == SG_HOLD_PACKETS || count_of_hop(hold, hop) >= SG_HOLD_PER_HOP)
 		return sg_tx_drop(worker, mbuf, SG_DROP_NEXTHOP_UNRESOLVED);
 	hold->entries[hold->n].mbuf = mbuf;
@@ -37,6 +49,7 @@ void sg_hold_turn(struct sg_worker *worker, const struct sg_snapshot *snapshot)
 	struct sg_hold *hold = &worker->hold;
 	unsigned kept = 0;
 
+	let_go_of_older(worker, snapshot);
 	for (unsigned i = 0; i < hold->n; i++) {
 		uint16_t hop = hold->entries[i].hop;
 		const struct sg_hop *way =

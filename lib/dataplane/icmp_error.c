@@ -106,8 +106,7 @@ static void forward(struct sg_pipeline *pipeline, const struct sg_snapshot *snap
 	uint16_t sign = (uint16_t)(0u - direction); // all ones negates a delta
 
 	if (direction == SG_FLOW_TO_BACKEND &&
-		sg_snapshot_backend_word(snapshot, flow->backend_slot) ==
-			SG_BACKEND_WORD(flow->backend_generation, SG_BACKEND_OUTSIDE))
+		!sg_snapshot_may_reach4(snapshot, flow->server.src_be))
 		return sg_pkt_drop(pkt, SG_DROP_BACKEND_OUTSIDE);
 	// No error is answered with an error (RFC 1122 3.2.2).
 	if (ip->ttl <= 1)

@@ -118,8 +118,7 @@ static void forward(struct sg_pipeline *pipeline, const struct sg_snapshot *snap
 	struct quote quote;
 
 	if (direction == SG_FLOW_TO_BACKEND &&
-		sg_snapshot_backend_word(snapshot, flow->backend_slot) ==
-			SG_BACKEND_WORD(flow->backend_generation, SG_BACKEND_OUTSIDE))
+		!sg_snapshot_may_reach6(snapshot, addresses->server.src))
 		return sg_pkt_drop(pkt, SG_DROP_BACKEND_OUTSIDE);
 	// No error is answered with an error (RFC 4443, 2.4).
 	if (sg_pkt_ip6(pkt)->hop_limit <= 1)

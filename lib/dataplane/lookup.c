@@ -10,6 +10,7 @@
 #include "dataplane/flow_life.h"
 #include "dataplane/loss.h"
 #include "dataplane/recheck.h"
+#include "dataplane/source.h"
 #include "flow/tcp.h"
 #include "net/headers.h"
 
@@ -34,38 +35,63 @@ static void forget(struct sg_pipeline *pipeline, struct sg_pkt *pkt)
 	pkt->ref = 0;
 }
 
+// The flow's backend lies outside of backend_cidrs, which have changed since the flow began: it is
+// over, and the packet lost. A client is told, who might have nothing more to say; a backend is
+// not.
+static void end_outside(
+	struct sg_pipeline *pipeline, struct sg_pkt *pkt, enum sg_flow_direction direction)
+{
+	const enum sg_drop drop = SG_DROP_BACKEND_OUTSIDE;
+	uint32_t slot = sg_flow_table_get(pipeline->flows, pkt->ref)->backend_slot;
+
+	forget(pipeline, pkt);
+	if (direction == SG_FLOW_TO_BACKEND)
+		sg_answer_reset(pipeline, pkt, drop, drop);
+	else
+		sg_pkt_drop(pkt, drop);
+	pkt->drop = (uint8_t)drop;
+	sg_loss_add(&pipeline->counters.backend_losses[slot], direction, drop);
+}
+
+static void reset_gone(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_pkt *pkt, enum sg_flow_direction direction, bool same)
+{
+	uint32_t slot = sg_flow_table_get(pipeline->flows, pkt->ref)->backend_slot;
+
+	forget(pipeline, pkt);
+	if (direction == SG_FLOW_TO_CLIENT && !sg_source_may_be_reached(snapshot, pkt))
+		sg_pkt_drop(pkt, SG_DROP_BACKEND_GONE);
+	else
+		sg_answer_reset(pipeline, pkt, SG_DROP_BACKEND_GONE, SG_DROP_ANSWER_LIMIT);
+	if (same)
+		sg_loss_of_backend(pipeline, slot, direction, pkt);
+}
+
 // The flow's backend is no longer what it was: REMOVED, DEAD, OUTSIDE, or its slot has another
 // tenant.
-static void judge_orphan(
-	struct sg_pipeline *pipeline, struct sg_pkt *pkt, const struct sg_flow *flow, uint32_t word)
+static void judge_orphan(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_pkt *pkt, const struct sg_flow *flow, uint32_t word)
 {
+	enum sg_flow_direction direction = sg_flow_ref_direction(pkt->ref);
 	bool same = word >> 8 == flow->backend_generation;
 	uint8_t life = (uint8_t)word;
-	enum sg_flow_direction direction;
-	uint32_t slot;
+	bool outside = same && life == SG_BACKEND_OUTSIDE;
 
-	if (flow->client.proto == SG_PROTO_UDP) {
-		// The client's next datagram picks anew; until then the backend may still answer.
-		if (sg_flow_ref_direction(pkt->ref) == SG_FLOW_TO_BACKEND)
-			sg_flow_release_client(pipeline, pkt);
-		return;
-	}
+	// The client's next datagram picks anew; until then the backend may still answer.
+	if (flow->client.proto == SG_PROTO_UDP && direction == SG_FLOW_TO_BACKEND)
+		return sg_flow_release_client(pipeline, pkt);
 	if (same && life == SG_BACKEND_REMOVED)
 		return;
 	// A client that only receives may have nothing more to say, and would wait for ever: what
 	// the backend sends him first tells him. The backend sends again what nobody acknowledges,
 	// and is told then.
-	if (sg_flow_ref_direction(pkt->ref) == SG_FLOW_TO_CLIENT &&
+	if (flow->client.proto == SG_PROTO_TCP && direction == SG_FLOW_TO_CLIENT &&
 		flow->state != SG_FLOW_TCP_CLOSED)
 		return sg_become_reset(pkt);
-	direction = sg_flow_ref_direction(pkt->ref);
-	slot = flow->backend_slot;
-	forget(pipeline, pkt);
-	sg_answer_reset(pipeline, pkt,
-		life == SG_BACKEND_OUTSIDE ? SG_DROP_BACKEND_OUTSIDE : SG_DROP_BACKEND_GONE,
-		SG_DROP_ANSWER_LIMIT);
-	if (same)
-		sg_loss_of_backend(pipeline, slot, direction, pkt);
+	if (outside)
+		return end_outside(pipeline, pkt, direction);
+	if (flow->client.proto == SG_PROTO_TCP)
+		reset_gone(pipeline, snapshot, pkt, direction, same);
 }
 
 static void judge_hit(
@@ -84,7 +110,7 @@ static void judge_hit(
 	else if (__builtin_expect(word >> 8 != flow->backend_generation ||
 					  (word & 0xff) > SG_BACKEND_DRAINING,
 			 0))
-		judge_orphan(pipeline, pkt, flow, word);
+		judge_orphan(pipeline, snapshot, pkt, flow, word);
 }
 
 // Below this the backends' words and counters stay in the cache by themselves.

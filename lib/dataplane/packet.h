@@ -74,10 +74,10 @@ struct sg_pkt {
 	uint16_t flags;                   // SG_PKT_
 	uint16_t
 		cut; // it is sent in fragments of at most so many bytes of IP; 0: of the port's MTU
-	uint8_t verdict;   // enum sg_verdict
-	uint8_t drop;      // enum sg_drop, with SG_VERDICT_DROP
-	uint8_t flaw;      // enum sg_drop: how it will be lost if it turns out to be for us
-	uint8_t class;     // enum sg_pkt_class
+	uint8_t verdict; // enum sg_verdict
+	uint8_t drop;    // enum sg_drop, with SG_VERDICT_DROP; with ANSWER: lost all the same, or 0
+	uint8_t flaw;    // enum sg_drop: how it will be lost if it turns out to be for us
+	uint8_t class;   // enum sg_pkt_class
 	uint8_t l4_offset; // from `bytes`
 	uint8_t port;      // that it came in on; parse turns a device and a tag into the VLAN's
 	uint8_t out_port;  // with SG_VERDICT_SEND

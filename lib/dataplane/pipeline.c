@@ -115,7 +115,6 @@ struct sg_pipeline *sg_pipeline_init(void *memory, const struct sg_pipeline_sett
 	pipeline->loads = settings->loads;
 	pipeline->tunnels = settings->tunnels;
 	pipeline->sum_chain = settings->sum_chain;
-	set_timeouts(&pipeline->timeouts, &settings->timeouts);
 	sg_limiter_init(&pipeline->answers, ANSWERS_PER_SECOND, LIMITER_BURST);
 	sg_limiter_init(&pipeline->tunnel_notes, TUNNEL_NOTES_PER_SECOND, TUNNEL_NOTES_BURST);
 	sg_limiter_init(&pipeline->punts, PUNTS_PER_SECOND, LIMITER_BURST);
@@ -171,6 +170,10 @@ static void sweep(struct sg_pipeline *pipeline, const struct sg_snapshot *snapsh
 
 	if (n_records == 0)
 		return;
+	if (__builtin_expect(pipeline->settings_since != snapshot->settings_since, 0)) {
+		set_timeouts(&pipeline->timeouts, &snapshot->timeouts);
+		pipeline->settings_since = snapshot->settings_since;
+	}
 	pipeline->sweep_left -= n_records;
 	n = sg_flow_table_sweep(pipeline->flows, n_records, pipeline->now_ticks,
 		&pipeline->timeouts, refs, SG_SWEEP_PER_TURN, &wrapped);

@@ -54,7 +54,6 @@ struct sg_pipeline {
 	const struct sg_snat_pool *snat; // NULL: no SNAT address
 	bool has_snat4, has_snat6;       // an address of the family
 	uint16_t snat_port_min, snat_port_max;
-	struct sg_flow_timeouts timeouts;
 
 	// On a dry run (explain.h) the reasons are noted here; workers have NULL.
 	struct sg_explanation *trace;
@@ -76,8 +75,10 @@ struct sg_pipeline {
 	uint64_t random;
 	uint64_t now_ms; // both set before each burst by sg_pipeline_set_time
 	uint32_t now_ticks;
-	uint64_t swept_ms;     // until when the sweep's share of records is counted
-	uint32_t sweep_left;   // records due
+	uint64_t swept_ms;                // until when the sweep's share of records is counted
+	uint32_t sweep_left;              // records due
+	struct sg_flow_timeouts timeouts; // of the snapshot
+	uint64_t settings_since;          // of the snapshot that they were taken from
 	uint64_t policy_epoch; // of the snapshot that all flows were last held against, see
 			       // recheck.h
 	uint64_t rechecking;   // the epoch that they are being held against
@@ -103,7 +104,6 @@ struct sg_pipeline_settings {
 	const struct sg_home *home;
 	const struct sg_snat_pool *snat;
 	uint16_t snat_port_min, snat_port_max;
-	struct sg_timeouts timeouts;
 	uint32_t max_flows;
 	void *addresses; // sg_flow_addresses_bytes(max_flows), zeroed: filled by IPv6 flows only
 	const struct sg_worker_counters *counters;

@@ -1,6 +1,8 @@
 // Many sources at once, see source.h.
 #include "dataplane/source.h"
 
+#include "net/headers.h"
+
 static_assert(2 * SG_MAX_SOURCES <= SG_TRIE_MAX_BURST, "both policies of all are asked together");
 
 static inline void ask(struct sg_trie_search *ret_search, const struct sg_policy *policy,
@@ -36,4 +38,12 @@ void sg_source_judge_bulk(const struct sg_policy *all, const struct sg_source *s
 		}
 		ret_drops[i] = (uint8_t)sg_source_drop(verdict);
 	}
+}
+
+bool sg_source_may_be_reached(const struct sg_snapshot *snapshot, const struct sg_pkt *pkt)
+{
+	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
+
+	return sg_pkt_is_ipv6(pkt) ? sg_snapshot_may_reach6(snapshot, sg_pkt_ip6(pkt)->pair.src)
+				   : sg_snapshot_may_reach4(snapshot, ip->src_be);
 }

@@ -1,9 +1,11 @@
-// May this source pass? The policy for all services and that of one, as the name of a drop.
+// May this source pass? The policy for all services and that of one, as the name of a drop. And may
+// it be answered, where only backends have something to say?
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/packet.h"
 #include "service/drop.h"
 #include "service/snapshot.h"
 
@@ -54,3 +56,6 @@ struct sg_source {
 // `ret_drops`: by source, as above (enum sg_drop).
 void sg_source_judge_bulk(const struct sg_policy *all, const struct sg_source *sources, unsigned n,
 	uint8_t *ret_drops);
+
+// Whether a packet may leave for the one who sent this one, if that is a backend.
+bool sg_source_may_be_reached(const struct sg_snapshot *snapshot, const struct sg_pkt *pkt);

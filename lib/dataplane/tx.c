@@ -165,7 +165,7 @@ static inline void forward(
 	else if (way->kind == SG_HOP_TWIN)
 		to_kernel(worker, way->port, pkt->buffer, false);
 	else
-		sg_hold_put(worker, pkt->buffer, pkt->hop);
+		sg_hold_put(worker, snapshot, pkt->buffer, pkt->hop);
 }
 
 static void originate(struct sg_worker *worker, const struct sg_pkt *pkt)
@@ -185,7 +185,9 @@ static void consume(struct sg_worker *worker, const struct sg_pkt *pkt)
 
 static void answer(struct sg_worker *worker, const struct sg_pkt *pkt)
 {
-	sg_counter_add(&worker->counters->consumed, 1);
+	struct sg_counters *counters = worker->counters;
+
+	sg_counter_add(pkt->drop ? &counters->dropped[pkt->drop] : &counters->consumed, 1);
 	originate(worker, pkt);
 }
 

@@ -16,13 +16,10 @@
 struct sg_compiler *sg_compiler_create(const struct sg_settings *settings)
 {
 	struct sg_compiler *compiler = calloc(1, sizeof(*compiler));
-	struct sg_timeouts timeouts = settings->timeouts;
 
 	if (!compiler)
 		return NULL;
-	sg_timeouts_fill(&timeouts);
 	compiler->settings = settings;
-	compiler->drain_ms = (uint64_t)timeouts.drain * 1000;
 	compiler->holders = calloc(SG_MAX_SERVICES, sizeof(compiler->holders[0]));
 	compiler->marked = malloc(SG_MAX_SERVICES * sizeof(compiler->marked[0]));
 	compiler->cleared = malloc(SG_MAX_SERVICES * sizeof(compiler->cleared[0]));
@@ -34,8 +31,7 @@ struct sg_compiler *sg_compiler_create(const struct sg_settings *settings)
 		sg_slots_init(&compiler->service_slots, SG_MAX_SERVICES) < 0 ||
 		sg_slots_init(&compiler->backend_slots, SG_MAX_BACKENDS) < 0 ||
 		sg_resting_init(&compiler->resting, SG_MAX_BACKENDS) < 0 ||
-		sg_deadlines_init(&compiler->deadlines, SG_MAX_SERVICES) < 0 ||
-		sg_backend_cidrs_compile(settings, &compiler->cidrs4, &compiler->cidrs6) < 0) {
+		sg_deadlines_init(&compiler->deadlines, SG_MAX_SERVICES) < 0) {
 		sg_compiler_destroy(compiler);
 		return NULL;
 	}
@@ -54,8 +50,6 @@ void sg_compiler_destroy(struct sg_compiler *compiler)
 	for (uint32_t i = 0; i < compiler->n_holdings; i++)
 		sg_service_spec_unref(compiler->holdings[i].spec);
 	free(compiler->holdings);
-	sg_trie_unref(compiler->cidrs4);
-	sg_trie_unref(compiler->cidrs6);
 	sg_shared_policy_unref(compiler->policy);
 	for (uint32_t i = 0; i < compiler->service_slots.n_ever; i++)
 		free(compiler->holders[i].members);
@@ -71,6 +65,15 @@ void sg_compiler_destroy(struct sg_compiler *compiler)
 	free(compiler);
 }
 
+// What a member's slot is to flows. One that is dead stays so wherever it lies: nothing is sent to
+// it any more, and its service's slot may soon be another's.
+static uint8_t life_of(const struct sg_snapshot *snapshot, const struct sg_member *member)
+{
+	if (member->life == SG_BACKEND_DEAD || sg_snapshot_may_reach(snapshot, &member->address))
+		return member->life;
+	return SG_BACKEND_OUTSIDE;
+}
+
 static struct sg_backend backend_of(
 	const struct sg_snapshot *snapshot, const struct sg_member *member, uint32_t service_slot)
 {
@@ -78,7 +81,7 @@ static struct sg_backend backend_of(
 		.port_be = htons(member->port),
 		.generation = member->generation,
 		.weight = member->weight,
-		.life = member->life,
+		.life = life_of(snapshot, member),
 		.max_connections = member->max_connections,
 		.service_slot = service_slot,
 		.addr = member->address,
@@ -86,8 +89,6 @@ static struct sg_backend backend_of(
 
 	if (member->address.family == SG_FAMILY_IPV4)
 		backend.addr4_be = sg_addr_ipv4_be(&member->address);
-	if (!sg_snapshot_may_reach(snapshot, &member->address))
-		backend.life = SG_BACKEND_OUTSIDE;
 	return backend;
 }
 
@@ -170,6 +171,44 @@ static int build_policy(struct sg_snapshot *snapshot, const struct sg_plan *plan
 	return snapshot->policy ? 0 : -ENOMEM;
 }
 
+// What the settings say to workers, shared with the snapshot before when they are the same.
+static int build_settings(struct sg_snapshot *snapshot, const struct sg_plan *plan)
+{
+	const struct sg_snapshot *previous = plan->compiler->current;
+
+	snapshot->unserved = plan->settings->unserved;
+	if (previous && !plan->settings_changed) {
+		snapshot->timeouts = previous->timeouts;
+		snapshot->settings_since = previous->settings_since;
+		snapshot->cidrs4 = previous->cidrs4 ? sg_trie_ref(previous->cidrs4) : NULL;
+		snapshot->cidrs6 = previous->cidrs6 ? sg_trie_ref(previous->cidrs6) : NULL;
+		return 0;
+	}
+	snapshot->timeouts = plan->settings->timeouts;
+	sg_timeouts_fill(&snapshot->timeouts);
+	snapshot->settings_since = snapshot->generation;
+	return sg_backend_cidrs_compile(plan->settings, &snapshot->cidrs4, &snapshot->cidrs6);
+}
+
+// Other backend_cidrs: says anew of every backend whether it lies outside, be it one that only
+// finishes.
+static int judge_reach(struct sg_snapshot *snapshot, const struct sg_compiler *compiler)
+{
+	for (uint32_t slot = 0; slot < snapshot->n_service_slots; slot++) {
+		const struct sg_holder *holder = &compiler->holders[slot];
+
+		for (uint32_t i = 0; i < holder->n_members; i++) {
+			const struct sg_member *member = &holder->members[i];
+			struct sg_backend backend = *sg_snapshot_backend(snapshot, member->slot);
+
+			backend.life = life_of(snapshot, member);
+			if (sg_snapshot_put_backend(snapshot, member->slot, &backend) < 0)
+				return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
 // The snapshot that the plan asks for, or NULL without memory.
 static struct sg_snapshot *build(const struct sg_plan *plan, struct sg_routes *routes)
 {
@@ -182,14 +221,14 @@ static struct sg_snapshot *build(const struct sg_plan *plan, struct sg_routes *r
 
 	if (!snapshot)
 		return NULL;
-	snapshot->cidrs4 = compiler->cidrs4 ? sg_trie_ref(compiler->cidrs4) : NULL;
-	snapshot->cidrs6 = compiler->cidrs6 ? sg_trie_ref(compiler->cidrs6) : NULL;
 	snapshot->policy_epoch = previous ? previous->policy_epoch : 0;
 	snapshot->routes = sg_routes_ref(routes);
 	snapshot->maglev_key = (struct sg_hash_key){{compiler->settings->maglev_seed, 0}};
-	snapshot->unserved = compiler->settings->unserved;
-	if (build_policy(snapshot, plan) < 0 || build_visits(snapshot, plan) < 0 ||
-		sg_compile_indexes(snapshot, plan) < 0)
+	if (build_settings(snapshot, plan) < 0 || build_policy(snapshot, plan) < 0)
+		goto fail;
+	if (plan->settings_changed && judge_reach(snapshot, compiler) < 0)
+		goto fail;
+	if (build_visits(snapshot, plan) < 0 || sg_compile_indexes(snapshot, plan) < 0)
 		goto fail;
 	if (previous && previous->routes != routes && sg_snapshot_route_backends(snapshot) < 0)
 		goto fail;

@@ -32,7 +32,8 @@
 
 struct sg_compiler;
 
-// `settings` must outlive the compiler. NULL without memory.
+// `settings` must outlive the compiler; a state may have others (sg_state_settings), of which only
+// timeouts, dataplane.unserved and backend_cidrs are looked at. NULL without memory.
 struct sg_compiler *sg_compiler_create(const struct sg_settings *settings);
 // Frees also the snapshots that were not reclaimed. NULL is fine.
 void sg_compiler_destroy(struct sg_compiler *compiler);

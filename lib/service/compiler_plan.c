@@ -101,7 +101,7 @@ static void leave(const struct sg_plan *plan, struct sg_member *member)
 		member->life = SG_BACKEND_DEAD;
 	} else if (member->life != SG_BACKEND_REMOVED) {
 		member->life = SG_BACKEND_REMOVED;
-		member->deadline_ms = plan->now_ms + plan->compiler->drain_ms;
+		member->deadline_ms = plan->now_ms + plan->drain_ms;
 	}
 }
 
@@ -421,13 +421,19 @@ static int plan_copy(struct sg_plan *plan, const struct sg_state *state, struct 
 int sg_plan_make(struct sg_plan *ret_plan, struct sg_compiler *compiler,
 	const struct sg_state *state, uint64_t now_ms, bool may_write, struct sg_error *error)
 {
+	const struct sg_settings *settings = sg_state_settings(state, compiler->settings);
+	struct sg_timeouts timeouts = settings->timeouts;
 	struct sg_plan *plan = ret_plan;
 	uint32_t n_kept = UINT32_MAX;
 	int err;
 
+	sg_timeouts_fill(&timeouts);
 	*plan = (struct sg_plan){
 		.compiler = compiler,
 		.policy = state->policy,
+		.settings = settings,
+		.settings_changed = compiler->state.settings != state->settings,
+		.drain_ms = (uint64_t)timeouts.drain * 1000,
 		.now_ms = now_ms,
 		.service_mark = sg_slots_mark(&compiler->service_slots),
 		.backend_mark = sg_slots_mark(&compiler->backend_slots),

@@ -46,8 +46,6 @@ struct sg_holding {
 
 struct sg_compiler {
 	const struct sg_settings *settings;
-	uint64_t drain_ms;
-	struct sg_trie *cidrs4, *cidrs6; // of backend_cidrs; NULL: anywhere
 	struct sg_snapshot *current;     // compiled last; NULL before the first
 	struct sg_snapshot *oldest;      // that was not freed yet; the others follow it
 	struct sg_state state;           // that `current` was compiled from
@@ -88,8 +86,11 @@ struct sg_undo {
 
 struct sg_plan {
 	struct sg_compiler *compiler;
-	struct sg_shared_policy *policy; // of the new state
-	struct sg_state state;           // a clone of that
+	struct sg_shared_policy *policy;    // of the new state
+	struct sg_state state;              // a clone of that
+	const struct sg_settings *settings; // that hold with it
+	bool settings_changed;
+	uint64_t drain_ms;
 	uint64_t now_ms;
 	struct sg_visit *visits;
 	uint32_t n_visits, max_visits;

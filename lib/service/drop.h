@@ -53,7 +53,7 @@
 	X(CLIENT_RATE, "client_rate", "the client's prefix begins more connections a second than max_new_per_second_per_client") \
 	X(SERVICE_RATE, "service_rate", "more connections to the service begin in a second than max_new_per_second") \
 	/* schedule: make a flow */                                                                \
-	X(BACKEND_OUTSIDE, "backend_outside", "the backend lies outside backend_cidrs, and nothing is sent there: delete it, or widen backend_cidrs and restart") \
+	X(BACKEND_OUTSIDE, "backend_outside", "the backend lies outside backend_cidrs, and nothing is sent there: delete it, or widen backend_cidrs and send SIGHUP") \
 	X(NO_BACKEND, "no_backend", "the service has no usable backend, and the answers' rate limit is used up: add one, or end a drain (stormctl service show)")                           \
 	X(SERVICE_LIMIT, "service_limit", "the service has max_connections connections: raise it, or wait for some to end") \
 	X(BACKEND_LIMIT, "backend_limit", "each backend of the service has as many connections as its own max_connections or the service's max_connections_per_backend: add backends, or raise it") \

@@ -2,7 +2,10 @@
 #include "service/settings.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/refs.h"
 
 static void fill(uint32_t *seconds, uint32_t value)
 {
@@ -38,4 +41,28 @@ void sg_settings_init(struct sg_settings *settings)
 	settings->socket_mode = 0660;
 	settings->monitor_mode = 0660;
 	settings->shutdown_timeout_s = SG_DEFAULT_SHUTDOWN_TIMEOUT_S;
+}
+
+struct sg_shared_settings *sg_shared_settings_create(const struct sg_settings *settings)
+{
+	struct sg_shared_settings *shared = malloc(sizeof(*shared));
+
+	if (!shared)
+		return NULL;
+	shared->refs = 1;
+	shared->settings = *settings;
+	return shared;
+}
+
+struct sg_shared_settings *sg_shared_settings_ref(struct sg_shared_settings *shared)
+{
+	if (shared)
+		sg_refs_take(&shared->refs);
+	return shared;
+}
+
+void sg_shared_settings_unref(struct sg_shared_settings *shared)
+{
+	if (shared && sg_refs_drop(&shared->refs))
+		free(shared);
 }

@@ -1,6 +1,8 @@
-// What stays as it is for the life of the process: everything in the config file but the services.
+// Everything in the config file but the services and the policy.
 //
-// Filled by the config file reader, validated together with the services, then read-only.
+// Filled by the config file reader, validated together with the services, then read-only. Most of
+// it holds for the life of the process; some may be changed with the file while stormgate runs
+// (control/reload.h), and are then a part of the desired state (state.h), as shared settings.
 #pragma once
 
 #include <stdbool.h>
@@ -92,6 +94,18 @@ struct sg_settings {
 	struct sg_prefix backend_cidrs[SG_MAX_BACKEND_CIDRS];
 	unsigned n_backend_cidrs;
 };
+
+// Shared by the states in which they are the same.
+struct sg_shared_settings {
+	unsigned refs; // base/refs.h
+	struct sg_settings settings;
+};
+
+// A copy with one reference, free to edit until it is put into a state. NULL without memory.
+struct sg_shared_settings *sg_shared_settings_create(const struct sg_settings *settings);
+struct sg_shared_settings *sg_shared_settings_ref(
+	struct sg_shared_settings *shared);                       // NULL is fine
+void sg_shared_settings_unref(struct sg_shared_settings *shared); // NULL is fine
 
 // Puts the default in the place of every timeout that is 0.
 void sg_timeouts_fill(struct sg_timeouts *timeouts);

@@ -143,6 +143,8 @@ struct sg_snapshot {
 	struct sg_routes *routes;
 	struct sg_hash_key maglev_key; // the same on all nodes
 	enum sg_unserved unserved;
+	struct sg_timeouts timeouts; // none is 0
+	uint64_t settings_since;     // the generation since which these and the prefixes hold
 	// Control thread only.
 	struct sg_snapshot *next; // compiled after this one
 	bool given_back;          // no worker sees it; it waits for those that are older
@@ -165,6 +167,17 @@ static inline uint32_t sg_snapshot_backend_word(const struct sg_snapshot *snapsh
 }
 
 // Whether a packet may leave for a backend of this address.
+static inline bool sg_snapshot_may_reach4(const struct sg_snapshot *snapshot, uint32_t addr_be)
+{
+	return !snapshot->cidrs4 || sg_trie_find(snapshot->cidrs4, &addr_be) != SG_TRIE_NONE;
+}
+
+static inline bool sg_snapshot_may_reach6(
+	const struct sg_snapshot *snapshot, const uint8_t addr[16])
+{
+	return !snapshot->cidrs6 || sg_trie_find(snapshot->cidrs6, addr) != SG_TRIE_NONE;
+}
+
 static inline bool sg_snapshot_may_reach(
 	const struct sg_snapshot *snapshot, const struct sg_addr *addr)
 {

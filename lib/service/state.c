@@ -27,6 +27,7 @@ void sg_state_fini(struct sg_state *state)
 		unref_page(state->pages[i]);
 	free(state->pages);
 	sg_shared_policy_unref(state->policy);
+	sg_shared_settings_unref(state->settings);
 	sg_state_init(state);
 }
 
@@ -45,7 +46,8 @@ int sg_state_clone(struct sg_state *ret_state, const struct sg_state *state)
 		.n_pages = n,
 		.max_pages = n + 1,
 		.n_services = state->n_services,
-		.policy = sg_shared_policy_ref(state->policy)};
+		.policy = sg_shared_policy_ref(state->policy),
+		.settings = sg_shared_settings_ref(state->settings)};
 	return 0;
 }
 
@@ -53,6 +55,12 @@ void sg_state_set_policy(struct sg_state *state, struct sg_shared_policy *policy
 {
 	sg_shared_policy_unref(state->policy);
 	state->policy = policy;
+}
+
+void sg_state_set_settings(struct sg_state *state, struct sg_shared_settings *settings)
+{
+	sg_shared_settings_unref(state->settings);
+	state->settings = settings;
 }
 
 // The page that the name is in, or would have to be put into: the last whose first name is not

@@ -19,6 +19,7 @@
 #include "net/addr.h"
 #include "service/limits.h"
 #include "service/policy.h"
+#include "service/settings.h"
 
 enum sg_scheduler {
 	SG_SCHEDULER_MAGLEV,
@@ -141,6 +142,9 @@ struct sg_state {
 	unsigned n_pages, max_pages;
 	unsigned n_services;
 	struct sg_shared_policy *policy; // for all services; NULL: everyone may
+	// Those of the start, but for what has been changed since; NULL: nothing has. No edit
+	// touches them, and there is no way back to others than the present ones.
+	struct sg_shared_settings *settings;
 };
 
 void sg_state_init(struct sg_state *state);
@@ -177,6 +181,14 @@ struct sg_service_spec *sg_state_find(const struct sg_state *state, const char *
 int sg_state_put(struct sg_state *state, struct sg_service_spec *spec);
 // Takes over the caller's reference; NULL is fine.
 void sg_state_set_policy(struct sg_state *state, struct sg_shared_policy *policy);
+// The same.
+void sg_state_set_settings(struct sg_state *state, struct sg_shared_settings *settings);
+// The settings that hold with the state.
+static inline const struct sg_settings *sg_state_settings(
+	const struct sg_state *state, const struct sg_settings *at_start)
+{
+	return state->settings ? &state->settings->settings : at_start;
+}
 // Returns 0, -ENOENT or -ENOMEM.
 int sg_state_remove(struct sg_state *state, const char *name);
 // Removes every service of an owner: what an `apply` does before it puts the new ones. Returns 0 or

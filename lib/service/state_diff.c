@@ -87,6 +87,6 @@ bool sg_state_is_same(const struct sg_state *a, const struct sg_state *b)
 	struct sg_state_diff diff = {.before = a, .after = b};
 	struct sg_service_spec *old, *new;
 
-	return sg_shared_policy_equal(a->policy, b->policy) && a->n_services == b->n_services &&
-	       !sg_state_diff_next(&diff, &old, &new);
+	return a->settings == b->settings && sg_shared_policy_equal(a->policy, b->policy) &&
+	       a->n_services == b->n_services && !sg_state_diff_next(&diff, &old, &new);
 }

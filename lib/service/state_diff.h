@@ -31,5 +31,5 @@ struct sg_state_change {
 struct sg_state_change sg_state_count_changes(
 	const struct sg_state *before, const struct sg_state *after);
 
-// Whether both hold the very same specs and say the same of everybody.
+// Whether both hold the very same specs and settings, and say the same of everybody.
 bool sg_state_is_same(const struct sg_state *a, const struct sg_state *b);

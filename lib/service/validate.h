@@ -21,9 +21,10 @@ int sg_validate_settings(const struct sg_settings *settings, struct sg_error *er
 // * services against each other: no two with one VIP, protocol and port; no backend that is the
 //   address and port of a VIP (of either protocol); no two dnat services with one backend.
 //
-// `previous` (may be NULL) is a state that passed with the same settings: specs shared with it are
-// not looked into again. A changed backend among 10,000 services costs about what reading one array
-// costs; a new VIP is compared with every backend. Errors: -EINVAL with the first problem's
+// `previous` (may be NULL) is a state that passed: specs shared with it are not looked into again,
+// but for their backends where `state` has other shared settings, which may only differ in what may
+// change while stormgate runs. A changed backend among 10,000 services costs about what reading one
+// array costs; a new VIP is compared with every backend. Errors: -EINVAL with the first problem's
 // sentence, and its line where there is one; -ENOMEM.
 int sg_validate_state(const struct sg_state *state, const struct sg_state *previous,
 	const struct sg_settings *settings, struct sg_error *error);

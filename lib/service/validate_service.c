@@ -157,11 +157,20 @@ static bool is_inside_cidrs(const struct sg_service_check *check, const struct s
 static int refuse_outside_cidrs(struct sg_service_check *check, const struct sg_service_spec *spec,
 	const struct sg_backend_spec *backend)
 {
-	char cidrs[200], what[300];
+	char cidrs[200], what[400];
 
 	format_cidrs(check->settings, cidrs, sizeof(cidrs));
-	snprintf(what, sizeof(what), "lies outside backend_cidrs (%s)", cidrs);
+	snprintf(what, sizeof(what), "(of owner '%s') lies outside backend_cidrs (%s)", spec->owner,
+		cidrs);
 	return sg_refuse_backend(check->error, spec, backend, what);
+}
+
+int sg_service_check_cidrs(struct sg_service_check *check, const struct sg_service_spec *spec)
+{
+	for (unsigned i = 0; i < spec->n_backends; i++)
+		if (!is_inside_cidrs(check, &spec->backends[i].address))
+			return refuse_outside_cidrs(check, spec, &spec->backends[i]);
+	return 0;
 }
 
 // The SNAT address may be one that the kernel has too, and its ports outside snat.ports are then

@@ -26,6 +26,8 @@ void sg_service_check_fini(struct sg_service_check *check);
 
 // Returns 0, or -EINVAL with a sentence.
 int sg_service_check_run(struct sg_service_check *check, const struct sg_service_spec *spec);
+// Only whether its backends lie inside backend_cidrs, which may have changed since it passed.
+int sg_service_check_cidrs(struct sg_service_check *check, const struct sg_service_spec *spec);
 
 // "backend ADDRESS:PORT of service 'NAME' WHAT". Returns -EINVAL.
 int sg_refuse_backend(struct sg_error *error, const struct sg_service_spec *spec,

@@ -325,19 +325,44 @@ static void free_check(struct check *check)
 	free(check->fresh);
 }
 
+// Whether services that passed have to be held against other settings now.
+static bool has_other_settings(const struct check *check)
+{
+	return check->previous && check->previous->settings != check->state->settings;
+}
+
+// The services' lines are those of a file that was read before, and say nothing of this one.
+static int check_cidrs(struct check *check, struct sg_service_check *service)
+{
+	struct sg_state_place place = {0};
+	const struct sg_service_spec *spec;
+
+	while ((spec = sg_state_next(check->state, &place))) {
+		int err = sg_service_check_cidrs(service, spec);
+
+		if (err < 0) {
+			check->error->line = 0;
+			return err;
+		}
+	}
+	return 0;
+}
+
 // Looks into every fresh service, each for itself.
 static int check_each(struct check *check, const struct sg_settings *settings)
 {
 	struct sg_service_check service;
 	int err;
 
-	if (check->n_fresh == 0)
+	if (check->n_fresh == 0 && !has_other_settings(check))
 		return 0;
 	err = sg_service_check_init(&service, settings, check->error);
 	if (err < 0)
 		return err;
 	for (unsigned i = 0; i < check->n_fresh && err == 0; i++)
 		err = sg_service_check_run(&service, check->fresh[i].spec);
+	if (err == 0 && has_other_settings(check))
+		err = check_cidrs(check, &service);
 	sg_service_check_fini(&service);
 	return err;
 }

@@ -147,7 +147,6 @@ static void open_pipeline(struct sg_world *world)
 							.snat = world->snat,
 							.snat_port_min = 1024,
 							.snat_port_max = 65535,
-							.timeouts = world->settings.timeouts,
 							.max_flows = options->max_flows,
 							.addresses = world->addresses,
 							.tunnels = &world->tunnels,

@@ -163,7 +163,6 @@ static void open_worker(const struct sg_world *base, struct worker *worker, unsi
 				      .snat = base->snat,
 				      .snat_port_min = PORT_MIN,
 				      .snat_port_max = PORT_MAX,
-				      .timeouts = base->settings.timeouts,
 				      .max_flows = MAX_FLOWS,
 				      .counters = &blocks,
 				      .loads = loads});

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# SIGHUP reads the config file again: its services change while connections go on, a bad file changes nothing, and what needs a restart
-# is named.
+# SIGHUP reads the config file again: its services and backend_cidrs change while connections go on, a bad file changes nothing, and
+# what needs a restart is named.
 #
 #   client ---- [stormgate] ---- (=) ---- pod1 pod2
 . "$(dirname "$0")/lib/story.sh"
@@ -43,3 +43,30 @@ wait_for 5 logged 'need a restart: dataplane.maglev_seed$'
 
 exits 0 ctl rollback
 expect "the pod after a rollback" "$(ask client "http://$vip" 20 | sort -u)" pod1
+
+# A backend that somebody has keeps new prefixes from leaving it out; once it is deleted, its connections end with them.
+web_service 1 | reload
+wait_for 5 logged "is read again: 0 services added, 0 changed"
+head -c 20000000 /dev/urandom >"$lab_dir/pod2/www/slow"
+ctl backend add web 10.0.0.12:8080
+ctl backend drain web 10.0.0.11:8080
+get --limit-rate 2M --max-time 60 -o "$lab_dir/slow" "http://$vip/slow" &
+download=$!
+wait_for 10 test -s "$lab_dir/slow"
+only_pod1() {
+	{ echo 'backend_cidrs = ["10.0.0.11/32"];'; web_service 1; } | reload
+}
+only_pod1
+wait_for 5 logged "backend 10.0.0.12:8080 of service 'web' (of owner 'config') lies outside backend_cidrs (10.0.0.11/32)"
+ctl backend delete web 10.0.0.12:8080
+only_pod1
+wait_for 5 logged 'other settings: backend_cidrs$'
+ended=0
+wait $download || ended=$?
+[ $ended = 56 ] || fail "the download from outside of backend_cidrs ended with $ended, not with a reset"
+wait_for 10 drops_at_least backend_outside 1
+exits 1 ctl rollback "$(ctl history -o json | jq '.history[] | select(.verb == "backend drain").generation')"
+[[ $said == *"backend 10.0.0.12:8080 of service 'web' (of owner 'config') lies outside backend_cidrs (10.0.0.11/32)"* ]] || fail "$said"
+ctl backend set web 10.0.0.11:8080 --weight 1
+expect "the pod inside" "$(ask client "http://$vip" 20 | sort -u)" pod1
+accounting_closes

@@ -1,10 +1,11 @@
 // Any bytes as a burst of frames, through the whole pipeline: nothing crashes, every packet gets a
-// verdict, and what is forwarded leaves towards a backend or a client that the flow names.
+// verdict, and what is forwarded leaves towards a backend or a client that the flow names, and for
+// no backend outside of backend_cidrs, which change on the way.
 //
 // Input: packets one after the other, each a byte of flags (bit 0 from the kernel, bit 1 handed
-// over, bit 2 checksums vouched for, bits 4 to 7 seconds to pass first), a byte of port (bit 0),
-// two bytes of length (big endian), then the frame. Each input meets two gateways: one that serves
-// IPv4, and one that serves the same over IPv6.
+// over, bit 2 checksums vouched for, bit 3 other backend_cidrs from here on, bits 4 to 7 seconds to
+// pass first), a byte of port (bit 0), two bytes of length (big endian), then the frame. Each input
+// meets two gateways: one that serves IPv4, and one that serves the same over IPv6.
 #include "rig.h"
 #include "target.h"
 
@@ -62,13 +63,19 @@ static bool read_packet(
 }
 
 // What is not from the VIP is for a backend: in no mode does anything leave for one that lies
-// outside of backend_cidrs, and each of those has a hop of its own.
-static void check_way(const struct sg_pkt *pkt, const struct sg_addr *src)
+// outside of backend_cidrs, and each of those has a hop of its own. Nor is one answered.
+static void check_way(const struct rig *rig, const struct sg_pkt *pkt, const struct sg_addr *src,
+	const struct sg_addr *dst)
 {
+	bool is_tcp = sg_pkt_is_ipv6(pkt) ? pkt->bytes[20] == SG_PROTO_TCP
+					  : pkt->bytes[23] == SG_PROTO_TCP;
+
 	if (test_addr_is(src, VIP))
 		return;
 	if (pkt->verdict == SG_VERDICT_FORWARD)
-		demand(pkt->hop == HOP_POD || pkt->hop == HOP_POD2);
+		demand(pkt->hop == HOP_POD || (pkt->hop == HOP_POD2 && !rig->state.settings));
+	if (pkt->verdict == SG_VERDICT_ANSWER && is_tcp && test_addr_is(src, SNAT))
+		demand(sg_snapshot_may_reach(rig->snapshot, dst));
 	if (pkt->verdict == SG_VERDICT_SEND)
 		demand(pkt->flags & SG_PKT_FROM_KERNEL);
 }
@@ -92,7 +99,7 @@ static void check_packet(const struct rig *rig, const struct sg_pkt *pkt)
 	// Nothing leaves for the pods' net but what a service sends to its own backends.
 	if (pkt->verdict == SG_VERDICT_FORWARD && test_addr_is(&src, SNAT))
 		demand(test_addr_is(&dst, POD) || test_addr_is(&dst, POD2));
-	check_way(pkt, &src);
+	check_way(rig, pkt, &src, &dst);
 }
 
 static void run_burst(struct rig *rig)
@@ -106,6 +113,27 @@ static void run_burst(struct rig *rig)
 	demand(totals->flows_created - totals->flows_ended ==
 		sg_flow_table_count(rig->pipelines[0]->flows));
 	rig->burst.n = 0;
+}
+
+// Lets backends lie in fewer places, or in all again. Flows that exist are as they were.
+static void change_cidrs(struct rig *rig)
+{
+	bool is_wide = !rig->state.settings;
+
+	if (is_wide)
+		rig_set_backend_cidr(rig, "10.0.0.2/32"); // of two pods one
+	else
+		sg_state_set_settings(&rig->state, NULL);
+	rig_commit(rig);
+}
+
+static void heed_change(const struct input *input, struct rig *rig)
+{
+	if (input->left < 4 || !(input->at[0] & 8))
+		return;
+	if (rig->burst.n > 0)
+		run_burst(rig);
+	change_cidrs(rig);
 }
 
 // A service in another mode, with a backend of its own port.
@@ -145,8 +173,11 @@ static struct rig *fresh_rig(enum sg_family family)
 		rig_backend(rig_service(open_rig, "web", SG_PROTO_TCP, 80), POD2, 8080, 1);
 		rig_service(open_rig, "dns", SG_PROTO_UDP, 53);
 		add_service(open_rig, "kept", SG_PROTO_TCP, 81, SG_FORWARD_DNAT);
+		rig_backend(sg_state_find(&open_rig->state, "kept"), POD2, 81, 1);
 		add_service(open_rig, "direct", SG_PROTO_UDP, 82, SG_FORWARD_DSR);
+		rig_backend(sg_state_find(&open_rig->state, "direct"), POD2, 82, 1);
 		add_service(open_rig, "tunnel", SG_PROTO_TCP, 83, SG_FORWARD_IPIP);
+		rig_backend(sg_state_find(&open_rig->state, "tunnel"), POD2, 83, 1);
 		add_service(open_rig, "sticky", SG_PROTO_TCP, 84, SG_FORWARD_SNAT);
 		sg_state_find(&open_rig->state, "sticky")->affinity = SG_AFFINITY_CLIENT_IP;
 		sg_state_find(&open_rig->state, "sticky")->affinity_timeout_s =
@@ -158,6 +189,8 @@ static struct rig *fresh_rig(enum sg_family family)
 		rig_commit(open_rig);
 		opened[is_ipv6] = true;
 	}
+	if (open_rig->state.settings)
+		change_cidrs(open_rig);
 	rig_pass_ms(open_rig, 10000000);
 	rig_sweep(open_rig);
 	demand(sg_flow_table_count(open_rig->pipelines[0]->flows) == 0);
@@ -172,8 +205,9 @@ static void run(enum sg_family family, const uint8_t *data, size_t size)
 	struct input input = {data, size};
 	struct rig *rig = fresh_rig(family);
 
-	while (read_packet(
-		&input, rig, &places[rig->burst.n].frame, &rig->burst.pkts[rig->burst.n])) {
+	for (heed_change(&input, rig); read_packet(
+		     &input, rig, &places[rig->burst.n].frame, &rig->burst.pkts[rig->burst.n]);
+		heed_change(&input, rig)) {
 		if (++rig->burst.n == SG_BURST)
 			run_burst(rig);
 	}

@@ -297,19 +297,110 @@ void nothing_leaves_for_a_backend_outside(void **unused)
 	}
 }
 
-// A flow that exists is stopped by the word that each of its packets reads.
-void a_known_flow_to_a_backend_outside_ends(void **unused)
+static void change_backend(struct rig *rig, const char *name, const char *address)
 {
+	struct sg_service_spec *spec = sg_service_spec_clone(sg_state_find(&rig->state, name));
+
+	assert_non_null(spec);
+	spec->backends[0].address = test_addr(address);
+	assert_int_equal(sg_state_put(&rig->state, spec), 0);
+}
+
+static uint64_t lost_outside(const struct rig *rig, enum sg_flow_direction direction)
+{
+	uint64_t n = 0;
+
+	for (unsigned slot = 0; slot < 2; slot++)
+		n += rig->counters[0]
+			     .backend_losses[slot]
+			     .by_number[direction][SG_SERVICE_DROP_BACKEND_OUTSIDE];
+	return n;
+}
+
+// Other backend_cidrs end what exists: a backend that was to finish its connections may not, and is
+// not even told.
+void other_prefixes_end_flows_to_a_backend_outside(void **unused)
+{
+	(void)unused;
+	for (unsigned mode = 0; mode <= SG_FORWARD_DNAT; mode++) {
+		struct peer peer, receiver, idle, udp;
+		const struct sg_pkt *pkt;
+		struct rig rig;
+
+		rig_open(&rig, &(struct rig_options){.backend_cidr = "10.0.0.2/31"});
+		rig_service(&rig, "web", SG_PROTO_TCP, 80)->forward = (enum sg_forward)mode;
+		rig_service(&rig, "dns", SG_PROTO_UDP, 53)->forward = (enum sg_forward)mode;
+		change_backend(&rig, "web", POD2);
+		change_backend(&rig, "dns", POD2);
+		rig_commit(&rig);
+		peer = meet(&rig, SG_PROTO_TCP, 4000, 80);
+		receiver = meet(&rig, SG_PROTO_TCP, 4001, 80);
+		idle = meet(&rig, SG_PROTO_TCP, 4002, 80);
+		udp = meet(&rig, SG_PROTO_UDP, 4003, 53);
+		establish(&peer);
+		establish(&receiver);
+		establish(&idle);
+		expect(client_sends(&udp, 0, 0, 0, 10), SG_VERDICT_FORWARD);
+
+		change_backend(&rig, "web", POD);
+		change_backend(&rig, "dns", POD);
+		rig_commit(&rig);
+		expect(client_sends(&peer, SG_TCP_ACK, 101, 501, 5), SG_VERDICT_FORWARD);
+		expect(pod_sends(&udp, 0, 0, 0, 5), SG_VERDICT_FORWARD);
+		rig_set_backend_cidr(&rig, "10.0.0.2/32");
+		rig_commit(&rig);
+
+		// It is lost, and its sender told.
+		pkt = client_sends(&peer, SG_TCP_ACK, 106, 501, 5);
+		expect(pkt, SG_VERDICT_ANSWER);
+		assert_int_equal(pkt->drop, SG_DROP_BACKEND_OUTSIDE);
+		assert_int_equal(((struct sg_tcp_hdr *)frame_l4(&rig.out))->flags, SG_TCP_RST);
+		// A client that only receives is told by what the backend sends.
+		expect(pod_sends(&receiver, SG_TCP_ACK, 501, 101, 5), SG_VERDICT_FORWARD);
+		assert_int_equal(
+			((struct sg_tcp_hdr *)frame_l4(&rig.out))->flags, SG_TCP_RST | SG_TCP_ACK);
+		expect_src(&rig, VIP);
+		expect_drop(pod_sends(&receiver, SG_TCP_ACK, 501, 101, 5), SG_DROP_BACKEND_OUTSIDE);
+		expect_drop(pod_sends(&receiver, SG_TCP_ACK, 501, 101, 5),
+			mode == SG_FORWARD_SNAT ? SG_DROP_REPLY_NO_FLOW : SG_DROP_BACKEND_OUTSIDE);
+		expect_drop(pod_sends(&udp, 0, 0, 0, 5), SG_DROP_BACKEND_OUTSIDE);
+		assert_int_equal(lost_outside(&rig, SG_FLOW_TO_BACKEND), 1);
+		assert_int_equal(
+			lost_outside(&rig, SG_FLOW_TO_CLIENT), 2 + (mode == SG_FORWARD_DNAT));
+		// Whoever starts anew reaches the backend that is left.
+		udp = meet(&rig, SG_PROTO_UDP, 4003, 53);
+		expect(client_sends(&udp, 0, 0, 0, 10), SG_VERDICT_FORWARD);
+		expect_dst(&rig, POD);
+		// Wider again: what was not heard of meanwhile has not ended.
+		rig_set_backend_cidr(&rig, "10.0.0.2/31");
+		rig_commit(&rig);
+		expect(client_sends(&idle, SG_TCP_ACK, 101, 501, 5), SG_VERDICT_FORWARD);
+		expect_dst(&rig, POD2);
+		rig_close(&rig);
+	}
+}
+
+// Timeouts of the snapshot hold for flows that exist as well.
+void other_timeouts_hold_for_flows_that_exist(void **unused)
+{
+	struct sg_shared_settings *shared;
 	struct peer peer, other;
 	struct rig rig;
 
 	(void)unused;
 	open_rig(&rig, &peer, &other);
-	for (unsigned slot = 0; slot < 2; slot++)
-		rig.snapshot->pages[0]->words[slot] = SG_BACKEND_WORD(1, SG_BACKEND_OUTSIDE);
-	expect(client_sends(&peer, SG_TCP_ACK, 101, 501, 5), SG_VERDICT_ANSWER);
-	expect_drop(client_sends(&other, SG_TCP_RST, 101, 0, 0), SG_DROP_BACKEND_OUTSIDE);
-	assert_int_equal(count(&rig), 0);
+	rig_pass_ms(&rig, 60000);
+	rig_sweep(&rig);
+	assert_int_equal(count(&rig), 2);
+	expect(client_sends(&other, SG_TCP_ACK, 101, 501, 5), SG_VERDICT_FORWARD);
+	shared = sg_shared_settings_create(&rig.settings);
+	assert_non_null(shared);
+	shared->settings.timeouts.tcp = 30;
+	sg_state_set_settings(&rig.state, shared);
+	rig_commit(&rig);
+	rig_sweep(&rig);
+	assert_int_equal(count(&rig), 1);
+	expect(client_sends(&other, SG_TCP_ACK, 106, 501, 5), SG_VERDICT_FORWARD);
 	rig_close(&rig);
 }
 

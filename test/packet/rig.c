@@ -153,7 +153,6 @@ static void open_worker(struct rig *rig, unsigned worker, uint32_t max_flows)
 					       .snat = rig->snat,
 					       .snat_port_min = rig->settings.snat_port_min,
 					       .snat_port_max = rig->settings.snat_port_max,
-					       .timeouts = rig->settings.timeouts,
 					       .max_flows = max_flows,
 					       .addresses = rig->addresses[worker],
 					       .limits = rig->limits[worker],
@@ -242,6 +241,18 @@ void rig_backend(struct sg_service_spec *spec, const char *address, uint16_t por
 		.address = test_addr(address), .port = port, .weight = weight};
 
 	assert_int_equal(sg_service_spec_put_backend(spec, &backend), 0);
+}
+
+void rig_set_backend_cidr(struct rig *rig, const char *prefix)
+{
+	struct sg_shared_settings *shared =
+		sg_shared_settings_create(sg_state_settings(&rig->state, &rig->settings));
+
+	assert_non_null(shared);
+	shared->settings.backend_cidrs_given = true;
+	shared->settings.n_backend_cidrs = 1;
+	shared->settings.backend_cidrs[0] = test_prefix(prefix);
+	sg_state_set_settings(&rig->state, shared);
 }
 
 void rig_deny_all(struct rig *rig, const char *text)

@@ -82,6 +82,8 @@ void rig_close(struct rig *rig);
 struct sg_service_spec *rig_service(
 	struct rig *rig, const char *name, uint8_t protocol, uint16_t port);
 void rig_backend(struct sg_service_spec *spec, const char *address, uint16_t port, uint16_t weight);
+// Backends may lie in this prefix only, from the next commit on.
+void rig_set_backend_cidr(struct rig *rig, const char *prefix);
 // Denies a prefix at all services.
 void rig_deny_all(struct rig *rig, const char *prefix);
 // Compiles the state; the snapshot before is reclaimed.

@@ -126,7 +126,8 @@ void packets_without_a_flow_pass_the_policy(void **state);
 void a_slots_flows_are_its_tenants(void **state);
 void each_source_of_a_burst_is_judged_for_itself(void **state);
 void nothing_leaves_for_a_backend_outside(void **state);
-void a_known_flow_to_a_backend_outside_ends(void **state);
+void other_prefixes_end_flows_to_a_backend_outside(void **state);
+void other_timeouts_hold_for_flows_that_exist(void **state);
 void losses_are_counted_for_who_has_them(void **state);
 
 // vlan.c

@@ -148,7 +148,7 @@ static const struct {
 	{PORTS "services: ( { " WEB " backends = (\n{ address = \"10.0.0.2\"; } ); } );", 3,
 		"backend 10.0.0.2:80 of service 'web' needs an IPv4 SNAT address"},
 	{PORTS SNAT "backend_cidrs = [\"10.1.0.0/16\"];\nservices: ( { " WEB " backends = (\n{ address = \"10.0.0.2\"; } ); } );", 5,
-		"backend 10.0.0.2:80 of service 'web' lies outside backend_cidrs (10.1.0.0/16)"},
+		"backend 10.0.0.2:80 of service 'web' (of owner 'config') lies outside backend_cidrs (10.1.0.0/16)"},
 	{PORTS "backend_cidrs = [5];", 2, "backend_cidrs[0] must be a string, not an integer"},
 };
 // clang-format on

@@ -62,7 +62,7 @@ static void bad_backends_are_refused(void **state)
 {
 	expect_refusal(*state, "backend add", "{\"service\":\"web\",\"address\":\"192.168.0.1\"}",
 		SG_REQUEST_REFUSED,
-		"backend 192.168.0.1:80 of service 'web' lies outside backend_cidrs");
+		"backend 192.168.0.1:80 of service 'web' (of owner 'config') lies outside backend_cidrs");
 	expect_refusal(*state, "backend add",
 		"{\"service\":\"web\",\"address\":\"10.0.0.2\",\"port\":8080}", SG_REQUEST_REFUSED,
 		"service 'web' has the backend 10.0.0.2:8080 already");

@@ -273,15 +273,17 @@ static void settings_that_differ_are_named(void **unused)
 	sg_settings_init(&a);
 	sg_settings_init(&b);
 	b.ports[0].line = b.dataplane_line = 7;
-	sg_settings_compare(&a, &b, names, sizeof(names));
+	sg_settings_compare(&a, &b, false, names, sizeof(names));
 	assert_string_equal(names, "");
 	b.workers[0] = 3;
 	b.n_workers = 1;
 	b.timeouts.tcp = 5;
 	strcpy(b.ports[2].name, "x");
 	strcpy(b.state_file, "/x");
-	sg_settings_compare(&a, &b, names, sizeof(names));
-	assert_string_equal(names, "dataplane.workers, ports, timeouts.tcp, control.state_file");
+	sg_settings_compare(&a, &b, false, names, sizeof(names));
+	assert_string_equal(names, "dataplane.workers, ports, control.state_file");
+	sg_settings_compare(&a, &b, true, names, sizeof(names));
+	assert_string_equal(names, "timeouts.tcp");
 }
 
 static sg_flow_ref add_flow(struct fixture *fixture, uint16_t port, uint8_t state)
@@ -458,63 +460,224 @@ static void expect_logged(const char *text, const char *part, bool logged)
 		fail_msg("\"%s\" in the log: %s", part, text);
 }
 
-#define NEEDS_RESTART                                                                               \
-	"these settings are other than those that stormgate was started with, and need a restart: " \
-	"backend_cidrs\n"
-#define WITH_CIDRS(cidrs, backend)                                                                       \
-	PORTS "timeouts: { drain = 1; }; backend_cidrs = [" cidrs                                        \
-	      "]; services: ( { name = \"web\"; "                                                        \
-	      "vip = \"192.0.2.10\"; protocol = \"tcp\"; port = 80; backends = ( { address = \"" backend \
-	      "\"; } ); } );"
+#define WITH_CIDRS(cidrs, backend)                                                            \
+	PORTS "timeouts: { drain = 30; }; backend_cidrs = [" cidrs "]; services: ( { name = " \
+	      "\"web\"; vip = \"192.0.2.10\"; protocol = \"tcp\"; port = 80; backends = ( { " \
+	      "address = \"" backend "\"; } ); } );"
 
-// backend_cidrs hold for the life of the process, for what the file says as for what comes through
-// the socket, and the log says so.
-static void other_backend_cidrs_need_a_restart(void **unused)
+static struct fixture *open_fixture(const char *config)
 {
-	struct fixture *fixture;
-	const char *text;
-	uint64_t n_published;
-	json_t *answer;
-
-	(void)unused;
 	strcpy(path, "/tmp/sg-reload-XXXXXX");
 	close(mkstemp(path));
-	fixture = fixture_create(WITH_CIDRS("\"10.0.0.0/8\"", "10.0.0.2"));
-	text = log_of_reload(fixture, WITH_CIDRS("\"10.0.0.0/8\"", "10.0.0.3"));
-	expect_logged(text, "need a restart", false);
-	assert_non_null(find(fixture, "web"));
+	return fixture_create(config);
+}
 
-	// Wider: the service is taken, what lies in them is not, wherever it comes from.
-	text = log_of_reload(fixture, WITH_CIDRS("\"10.0.0.0/8\", \"172.16.0.0/12\"", "10.0.0.4"));
-	expect_logged(text, NEEDS_RESTART, true);
-	expect_logged(text, "is read again: 0 services added, 1 changed, 0 removed", true);
-	answer = fixture_ask(fixture, "backend add",
-		"{\"service\":\"web\",\"address\":\"172.16.0.1\",\"port\":80}");
-	assert_non_null(strstr(
-		json_string_value(json_object_get(json_object_get(answer, "error"), "message")),
-		"lies outside backend_cidrs (10.0.0.0/8)"));
-	json_decref(answer);
-	n_published = fixture->fake.n_published;
-	text = log_of_reload(
-		fixture, WITH_CIDRS("\"10.0.0.0/8\", \"172.16.0.0/12\"", "172.16.0.1"));
-	expect_logged(text, NEEDS_RESTART, true);
-	expect_logged(text,
-		"172.16.0.1:80 of service 'web' lies outside backend_cidrs (10.0.0.0/8)", true);
-	expect_logged(text, "is refused, and everything stays as it was", true);
-	assert_int_equal(fixture->fake.n_published, n_published);
-
-	// Narrower: a file that does not fit itself is refused; otherwise they hold from the
-	// restart on.
-	text = log_of_reload(fixture, WITH_CIDRS("\"10.1.0.0/16\"", "10.0.0.4"));
-	expect_logged(text, "10.0.0.4:80 of service 'web' lies outside backend_cidrs (10.1.0.0/16)",
-		true);
-	expect_logged(text, "is refused, and everything stays as it was", true);
-	text = log_of_reload(fixture, WITH_CIDRS("\"10.1.0.0/16\"", "10.1.0.4"));
-	expect_logged(text, NEEDS_RESTART, true);
-	done(fixture_ask(fixture, "backend add",
-		"{\"service\":\"web\",\"address\":\"10.0.0.9\",\"port\":80}"));
+static void close_fixture(struct fixture *fixture)
+{
 	fixture_destroy(fixture);
 	unlink(path);
+}
+
+static void refused(json_t *answer, const char *part)
+{
+	const char *message =
+		json_string_value(json_object_get(json_object_get(answer, "error"), "message"));
+
+	if (!message || !strstr(message, part))
+		fail_msg("\"%s\": %s", part, json_dumps(answer, 0));
+	json_decref(answer);
+}
+
+static void add_backend(struct fixture *fixture, const char *params, const char *outside)
+{
+	json_t *answer = fixture_ask(fixture, "backend add", params);
+
+	if (outside)
+		refused(answer, outside);
+	else
+		done(answer);
+}
+
+static const char *last_summary(struct fixture *fixture)
+{
+	return sg_history_get(fixture->control->history, 0)->summary;
+}
+
+// New prefixes hold for everybody's services, for what is added from then on, and for the way back.
+static void backend_cidrs_change_with_the_file(void **unused)
+{
+	struct fixture *fixture = open_fixture(WITH_CIDRS("\"10.0.0.0/8\"", "10.0.0.2"));
+	const struct sg_service_spec *web = find(fixture, "web");
+	uint64_t n_published, wide;
+	const char *text;
+
+	(void)unused;
+	add_backend(fixture, "{\"service\":\"web\",\"address\":\"172.16.0.1\",\"port\":80}",
+		"backend 172.16.0.1:80 of service 'web' (of owner 'config') lies outside "
+		"backend_cidrs (10.0.0.0/8)");
+	// Wider.
+	text = log_of_reload(fixture, WITH_CIDRS("\"10.0.0.0/8\", \"172.16.0.0/12\"", "10.0.0.2"));
+	expect_logged(text,
+		"is read again: 0 services added, 0 changed, 0 removed; other settings: "
+		"backend_cidrs\n",
+		true);
+	expect_logged(text, "restart", false);
+	assert_ptr_equal(find(fixture, "web"), web);
+	assert_int_equal(fixture->fake.n_published, 2);
+	assert_string_equal(last_summary(fixture), "settings: backend_cidrs");
+	done(fixture_ask(fixture, "service add",
+		"{\"name\":\"api\",\"vip\":\"192.0.2.20\",\"protocol\":\"tcp\",\"port\":80,"
+		"\"backends\":[{\"address\":\"172.16.0.1\",\"port\":80}]}"));
+	wide = sg_rollout_generation(fixture->control->rollout);
+	// Narrower again: not while somebody's backend is there.
+	n_published = fixture->fake.n_published;
+	text = log_of_reload(fixture, WITH_CIDRS("\"10.0.0.0/8\"", "10.0.0.2"));
+	expect_logged(text,
+		": backend 172.16.0.1:80 of service 'api' (of owner 'operator') lies outside "
+		"backend_cidrs (10.0.0.0/8)\n",
+		true);
+	expect_logged(text, "is refused, and everything stays as it was", true);
+	assert_int_equal(fixture->fake.n_published, n_published);
+	add_backend(fixture, "{\"service\":\"api\",\"address\":\"172.16.0.2\",\"port\":80}", NULL);
+	done(fixture_ask(fixture, "service delete", "{\"name\":\"api\"}"));
+	text = log_of_reload(fixture, WITH_CIDRS("\"10.0.0.0/8\"", "10.0.0.2"));
+	expect_logged(text, "other settings: backend_cidrs\n", true);
+	add_backend(fixture, "{\"service\":\"web\",\"address\":\"172.16.0.1\",\"port\":80}",
+		"lies outside backend_cidrs (10.0.0.0/8)");
+	// There is no way back to a backend outside; a way back that needs none leads nowhere else.
+	refused(fixture_ask(fixture, "rollback", "{\"generation\":3}"),
+		"backend 172.16.0.1:80 of service 'api' (of owner 'operator') lies outside "
+		"backend_cidrs (10.0.0.0/8)");
+	assert_int_equal(wide, 3);
+	done(fixture_ask(fixture, "rollback", "{\"generation\":2}"));
+	add_backend(fixture, "{\"service\":\"web\",\"address\":\"172.16.0.1\",\"port\":80}",
+		"lies outside backend_cidrs (10.0.0.0/8)");
+	// Back in the file, and then back in time.
+	reload(fixture, WITH_CIDRS("\"10.0.0.0/8\", \"172.16.0.0/12\"", "10.0.0.2"));
+	done(fixture_ask(fixture, "rollback", "{\"generation\":3}"));
+	assert_int_equal(find(fixture, "api")->n_backends, 1);
+	// None at all, and no limit.
+	text = log_of_reload(fixture, WITH_CIDRS("", "10.0.0.2"));
+	expect_logged(text,
+		"10.0.0.2:80 of service 'web' (of owner 'config') lies outside "
+		"backend_cidrs (none is allowed)",
+		true);
+	reload(fixture, PORTS);
+	add_backend(fixture, "{\"service\":\"api\",\"address\":\"192.168.0.1\",\"port\":80}", NULL);
+	close_fixture(fixture);
+}
+
+static uint32_t life_of_slot(const struct fixture *fixture, uint32_t slot)
+{
+	return sg_snapshot_backend_word(fixture->fake.published, slot) & 0xff;
+}
+
+// Connections of a backend that was removed may go on for a while, but not outside of the prefixes.
+static void what_finishes_is_held_against_new_prefixes(void **unused)
+{
+	struct fixture *fixture =
+		open_fixture(WITH_CIDRS("\"10.0.0.0/8\", \"172.16.0.0/12\"", "10.0.0.2"));
+	struct sg_addr far;
+	uint32_t slot;
+
+	(void)unused;
+	assert_int_equal(sg_addr_parse("172.16.0.1", &far), 0);
+	add_backend(fixture, "{\"service\":\"web\",\"address\":\"172.16.0.1\",\"port\":80}", NULL);
+	slot = sg_compiler_find_backend_slot(
+		sg_rollout_compiler(fixture->control->rollout), "web", &far, 80);
+	assert_int_equal(life_of_slot(fixture, slot), SG_BACKEND_ACTIVE);
+	done(fixture_ask(fixture, "backend delete",
+		"{\"service\":\"web\",\"address\":\"172.16.0.1\",\"port\":80}"));
+	assert_int_equal(life_of_slot(fixture, slot), SG_BACKEND_REMOVED);
+	reload(fixture, WITH_CIDRS("\"10.0.0.0/8\"", "10.0.0.2"));
+	assert_int_equal(life_of_slot(fixture, slot), SG_BACKEND_OUTSIDE);
+	assert_false(sg_snapshot_may_reach(fixture->fake.published, &far));
+	assert_int_equal(life_of_slot(fixture, 0), SG_BACKEND_ACTIVE);
+	// A change of something else does not forget it; nor does a reload that is refused.
+	done(fixture_ask(fixture, "service set", "{\"name\":\"web\",\"scheduler\":\"rr\"}"));
+	assert_int_equal(life_of_slot(fixture, slot), SG_BACKEND_OUTSIDE);
+	reload(fixture, WITH_CIDRS("\"10.0.0.0/30\"", "10.0.0.9"));
+	assert_int_equal(life_of_slot(fixture, slot), SG_BACKEND_OUTSIDE);
+	reload(fixture, WITH_CIDRS("\"10.0.0.0/8\", \"172.16.0.0/12\"", "10.0.0.2"));
+	assert_int_equal(life_of_slot(fixture, slot), SG_BACKEND_REMOVED);
+	reload(fixture, WITH_CIDRS("\"10.0.0.0/8\"", "10.0.0.2"));
+	done(fixture_ask(fixture, "backend delete",
+		"{\"service\":\"web\",\"address\":\"172.16.0.1\",\"port\":80,\"now\":true}"));
+	assert_int_equal(life_of_slot(fixture, slot), SG_BACKEND_DEAD);
+	close_fixture(fixture);
+}
+
+// A change that waits for a place among those in flight is held against what waits with it.
+static void new_prefixes_wait_with_the_change(void **unused)
+{
+	struct fixture *fixture =
+		open_fixture(WITH_CIDRS("\"10.0.0.0/8\", \"172.16.0.0/12\"", "10.0.0.2"));
+	static const char far[] = "{\"service\":\"web\",\"address\":\"172.16.0.1\",\"port\":80}";
+	struct sg_addr addr;
+	char params[100];
+
+	(void)unused;
+	assert_int_equal(sg_addr_parse("172.16.0.1", &addr), 0);
+	fixture->fake.stuck = true;
+	for (unsigned i = 0; i < SG_ROLLOUT_MAX_IN_FLIGHT + 2; i++) {
+		snprintf(params, sizeof(params),
+			"{\"service\":\"web\",\"address\":\"10.0.1.%u\",\"port\":80}", i);
+		json_decref(fixture_ask(fixture, "backend add", params));
+	}
+	reload(fixture, WITH_CIDRS("\"10.0.0.0/8\"", "10.0.0.2"));
+	assert_true(sg_snapshot_may_reach(fixture->fake.published, &addr));
+	add_backend(fixture, far, "lies outside backend_cidrs (10.0.0.0/8)");
+	fixture->fake.stuck = false;
+	while (sg_snapshot_may_reach(fixture->fake.published, &addr))
+		sg_control_turn(fixture->control);
+	add_backend(fixture, far, "lies outside backend_cidrs (10.0.0.0/8)");
+	assert_int_equal(find(fixture, "web")->n_backends, 1 + SG_ROLLOUT_MAX_IN_FLIGHT + 2);
+	close_fixture(fixture);
+}
+
+// The other settings that may change, and one that may not.
+static void some_settings_change_with_the_file(void **state)
+{
+	static const char config[] =
+		"dataplane: { unserved = \"reject\"; maglev_seed = 5; };"
+		"timeouts: { syn = 1; tcp = 2; tcp_half_closed = 3; tcp_fin = 4; udp_new = 5; "
+		"udp = 6; drain = 7; };"
+		"control: { shutdown_timeout = 8; };" PORTS;
+	struct fixture *fixture = *state;
+	const struct sg_timeouts *timeouts;
+	uint64_t seed = fixture->fake.published->maglev_key.words[0];
+	const char *text;
+
+	assert_int_equal(fixture->fake.published->timeouts.tcp, 900);
+	text = log_of_reload(fixture, config);
+	expect_logged(text,
+		"2 removed; other settings: dataplane.unserved, timeouts.syn, timeouts.tcp, "
+		"timeouts.tcp_half_closed, timeouts.tcp_fin, timeouts.udp_new, timeouts.udp, "
+		"timeouts.drain, control.shutdown_timeout\n",
+		true);
+	expect_logged(text, "need a restart: dataplane.maglev_seed\n", true);
+	timeouts = &fixture->fake.published->timeouts;
+	assert_int_equal(timeouts->syn, 1);
+	assert_int_equal(timeouts->tcp, 2);
+	assert_int_equal(timeouts->tcp_half_closed, 3);
+	assert_int_equal(timeouts->tcp_fin, 4);
+	assert_int_equal(timeouts->udp_new, 5);
+	assert_int_equal(timeouts->udp, 6);
+	assert_int_equal(timeouts->drain, 7);
+	assert_int_equal(fixture->fake.published->unserved, SG_UNSERVED_REJECT);
+	assert_int_equal(fixture->fake.published->maglev_key.words[0], seed);
+	assert_int_equal(sg_control_settings(fixture->control)->shutdown_timeout_s, 8);
+	assert_int_equal(fixture->fake.published->settings_since, 2);
+	// Said again they are no change; the one that is not taken is said again.
+	text = log_of_reload(fixture, config);
+	expect_logged(text, "so nothing is to be done", true);
+	expect_logged(text, "need a restart: dataplane.maglev_seed\n", true);
+	// 0 is the default, and so is no word.
+	text = log_of_reload(fixture, "timeouts: { tcp = 0; };" PORTS);
+	expect_logged(text, "0 removed; other settings: dataplane.unserved, timeouts.syn, ", true);
+	assert_int_equal(fixture->fake.published->timeouts.tcp, 900);
+	assert_int_equal(fixture->fake.published->timeouts.syn, 30);
+	assert_int_equal(fixture->fake.published->unserved, SG_UNSERVED_DROP);
 }
 
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -532,7 +695,10 @@ int main(void)
 		WITH_FIXTURE(it_may_stop_at_any_moment),
 		cmocka_unit_test(settings_that_differ_are_named),
 		WITH_FIXTURE(each_field_changes_with_the_file),
-		cmocka_unit_test(other_backend_cidrs_need_a_restart),
+		cmocka_unit_test(backend_cidrs_change_with_the_file),
+		cmocka_unit_test(what_finishes_is_held_against_new_prefixes),
+		cmocka_unit_test(new_prefixes_wait_with_the_change),
+		WITH_FIXTURE(some_settings_change_with_the_file),
 		WITH_FIXTURE(the_end_waits_for_established_connections),
 		WITH_FIXTURE(the_end_has_a_deadline_and_can_be_hurried),
 		WITH_FIXTURE(a_second_signal_ends_it_at_once),

@@ -232,7 +232,7 @@ static void states_are_judged(void **unused)
 	{"an IPv6 SNAT address as backend", WEB6 " b=[fd00::100]:80", 1,
 		"backend [fd00::100]:80 of service 'web' is a SNAT address of this gateway"},
 	{"an IPv6 backend outside of the prefixes", WEB6 " b=[fd01::2]:80", 1,
-		"backend [fd01::2]:80 of service 'web' lies outside backend_cidrs (10.0.0.0/8, 192.0.2.0/24, fd00::/16)"},
+		"backend [fd01::2]:80 of service 'web' (of owner 'operator') lies outside backend_cidrs (10.0.0.0/8, 192.0.2.0/24, fd00::/16)"},
 	{"a link-local backend", WEB6 " b=[fe80::2]:80", 1,
 		"backend [fe80::2]:80 of service 'web' is a link-local address"},
 	{"a source that no packet has", DUAL " allow=::ffff:10.0.0.0/104", 1,
@@ -247,7 +247,7 @@ static void states_are_judged(void **unused)
 		"forward=dnat b=[fd00::2]:80", 2, "backend [fd00::2]:80 of service 'x' is a backend of service 'web' too"},
 
 	{"a backend outside of the prefixes", WEB " b=192.168.9.9:80", 1,
-		"backend 192.168.9.9:80 of service 'web' lies outside backend_cidrs (10.0.0.0/8, 192.0.2.0/24, fd00::/16)"},
+		"backend 192.168.9.9:80 of service 'web' (of owner 'operator') lies outside backend_cidrs (10.0.0.0/8, 192.0.2.0/24, fd00::/16)"},
 	{"a multicast backend", WEB " b=224.0.0.1:80", 1, "backend 224.0.0.1:80 of service 'web' can be no host's address"},
 	{"a backend without a port", WEB " port_0_backend=10.0.0.2", 1,
 		"backend 10.0.0.2:0 of service 'web' needs a port from 1 to 65535"},
