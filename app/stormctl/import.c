@@ -88,6 +88,18 @@ static bool accept(const struct refusals *refusals, bool skip)
 	return refusals->n == 0 || skip;
 }
 
+// When ipvsadm fails in front of the pipe, nothing comes: applied, that would be the end of all
+// services.
+static bool any(const struct refusals *refusals, const json_t *services)
+{
+	if (json_array_size(services) > 0)
+		return true;
+	sg_log_error(
+		"%s: there is no service that could be imported: does ipvsadm -S -n print any?",
+		refusals->path);
+	return false;
+}
+
 static int import_services(struct command_line *line, json_t **ret_services)
 {
 	const char *path = command_line_value(line, "file");
@@ -103,7 +115,8 @@ static int import_services(struct command_line *line, json_t **ret_services)
 	free(text);
 	if (!*ret_services)
 		sg_log_error("no memory is left for the services");
-	else if (accept(&refusals, command_line_value(line, "skip") != NULL))
+	else if (accept(&refusals, command_line_value(line, "skip") != NULL) &&
+		 any(&refusals, *ret_services))
 		return EXIT_DONE;
 	json_decref(*ret_services);
 	return EXIT_REFUSED;

@@ -1,6 +1,7 @@
 // The words of a rule, see ipvsadm_rule.h.
 #include "ipvsadm_rule.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,8 +18,11 @@ struct reader {
 	char *rest;         // of the line
 	const char *option; // as it stands there
 	char *sentence;
-	bool has_command, has_service, has_server, has_scheduler;
-	const char *flags; // of the scheduler
+	bool has_command, has_service, has_server, has_forward;
+	uint32_t seen;          // options of the table below, by their bits
+	const char *of_service; // an option that only a service has, as it stands there
+	const char *of_server;  // and one that only a server has
+	const char *flags;      // of the scheduler
 };
 
 __attribute__((format(printf, 2, 3))) static int refuse(
@@ -171,7 +175,6 @@ static int take_scheduler(struct reader *reader)
 
 	if (err)
 		return err;
-	reader->has_scheduler = true;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(names[i][0], word) == 0) {
 			reader->rule->scheduler = names[i][1];
@@ -237,22 +240,28 @@ static int take_server(struct reader *reader)
 	return read_end_point(reader, &reader->rule->real, &reader->rule->real_port);
 }
 
+static int take_forward(struct reader *reader, enum ipvsadm_forward forward)
+{
+	if (reader->has_forward)
+		return refuse(reader, "%s stands behind another way to forward", reader->option);
+	reader->has_forward = true;
+	reader->rule->forward = forward;
+	return 0;
+}
+
 static int take_gatewaying(struct reader *reader)
 {
-	reader->rule->forward = IPVSADM_GATEWAYING;
-	return 0;
+	return take_forward(reader, IPVSADM_GATEWAYING);
 }
 
 static int take_ipip(struct reader *reader)
 {
-	reader->rule->forward = IPVSADM_IPIP;
-	return 0;
+	return take_forward(reader, IPVSADM_IPIP);
 }
 
 static int take_masquerading(struct reader *reader)
 {
-	reader->rule->forward = IPVSADM_MASQUERADING;
-	return 0;
+	return take_forward(reader, IPVSADM_MASQUERADING);
 }
 
 static int take_weight(struct reader *reader)
@@ -294,37 +303,60 @@ static int take_nothing(struct reader *reader)
 	return 0;
 }
 
+enum owner {
+	OF_BOTH,
+	OF_SERVICE,
+	OF_SERVER,
+};
+
 struct option {
 	const char *letter, *name; // -t and --tcp-service
 	int (*take)(struct reader *reader);
+	enum owner owner; // whose it is: on another's line it would mean nothing
 };
 
 // clang-format off
 static const struct option options[] = {
-	{"-A", "--add-service", take_add_service},
-	{"-a", "--add-server", take_add_server},
-	{"-t", "--tcp-service", take_tcp},
-	{"-u", "--udp-service", take_udp},
-	{"-f", "--fwmark-service", take_fwmark},
-	{"--sctp", "--sctp-service", take_sctp},
-	{"-6", "--ipv6", take_nothing},
-	{"-s", "--scheduler", take_scheduler},
-	{"-b", "--sched-flags", take_flags},
-	{"-p", "--persistent", take_persistent},
-	{"-M", "--netmask", take_netmask},
-	{"pe", "--pe", take_engine},
-	{"ops", "--ops", take_ops},
-	{"-o", "--one-packet", take_ops},
-	{"-r", "--real-server", take_server},
-	{"-g", "--gatewaying", take_gatewaying},
-	{"-i", "--ipip", take_ipip},
-	{"-m", "--masquerading", take_masquerading},
-	{"-w", "--weight", take_weight},
-	{"-x", "--u-threshold", take_upper_threshold},
-	{"-y", "--l-threshold", take_lower_threshold},
-	{"--tun-type", "--tun-type", take_tunnel},
+	{"-A", "--add-service", take_add_service, OF_BOTH},
+	{"-a", "--add-server", take_add_server, OF_BOTH},
+	{"-t", "--tcp-service", take_tcp, OF_BOTH},
+	{"-u", "--udp-service", take_udp, OF_BOTH},
+	{"-f", "--fwmark-service", take_fwmark, OF_BOTH},
+	{"--sctp", "--sctp-service", take_sctp, OF_BOTH},
+	{"-6", "--ipv6", take_nothing, OF_BOTH},
+	{"-s", "--scheduler", take_scheduler, OF_SERVICE},
+	{"-b", "--sched-flags", take_flags, OF_SERVICE},
+	{"-p", "--persistent", take_persistent, OF_SERVICE},
+	{"-M", "--netmask", take_netmask, OF_SERVICE},
+	{"pe", "--pe", take_engine, OF_SERVICE},
+	{"ops", "--ops", take_ops, OF_SERVICE},
+	{"-o", "--one-packet", take_ops, OF_SERVICE},
+	{"-r", "--real-server", take_server, OF_SERVER},
+	{"-g", "--gatewaying", take_gatewaying, OF_SERVER},
+	{"-i", "--ipip", take_ipip, OF_SERVER},
+	{"-m", "--masquerading", take_masquerading, OF_SERVER},
+	{"-w", "--weight", take_weight, OF_SERVER},
+	{"-x", "--u-threshold", take_upper_threshold, OF_SERVER},
+	{"-y", "--l-threshold", take_lower_threshold, OF_SERVER},
+	{"--tun-type", "--tun-type", take_tunnel, OF_SERVER},
 };
 // clang-format on
+
+static_assert(sizeof(options) / sizeof(options[0]) <= 32, "each has a bit of `seen`");
+
+static int take_option(struct reader *reader, const struct option *option)
+{
+	uint32_t bit = 1u << (option - options);
+
+	if (reader->seen & bit)
+		return refuse(reader, "%s stands there twice", reader->option);
+	reader->seen |= bit;
+	if (option->owner == OF_SERVICE)
+		reader->of_service = reader->option;
+	if (option->owner == OF_SERVER)
+		reader->of_server = reader->option;
+	return option->take(reader);
+}
 
 static int read_option(struct reader *reader)
 {
@@ -333,7 +365,7 @@ static int read_option(struct reader *reader)
 
 		if (strcmp(option->letter, reader->option) == 0 ||
 			strcmp(option->name, reader->option) == 0)
-			return option->take(reader);
+			return take_option(reader, option);
 	}
 	return refuse(reader, "\"%.40s\" is not among what ipvsadm -S -n prints for services",
 		reader->option);
@@ -378,6 +410,10 @@ static int check_rule(struct reader *reader)
 		return refuse(reader, "neither -A nor -a stands there");
 	if (!reader->has_service)
 		return refuse(reader, "no service stands there: -t or -u with ADDR:PORT");
+	if (reader->rule->is_service && reader->of_server)
+		return refuse(reader, "%s is a server's: it belongs to -a", reader->of_server);
+	if (!reader->rule->is_service && reader->of_service)
+		return refuse(reader, "%s is a service's: it belongs to -A", reader->of_service);
 	return reader->rule->is_service ? check_flags(reader) : check_server(reader);
 }
 

@@ -73,6 +73,12 @@ static const struct row rows[] = {
 		"{\"backends\":[],\"name\":\"udp-192.0.2.53-53\",\"port\":53,\"protocol\":\"udp\","
 		"\"scheduler\":\"rr\",\"vip\":\"192.0.2.53\"}]", ""},
 
+	{"a server's options on a service's line", WEB "rr -r 10.0.0.2:80 -m\n", "[]", "1: -m is a server's: it belongs to -a"},
+	{"a service's options on a server's line", WEB "rr\n" POD "80 -m -s wrr\n", "[]",
+		"2: -s is a service's: it belongs to -A"},
+	{"an option twice", WEB "rr -s wrr\n", "[]", "1: -s stands there twice"},
+	{"a server twice on a line", WEB "rr\n" POD "80 -r 10.0.0.3:80 -m\n", "[]", "2: -r stands there twice"},
+	{"two ways to forward", WEB "rr\n" POD "80 -m -g\n", "[]", "2: -g stands behind another way to forward"},
 	{"other schedulers", WEB "dh\n" POD "80 -g -w 1\n", "[]", "1: the scheduler dh has no counterpart"},
 	{"a firewall mark; its servers are no further news", "-A -f 7 -s rr\n-a -f 7 -r 10.0.0.2:80 -g -w 1\n",
 		"[]", "1: a service by firewall mark has no counterpart"},

@@ -224,6 +224,8 @@ static void rules_of_ipvs_are_imported(void **state)
 	expect(rig, "service show tcp-192.0.2.20-80", 0, "dnat", "");
 	expect(rig, "import ipvsadm -f missing", 1, "", "missing: No such file or directory");
 	expect(rig, "import ipvsadm -f .", 1, "", "Is a directory");
+	// As behind a pipe whose ipvsadm has failed.
+	expect(rig, "import ipvsadm --apply --owner lvs </dev/null", 1, "", "-: there is no service");
 	expect(rig, "import ipvsadm --dry-run </dev/null", 2, "", "give both");
 	expect(rig, "import", 2, "", "stormctl import ipvsadm");
 }
