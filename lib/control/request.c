@@ -98,6 +98,8 @@ int sg_request_parse(
 			"the line has too many values: they would take over %u MB",
 			SG_REQUEST_MAX_BYTES >> 20);
 	request.root = json_loadb(line, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
+	if (!request.root && !problem.text[0]) // what jansson does without memory
+		return refuse(message, size, SG_REQUEST_FAILED, "no memory is left for the line");
 	if (!request.root)
 		return refuse(message, size, SG_REQUEST_NO_JSON, "this is no JSON: %s (byte %d)",
 			problem.text, problem.position);

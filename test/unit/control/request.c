@@ -70,6 +70,29 @@ static void lines_are_told_apart(void **unused)
 	}
 }
 
+static void *allocate_nothing(size_t bytes)
+{
+	(void)bytes;
+	return NULL;
+}
+
+// Not "no JSON", which it may well be.
+static void a_line_for_which_no_memory_is_left_is_refused_as_such(void **unused)
+{
+	struct sg_request request;
+	char message[200];
+	int code;
+
+	(void)unused;
+	json_set_alloc_funcs(allocate_nothing, free);
+	code = sg_request_parse(
+		&request, rows[0].line, strlen(rows[0].line), message, sizeof(message));
+	json_set_alloc_funcs(malloc, free);
+	assert_int_equal(code, SG_REQUEST_FAILED);
+	assert_non_null(strstr(message, "memory"));
+	sg_request_fini(&request);
+}
+
 static void nesting_is_bounded(void **unused)
 {
 	size_t n = 100000;
@@ -119,6 +142,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lines_are_told_apart),
+		cmocka_unit_test(a_line_for_which_no_memory_is_left_is_refused_as_such),
 		cmocka_unit_test(nesting_is_bounded),
 		cmocka_unit_test(answers_are_one_line_of_json),
 	};
