@@ -287,6 +287,7 @@ struct merge {
 	void *context;
 	struct sg_state *state;
 	struct sg_error *error;
+	unsigned *n_left_out; // by restore
 };
 
 static void tell(const struct merge *merge, const char *format, ...)
@@ -410,6 +411,18 @@ static void report_nothing(void *context, const char *sentence)
 	(void)sentence;
 }
 
+static void leave_out(
+	const struct merge *merge, const struct sg_intent *intent, const char *problem)
+{
+	++*merge->n_left_out;
+	if (intent->name[0])
+		tell(merge, "what was changed of service '%s' through the socket is dropped: %s",
+			intent->name, problem);
+	else
+		tell(merge, "what was changed of the policy through the socket is dropped: %s",
+			problem);
+}
+
 // Puts the intents from `first` to before `end` upon a state that passes, if the outcome passes;
 // otherwise each half for itself, down to the one that does not.
 static int restore_range(const struct merge *merge, const struct sg_intents *intents,
@@ -436,8 +449,7 @@ static int restore_range(const struct merge *merge, const struct sg_intents *int
 	if (err)
 		return err;
 	if (end - first == 1) {
-		tell(merge, "what was changed of service '%s' through the socket is dropped: %s",
-			intents->all[first].name, problem.text);
+		leave_out(merge, &intents->all[first], problem.text);
 		return 0;
 	}
 	err = restore_range(merge, intents, first, middle, settings);
@@ -446,13 +458,18 @@ static int restore_range(const struct merge *merge, const struct sg_intents *int
 
 int sg_intents_restore(const struct sg_intents *intents, const struct sg_state *file,
 	const struct sg_settings *settings, sg_intent_report_fn *report, void *context,
-	struct sg_state *ret_state, struct sg_error *error)
+	struct sg_state *ret_state, unsigned *ret_n_left_out, struct sg_error *error)
 {
 	struct sg_error problem = {0};
 	struct sg_state state;
-	struct merge merge = {.file = file, .report = report, .context = context, .error = error};
+	struct merge merge = {.file = file,
+		.report = report,
+		.context = context,
+		.error = error,
+		.n_left_out = ret_n_left_out};
 	int err = sg_intents_merge(intents, file, false, report, context, &state, error);
 
+	*ret_n_left_out = 0;
 	if (err)
 		return err;
 	if (intents->n == 0 || sg_validate_state(&state, file, settings, &problem) == 0) {

@@ -58,7 +58,8 @@ int sg_intents_merge(const struct sg_intents *intents, const struct sg_state *fi
 	struct sg_state *ret_state, struct sg_error *error);
 
 // For a start, when nobody can be told to try again: the largest part of the merge that passes
-// sg_validate_state; what does not is left out and told. `file` alone has passed. Errors: -ENOMEM.
+// sg_validate_state. What does not is left out and told, each service as a whole: then it is as in
+// the file, or not there. `file` alone has passed. Errors: -ENOMEM.
 int sg_intents_restore(const struct sg_intents *intents, const struct sg_state *file,
 	const struct sg_settings *settings, sg_intent_report_fn *report, void *context,
-	struct sg_state *ret_state, struct sg_error *error);
+	struct sg_state *ret_state, unsigned *ret_n_left_out, struct sg_error *error);

@@ -216,11 +216,31 @@ static void set_aside(const char *path, const struct sg_error *problem)
 			path, problem->text, aside);
 }
 
+// Somebody's work does not fit the config file any more: what the state file says is kept, for who
+// wants it back.
+static void keep_copy(const char *path, unsigned n_left_out)
+{
+	char copy[PATH_MAX];
+	int err = sg_state_file_copy(path, copy);
+
+	if (err)
+		sg_log_error(
+			"%u changes do not fit the config file, and %s, which has them, cannot be "
+			"kept: %s",
+			n_left_out, path, strerror(-err));
+	else
+		sg_log_warning(
+			"%u changes do not fit the config file: the state file that has them is "
+			"kept as %s",
+			n_left_out, copy);
+}
+
 static int restore(struct sg_keeper *keeper, const struct sg_settings *settings,
 	struct sg_state *ret_state, struct sg_error *error)
 {
 	struct sg_intents intents = {0};
 	struct sg_error problem = {0};
+	unsigned n_left_out = 0;
 	int err = sg_state_file_open(
 		&keeper->file, settings->state_file, take_line, &intents, &problem);
 
@@ -235,8 +255,10 @@ static int restore(struct sg_keeper *keeper, const struct sg_settings *settings,
 	if (intents.n)
 		sg_log_info("%u services are not as in the config file: %s says how", intents.n,
 			settings->state_file);
-	err = sg_intents_restore(
-		&intents, &keeper->file_state, settings, report, NULL, ret_state, error);
+	err = sg_intents_restore(&intents, &keeper->file_state, settings, report, NULL, ret_state,
+		&n_left_out, error);
+	if (n_left_out)
+		keep_copy(settings->state_file, n_left_out);
 	sg_intents_clear(&intents);
 	return err;
 }

@@ -30,8 +30,11 @@ struct sg_keeper;
 
 // Opens settings->state_file, or nothing without one (then `ret_keeper` is NULL), and merges what
 // it holds with `file`, the state as the config file has it: `ret_state`, initialised by the call.
-// A corrupt file is set aside with a line in the log, and counts as none. Starts the thread.
-// Errors: a file that another process uses, or that is no file; -ENOMEM; what the system gives.
+// A corrupt file is set aside with a line in the log, and counts as none. Of a good one, services
+// that do not fit the config file any more (a backend outside of backend_cidrs, a VIP that another
+// has now) are left out, each whole and with a line in the log, and the file is kept as it was
+// under another name as well. Starts the thread. Errors: a file that another process uses, or that
+// is no file; -ENOMEM; what the system gives.
 int sg_keeper_open(struct sg_keeper **ret_keeper, struct sg_loop *loop,
 	const struct sg_settings *settings, const struct sg_state *file, struct sg_state *ret_state,
 	struct sg_error *error);

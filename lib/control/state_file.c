@@ -17,7 +17,7 @@
 #define FORMAT       1
 #define PATIENCE_MS  500 // a process that was killed holds its lock a little longer
 #define TRIES        50
-#define MAX_CORRUPT  100
+#define MAX_ASIDE    100
 #define HEADER_BYTES SG_STATE_FILE_HEADER_BYTES
 
 static const struct sg_hash_key checksum_key = {{UINT64_C(0x73746f726d676174), 0x65}};
@@ -276,14 +276,26 @@ static int sync_directory(const char *path)
 	return err;
 }
 
-int sg_state_file_set_aside(const char *path, char ret_path[PATH_MAX])
+// "PATH.KIND", or "PATH.KIND.1" ... when there are such.
+static void find_free_name(const char *path, const char *kind, char ret_path[PATH_MAX])
 {
 	struct stat status;
 
-	snprintf(ret_path, PATH_MAX, "%s.corrupt", path);
-	for (unsigned i = 1; i < MAX_CORRUPT && lstat(ret_path, &status) == 0; i++)
-		snprintf(ret_path, PATH_MAX, "%s.corrupt.%u", path, i);
+	snprintf(ret_path, PATH_MAX, "%s.%s", path, kind);
+	for (unsigned i = 1; i < MAX_ASIDE && lstat(ret_path, &status) == 0; i++)
+		snprintf(ret_path, PATH_MAX, "%s.%s.%u", path, kind, i);
+}
+
+int sg_state_file_set_aside(const char *path, char ret_path[PATH_MAX])
+{
+	find_free_name(path, "corrupt", ret_path);
 	return sg_file_operations.rename(path, ret_path) < 0 ? -errno : sync_directory(path);
+}
+
+int sg_state_file_copy(const char *path, char ret_path[PATH_MAX])
+{
+	find_free_name(path, "refused", ret_path);
+	return link(path, ret_path) < 0 ? -errno : sync_directory(path);
 }
 
 static int write_all(int fd, const char *bytes, size_t length, uint64_t offset)

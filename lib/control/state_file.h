@@ -54,6 +54,9 @@ void sg_state_file_close(struct sg_state_file *file);
 // Renames a file to PATH.corrupt, or PATH.corrupt.1 ... when there are such. Returns 0 or what the
 // system gives; `ret_path` is where it lies.
 int sg_state_file_set_aside(const char *path, char ret_path[PATH_MAX]);
+// Another name for a file that will be replaced: PATH.refused, or PATH.refused.1 ... when there are
+// such. As above.
+int sg_state_file_copy(const char *path, char ret_path[PATH_MAX]);
 
 // `lines`: complete lines with their newlines. When these return, the lines are on the disk, or a
 // sentence says why not and the file is as it was. After a failure only replace may be tried.

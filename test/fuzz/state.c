@@ -61,9 +61,11 @@ static void check_intents(const struct sg_intents *intents)
 	struct sg_intents again = {0};
 	struct sg_state file, state;
 	char *first = write_all(intents), *second;
+	unsigned n_left_out;
 
 	assert(sg_config_file_read_text(config, strlen(config), &settings, &file, &error) == 0);
-	assert(sg_intents_restore(intents, &file, &settings, report, NULL, &state, &error) == 0);
+	assert(sg_intents_restore(
+		       intents, &file, &settings, report, NULL, &state, &n_left_out, &error) == 0);
 	assert(sg_validate_state(&state, NULL, &settings, &error) == 0);
 	sg_state_fini(&state);
 	sg_state_fini(&file);

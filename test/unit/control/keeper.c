@@ -50,11 +50,17 @@ static int remove_directory(void **unused)
 	return system(command);
 }
 
-static struct fixture *start(const char *services)
+static struct fixture *start_with(const char *settings, const char *services)
 {
 	snprintf(config, sizeof(config),
-		PORTS "control: { state_file = \"%s\"; }; services: ( %s );", path, services);
+		PORTS "control: { state_file = \"%s\"; }; %s services: ( %s );", path, settings,
+		services);
 	return fixture_create(config);
+}
+
+static struct fixture *start(const char *services)
+{
+	return start_with("", services);
 }
 
 static void persisted(json_t *result)
@@ -265,6 +271,61 @@ static void conflicts_with_the_file_cost_only_themselves(void **unused)
 	fixture_destroy(fixture);
 }
 
+static bool has_backend(struct fixture *fixture, const char *service, const char *address)
+{
+	const struct sg_service_spec *spec = find(fixture, service);
+	struct sg_addr addr;
+
+	assert_int_equal(sg_addr_parse(address, &addr), 0);
+	return spec && sg_service_spec_find_backend(spec, &addr, 8080);
+}
+
+// The file's backend_cidrs were narrowed while stormgate was down. Each service that does not fit
+// is left out whole, and the others are there; what was left out is not lost with the next write.
+static void backends_outside_cost_their_service_its_changes(void **unused)
+{
+	static const char cidrs[] = "backend_cidrs = [\"10.0.0.0/16\"];";
+	struct fixture *fixture = start(WEB("maglev", "10.0.0.2") "," DNS);
+	char kept[PATH_MAX + 16];
+
+	(void)unused;
+	persisted(ask(fixture, "service add", ADD_API));
+	persisted(ask(fixture, "service add",
+		"{\"name\":\"far\",\"vip\":\"192.0.2.30\",\"protocol\":\"tcp\",\"port\":8080,"
+		"\"backends\":[{\"address\":\"10.0.0.9\"},{\"address\":\"10.1.0.9\"}]}"));
+	persisted(ask(fixture, "backend add",
+		"{\"service\":\"web\",\"address\":\"10.1.0.2\",\"port\":8080}"));
+	persisted(ask(fixture, "service set", "{\"name\":\"web\",\"scheduler\":\"rr\"}"));
+	persisted(ask(fixture, "service set", "{\"name\":\"dns\",\"port\":54}"));
+	persisted(ask(fixture, "policy set", "{\"deny\":[\"203.0.113.0/24\"]}"));
+	fixture_destroy(fixture);
+	snprintf(kept, sizeof(kept), "%s.refused", path);
+	for (unsigned i = 0; i < 2; i++) {
+		fixture = start_with(cidrs, WEB("maglev", "10.0.0.2") "," DNS);
+		assert_null(find(fixture, "far"));
+		assert_false(has_backend(fixture, "web", "10.1.0.2"));
+		assert_true(has_backend(fixture, "web", "10.0.0.2"));
+		assert_int_equal(find(fixture, "web")->scheduler, SG_SCHEDULER_MAGLEV);
+		assert_non_null(find(fixture, "api"));
+		assert_int_equal(find(fixture, "dns")->port, 54);
+		assert_non_null(sg_rollout_state(fixture->control->rollout)->policy);
+		persisted(ask(fixture, "service set", "{\"name\":\"dns\",\"port\":54}"));
+		fixture_destroy(fixture);
+		// The second start finds nothing to leave out.
+		assert_int_equal(access(kept, F_OK), 0);
+	}
+	snprintf(kept, sizeof(kept), "%s.refused.1", path);
+	assert_int_not_equal(access(kept, F_OK), 0);
+	// Whoever wants it back widens the prefixes and takes the kept file.
+	snprintf(kept, sizeof(kept), "%s.refused", path);
+	assert_int_equal(rename(kept, path), 0);
+	fixture = start(WEB("maglev", "10.0.0.2") "," DNS);
+	assert_true(has_backend(fixture, "web", "10.1.0.2"));
+	assert_true(has_backend(fixture, "far", "10.1.0.9"));
+	assert_int_equal(find(fixture, "web")->scheduler, SG_SCHEDULER_RR);
+	fixture_destroy(fixture);
+}
+
 static void a_corrupt_file_is_set_aside(void **unused)
 {
 	struct fixture *fixture = start(WEB("maglev", "10.0.0.2"));
@@ -466,6 +527,7 @@ int main(void)
 		WITH_DIRECTORY(rollback_survives),
 		WITH_DIRECTORY(a_changed_block_wins),
 		WITH_DIRECTORY(conflicts_with_the_file_cost_only_themselves),
+		WITH_DIRECTORY(backends_outside_cost_their_service_its_changes),
 		WITH_DIRECTORY(a_corrupt_file_is_set_aside),
 		WITH_DIRECTORY(a_file_that_was_removed_comes_back),
 		WITH_DIRECTORY(a_full_disk_is_told_and_stops_nothing),
