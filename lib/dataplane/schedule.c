@@ -28,8 +28,9 @@ struct starts {
 	uint16_t hops[SG_BURST]; // towards the backend; no part of a key, so kept apart
 	struct sg_flow flows[SG_BURST];
 	struct sg_flow_addresses addresses[SG_BURST]; // of IPv6
-	// Of those in mode snat: the tuples of their replies, for which ports are looked for.
-	unsigned n_replies;
+	// Of those in mode snat: the tuples of their replies, for which ports are looked for. Of
+	// those in mode dnat the same, from the arrays' end downwards.
+	unsigned n_replies, n_dnat_replies;
 	uint8_t reply_of[SG_BURST]; // by flow
 	struct sg_tuple replies[SG_BURST];
 	struct sg_pair6 reply_pairs[SG_BURST]; // of IPv6
@@ -168,6 +169,12 @@ static inline __attribute__((always_inline)) void plan_of(struct sg_pipeline *pi
 		starts->reply_of[starts->n] = (uint8_t)starts->n_replies;
 		starts->replies[starts->n_replies] = flow->server;
 		starts->replies[starts->n_replies++].hop = 0;
+	} else if (flow->mode == SG_FORWARD_DNAT) {
+		unsigned reply = SG_BURST - ++starts->n_dnat_replies;
+
+		starts->reply_of[starts->n] = (uint8_t)reply;
+		starts->replies[reply] = flow->server;
+		starts->replies[reply].hop = 0;
 	}
 
 	starts->at[starts->n] = (uint8_t)at;
@@ -237,16 +244,34 @@ static inline __attribute__((always_inline)) bool find_snat_port(struct sg_pipel
 // In mode dnat the answers' tuple is what it is. Whoever has it is an older flow of the same client
 // and port to the same pod (through a VIP that was changed, or released): the pod can tell them
 // apart no better, and the newer one counts.
-static uint64_t take_dnat_reply(struct sg_pipeline *pipeline, const struct sg_flow *flow)
+static uint64_t take_dnat_reply(struct sg_pipeline *pipeline, struct starts *starts, unsigned i)
 {
-	uint64_t hash;
+	unsigned reply = starts->reply_of[i];
+	uint64_t hash = starts->reply_hashes[reply];
+	bool seen = see(&starts->servers, hash);
 	sg_flow_ref older;
 
-	sg_flow_table_hash(pipeline->flows, &flow->server, 1, &hash);
-	older = sg_flow_table_find(pipeline->flows, &flow->server, hash);
+	// fast path: nobody had it when all were looked for, and so nobody has it now.
+	if (__builtin_expect(!seen && starts->free_replies >> reply & 1, 1))
+		return hash;
+	older = sg_flow_table_find(pipeline->flows, &starts->replies[reply], hash);
 	if (older)
 		sg_flow_end_bulk(pipeline, &older, 1);
 	return hash;
+}
+
+// Looks for whoever has the answers' tuples of mode dnat.
+static void find_dnat_replies(const struct sg_pipeline *pipeline, struct starts *starts)
+{
+	unsigned n = starts->n_dnat_replies, first = SG_BURST - n;
+	sg_flow_ref older[SG_BURST];
+
+	sg_flow_table_hash(
+		pipeline->flows, &starts->replies[first], n, &starts->reply_hashes[first]);
+	sg_flow_table_find_bulk(
+		pipeline->flows, &starts->replies[first], &starts->reply_hashes[first], n, older);
+	for (unsigned i = 0; i < n; i++)
+		starts->free_replies |= (uint64_t)(older[i] == 0) << (first + i);
 }
 
 // Whether a packet belongs to the flow that was found by its tuple.
@@ -293,7 +318,7 @@ static inline __attribute__((always_inline)) enum sg_drop start_of(struct sg_pip
 			return SG_DROP_SNAT_PORTS;
 		reply_hash = starts->reply_hashes[starts->reply_of[i]];
 	} else if (flow->mode == SG_FORWARD_DNAT) {
-		reply_hash = take_dnat_reply(pipeline, flow);
+		reply_hash = take_dnat_reply(pipeline, starts, i);
 	}
 	if (pipeline->trace && is_full(pipeline->taken))
 		return SG_DROP_FLOW_TABLE_FULL;
@@ -335,9 +360,13 @@ static void start_all(struct sg_pipeline *pipeline, const struct sg_snapshot *sn
 		starts->free_replies = sg_snat_propose(pipeline->snat, pipeline->taken,
 			pipeline->worker, &pipeline->snat_turns, starts->replies,
 			starts->reply_pairs, starts->n_replies, starts->reply_hashes);
+	if (starts->n_dnat_replies > 0)
+		find_dnat_replies(pipeline, starts);
 	sg_flow_make_room(pipeline, starts->n);
 	sg_flow_table_prefetch_room(pipeline->flows, starts->hashes, starts->n);
-	sg_flow_table_prefetch_room(pipeline->flows, starts->reply_hashes, starts->n);
+	sg_flow_table_prefetch_room(pipeline->flows, starts->reply_hashes, starts->n_replies);
+	sg_flow_table_prefetch_room(pipeline->flows,
+		&starts->reply_hashes[SG_BURST - starts->n_dnat_replies], starts->n_dnat_replies);
 	for (unsigned i = 0; i < starts->n; i++) {
 		unsigned at = starts->at[i];
 		struct sg_pkt *pkt = &burst->pkts[at];
@@ -379,7 +408,8 @@ void sg_stage_schedule(
 
 	starts.snapshot = snapshot;
 	starts.n = 0;
-	starts.n_replies = 0;
+	starts.n_replies = starts.n_dnat_replies = 0;
+	starts.free_replies = 0;
 	starts.clients = starts.servers = (struct seen){{0}};
 	for (unsigned i = 0; i < burst->n; i++) {
 		if (!burst->pkts[i].verdict && !burst->pkts[i].ref)

@@ -7,7 +7,7 @@
 //     pipeline/snat/v4/new           a SYN of a new client every packet, 20 to 80 % full
 //     pipeline/snat/v4/new_expiring  the same in a steady state, with ageing at work
 //     pipeline/snat/v4/flood         SYNs with the embryos' share used up, half established
-//     pipeline/dnat/v4/established   known connections, both directions
+//     pipeline/dnat/v4/established   known connections, both directions; new and flood as above
 //     pipeline/dsr/v4/established    their clients' half alone, which is all that is seen
 //     pipeline/ipip/v4/established   the same
 //     pipeline/MODE/v6/...           each mode over IPv6: established, new and flood
@@ -365,8 +365,9 @@ static void bench_new(struct sg_bench *bench, struct sg_bench_point point)
 	free(world);
 }
 
-// New flows and a flood of them, in a mode over IPv6.
-static void bench_new6(struct sg_bench *bench, struct sg_bench_point point, enum sg_forward forward)
+// New flows and a flood of them, in a mode and a family.
+static void bench_new_mode(
+	struct sg_bench *bench, struct sg_bench_point point, enum sg_forward forward, bool ipv6)
 {
 	const struct sg_world_options options = {.services = point.services,
 		.backends = point.backends,
@@ -375,7 +376,7 @@ static void bench_new6(struct sg_bench *bench, struct sg_bench_point point, enum
 								   point.backends * 40000) +
 					     4),
 		.forward = forward,
-		.ipv6 = true};
+		.ipv6 = ipv6};
 	struct sg_world *world = aligned_alloc(64, sizeof(*world));
 	struct sg_bench_samples fresh = {0}, flood = {0};
 	uint32_t next_flow = 0;
@@ -483,8 +484,11 @@ void sg_bench_pipeline(struct sg_bench *bench)
 				(enum sg_forward)mode, true);
 		for (unsigned mode = SG_FORWARD_SNAT; flows[i] >= 10000 && mode < SG_FORWARD_COUNT;
 			mode++)
-			bench_new6(bench, (struct sg_bench_point){flows[i], 1, 10},
-				(enum sg_forward)mode);
+			bench_new_mode(bench, (struct sg_bench_point){flows[i], 1, 10},
+				(enum sg_forward)mode, true);
+		if (flows[i] >= 10000)
+			bench_new_mode(bench, (struct sg_bench_point){flows[i], 1, 10},
+				SG_FORWARD_DNAT, false);
 		if (flows[i] >= 10000)
 			bench_new(bench, (struct sg_bench_point){flows[i], 1, 10});
 		if (flows[i] == 10000 || flows[i] == 1000000)
