@@ -225,13 +225,12 @@ static void keep_copy(const char *path, unsigned n_left_out)
 
 	if (err)
 		sg_log_error(
-			"%u changes do not fit the config file, and %s, which has them, cannot be "
-			"kept: %s",
+			"what does not fit the config file (changes: %u) cannot be kept beside %s: %s",
 			n_left_out, path, strerror(-err));
 	else
 		sg_log_warning(
-			"%u changes do not fit the config file: the state file that has them is "
-			"kept as %s",
+			"what does not fit the config file (changes: %u) is kept in %s, the state file "
+			"as it was",
 			n_left_out, copy);
 }
 

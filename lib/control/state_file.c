@@ -132,13 +132,24 @@ static bool is_current(const struct sg_state_file *file)
 	       ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
 }
 
+// Where nothing may be written (a disk that is ailing), what was asked for can still be read.
+static int open_file(const char *path)
+{
+	const int flags = O_CLOEXEC | O_NONBLOCK;
+	int fd = sg_file_operations.open(path, O_RDWR | flags, 0);
+
+	if (fd < 0 && (errno == EROFS || errno == EACCES))
+		fd = sg_file_operations.open(path, O_RDONLY | flags, 0);
+	return fd;
+}
+
 // Returns 0, -ENOENT, -EBUSY, -EAGAIN when the file was replaced meanwhile, or what the system
 // says.
 static int try_open(struct sg_state_file *file)
 {
 	int err = 0;
 
-	file->fd = sg_file_operations.open(file->path, O_RDWR | O_CLOEXEC | O_NONBLOCK, 0);
+	file->fd = open_file(file->path);
 	if (file->fd < 0)
 		return -errno;
 	if (flock(file->fd, LOCK_EX | LOCK_NB))

@@ -46,8 +46,9 @@ typedef int sg_state_file_line_fn(
 	void *context, const char *line, size_t length, struct sg_error *error);
 
 // Opens and locks the file, checks all of it, and only then gives its lines to `line`. No file is a
-// good file without lines. Errors: -EBADMSG (corrupt; the sentence says how; it is not open then),
-// -EBUSY (another process has it), -EINVAL (it is no regular file), or what the system gives.
+// good file without lines, and one that may not be written can be read all the same. Errors:
+// -EBADMSG (corrupt; the sentence says how; it is not open then), -EBUSY (another process has it),
+// -EINVAL (it is no regular file), or what the system gives.
 int sg_state_file_open(struct sg_state_file *ret_file, const char *path,
 	sg_state_file_line_fn *line, void *context, struct sg_error *error);
 void sg_state_file_close(struct sg_state_file *file);

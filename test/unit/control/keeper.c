@@ -415,6 +415,39 @@ static void a_full_disk_is_told_and_stops_nothing(void **unused)
 	sg_file_operations = real;
 }
 
+static int read_only_open(const char *name, int flags, mode_t mode)
+{
+	if ((flags & O_ACCMODE) == O_RDONLY)
+		return real.open(name, flags, mode);
+	errno = EROFS;
+	return -1;
+}
+
+// After an error the kernel lets nobody write to the disk any more: what it holds is served.
+static void a_read_only_disk_is_read(void **unused)
+{
+	struct fixture *fixture = start(WEB("maglev", "10.0.0.2"));
+	json_t *result;
+
+	(void)unused;
+	persisted(ask(fixture, "service add", ADD_API));
+	fixture_destroy(fixture);
+	real = sg_file_operations;
+	sg_file_operations.open = read_only_open;
+	fixture = start(WEB("maglev", "10.0.0.2"));
+	assert_non_null(find(fixture, "api"));
+	result = ask(fixture, "service set", "{\"name\":\"web\",\"port\":81}");
+	assert_true(json_is_false(json_object_get(result, "persisted")));
+	json_decref(result);
+	// It may be written again when stormgate ends.
+	sg_file_operations = real;
+	fixture_destroy(fixture);
+	fixture = start(WEB("maglev", "10.0.0.2"));
+	assert_non_null(find(fixture, "api"));
+	assert_int_equal(find(fixture, "web")->port, 81);
+	fixture_destroy(fixture);
+}
+
 static int calls_left;
 static bool halfway;
 
@@ -531,6 +564,7 @@ int main(void)
 		WITH_DIRECTORY(a_corrupt_file_is_set_aside),
 		WITH_DIRECTORY(a_file_that_was_removed_comes_back),
 		WITH_DIRECTORY(a_full_disk_is_told_and_stops_nothing),
+		WITH_DIRECTORY(a_read_only_disk_is_read),
 		WITH_DIRECTORY(no_death_loses_what_was_answered),
 	};
 
