@@ -373,9 +373,6 @@ static void make_it(void *job)
 	struct sg_change *change = job;
 
 	change->err = make(change);
-	// What was asked for is known: its tree may be large, and nobody needs it any more.
-	json_object_del(change->call->request.root, "params");
-	change->call->request.params = NULL;
 }
 
 static void on_made(void *job)

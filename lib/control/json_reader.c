@@ -1,6 +1,7 @@
 // JSON objects by tables, see json_reader.h.
 #include "control/json_reader.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -198,6 +199,7 @@ int sg_json_read_members(const struct sg_json_member *members, const json_t *obj
 {
 	const char *name;
 	json_t *value;
+	uint64_t given = 0; // a bit for each of `members`
 
 	json_object_foreach((json_t *)object, name, value)
 	{
@@ -208,10 +210,12 @@ int sg_json_read_members(const struct sg_json_member *members, const json_t *obj
 
 		if (err)
 			return err;
+		given |= UINT64_C(1) << (member - members);
 	}
-	for (; whole && members->name; members++) {
-		if (members->required && !json_object_get(object, members->name))
-			return sg_json_refuse(where, members->name, error, "is missing");
+	for (unsigned i = 0; whole && members[i].name; i++) {
+		assert(i < 64);
+		if (members[i].required && !(given >> i & 1))
+			return sg_json_refuse(where, members[i].name, error, "is missing");
 	}
 	return 0;
 }

@@ -92,11 +92,13 @@ static void answer(struct sg_rollout *rollout, uint64_t generation, uint64_t now
 static void begin_counting(struct sg_rollout *rollout, const struct sg_service_spec *before,
 	const struct sg_service_spec *after)
 {
+	uint32_t slot;
+
 	if (!after)
 		return;
+	slot = sg_compiler_find_service_slot(rollout->compiler, after->name);
 	if (!before)
-		sg_statistics_begin_service(rollout->statistics,
-			sg_compiler_find_service_slot(rollout->compiler, after->name));
+		sg_statistics_begin_service(rollout->statistics, slot);
 	for (unsigned i = 0; i < after->n_backends; i++) {
 		const struct sg_backend_spec *backend = &after->backends[i];
 
@@ -104,9 +106,9 @@ static void begin_counting(struct sg_rollout *rollout, const struct sg_service_s
 			sg_service_spec_find_backend(before, &backend->address, backend->port))
 			continue;
 		sg_statistics_begin_backend(rollout->statistics,
-			sg_compiler_find_backend_slot(
-				rollout->compiler, after->name, &backend->address, backend->port),
-			sg_compiler_find_service_slot(rollout->compiler, after->name));
+			sg_compiler_find_backend_slot_of(
+				rollout->compiler, slot, &backend->address, backend->port),
+			slot);
 	}
 }
 

@@ -125,14 +125,18 @@ static int read_backend(struct sg_service_spec *spec, const json_t *object, cons
 
 static int read_backends(struct sg_service_spec *spec, const json_t *array, struct sg_error *error)
 {
-	char where[SG_MAX_NAME_BYTES + 60];
-
 	spec->n_backends = 0;
 	for (size_t i = 0; i < json_array_size(array); i++) {
+		const json_t *object = json_array_get(array, i);
+		char where[SG_MAX_NAME_BYTES + 60];
 		int err;
 
+		// fast path: which one it is is only put into words when something is wrong with
+		// it.
+		if (read_backend(spec, object, "", error) == 0)
+			continue;
 		snprintf(where, sizeof(where), "service '%.63s': backends[%zu]", spec->name, i);
-		err = read_backend(spec, json_array_get(array, i), where, error);
+		err = read_backend(spec, object, where, error);
 		if (err)
 			return err;
 	}

@@ -424,11 +424,17 @@ uint32_t sg_compiler_find_backend_slot(const struct sg_compiler *compiler, const
 	const struct sg_addr *address, uint16_t port)
 {
 	uint32_t slot = find_service(compiler, service, false);
-	const struct sg_member *member;
 
-	if (slot == UINT32_MAX)
-		return UINT32_MAX;
-	member = sg_holder_find(&compiler->holders[slot], address, port);
+	return slot == UINT32_MAX ? UINT32_MAX
+				  : sg_compiler_find_backend_slot_of(compiler, slot, address, port);
+}
+
+uint32_t sg_compiler_find_backend_slot_of(const struct sg_compiler *compiler, uint32_t service_slot,
+	const struct sg_addr *address, uint16_t port)
+{
+	const struct sg_member *member =
+		sg_holder_find(&compiler->holders[service_slot], address, port);
+
 	return member && member->life != SG_BACKEND_REMOVED ? member->slot : UINT32_MAX;
 }
 

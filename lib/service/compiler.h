@@ -84,6 +84,9 @@ void sg_compiler_note_sweeps(
 uint32_t sg_compiler_find_service_slot(const struct sg_compiler *compiler, const char *service);
 uint32_t sg_compiler_find_backend_slot(const struct sg_compiler *compiler, const char *service,
 	const struct sg_addr *address, uint16_t port);
+// The same for a backend of the service that has this slot.
+uint32_t sg_compiler_find_backend_slot_of(const struct sg_compiler *compiler, uint32_t service_slot,
+	const struct sg_addr *address, uint16_t port);
 // Whether the backend has a slot and is not DEAD: also when it is REMOVED.
 bool sg_compiler_holds(const struct sg_compiler *compiler, const char *service,
 	const struct sg_addr *address, uint16_t port);
