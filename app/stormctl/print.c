@@ -53,7 +53,7 @@ void print_status(const json_t *result)
 {
 	static const char *const members[] = {"version", "instance", "generation", "uptime_s",
 		"workers", "services", "flows", "service_bytes", "backend_bytes",
-		"generation_bytes", "resident_bytes", "state_file", "persisted", NULL};
+		"generation_bytes", "resident_bytes", "longest_turn_us", "state_file", "persisted", NULL};
 
 	size_t i;
 	json_t *warning;

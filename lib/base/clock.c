@@ -20,3 +20,8 @@ uint64_t sg_clock_ns(void)
 {
 	return read_ns(CLOCK_MONOTONIC);
 }
+
+uint64_t sg_clock_thread_ns(void)
+{
+	return read_ns(CLOCK_THREAD_CPUTIME_ID);
+}

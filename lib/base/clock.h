@@ -11,6 +11,8 @@
 
 uint64_t sg_clock_ms(void); // CLOCK_BOOTTIME
 uint64_t sg_clock_ns(void); // CLOCK_MONOTONIC, for intervals
+// What this thread has had of a CPU: whoever takes the CPU away does not count. A system call.
+uint64_t sg_clock_thread_ns(void);
 
 static inline uint32_t sg_ticks_from_ms(uint64_t ms)
 {

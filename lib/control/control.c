@@ -356,3 +356,8 @@ void sg_control_stop(struct sg_control *control)
 {
 	sg_loop_stop(control->loop);
 }
+
+uint64_t sg_control_take_longest_turn_ns(struct sg_control *control)
+{
+	return sg_loop_take_longest_turn_ns(control->loop);
+}

@@ -8,6 +8,8 @@
 // written to the disk the keeper's.
 #pragma once
 
+#include <stdint.h>
+
 #include "base/error.h"
 #include "control/loop.h"
 #include "control/mirror.h"
@@ -46,3 +48,6 @@ void sg_control_remove_fd(struct sg_control *control, int fd);
 // either may come from a callback. Errors: the loop or the mirror broke for good.
 int sg_control_run(struct sg_control *control, struct sg_error *error);
 void sg_control_stop(struct sg_control *control);
+
+// The CPU time of the longest turn since the last call, see loop.h. Any thread.
+uint64_t sg_control_take_longest_turn_ns(struct sg_control *control);

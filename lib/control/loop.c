@@ -9,6 +9,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 #define EVENTS_PER_WAIT 64
 
 struct source {
@@ -21,7 +23,9 @@ struct sg_loop {
 	int epoll;
 	int timer;
 	bool stopped;
-	struct source *sources; // by descriptor
+	uint64_t turn_begun_ns;   // of this thread's CPU time; 0: no turn yet
+	uint64_t longest_turn_ns; // atomic: others take it
+	struct source *sources;   // by descriptor
 	int n_sources;
 };
 
@@ -144,6 +148,15 @@ static void set_timer(struct sg_loop *loop, uint64_t delay_us)
 	timerfd_settime(loop->timer, 0, &spec, NULL);
 }
 
+// A turn ends where waiting begins.
+static void note_turn(struct sg_loop *loop)
+{
+	uint64_t ns = sg_clock_thread_ns() - loop->turn_begun_ns;
+
+	if (loop->turn_begun_ns && ns > sg_loop_longest_turn_ns(loop))
+		__atomic_store_n(&loop->longest_turn_ns, ns, __ATOMIC_RELAXED);
+}
+
 int sg_loop_run_once(struct sg_loop *loop, sg_loop_turn_fn *turn, void *context, int no_wait)
 {
 	struct epoll_event events[EVENTS_PER_WAIT];
@@ -154,7 +167,9 @@ int sg_loop_run_once(struct sg_loop *loop, sg_loop_turn_fn *turn, void *context,
 		return 0;
 	// A timer of 0 would be no timer: it switches it off.
 	set_timer(loop, delay_us ? delay_us : SG_LOOP_NEVER);
+	note_turn(loop);
 	n = epoll_wait(loop->epoll, events, EVENTS_PER_WAIT, no_wait || delay_us == 0 ? 0 : -1);
+	loop->turn_begun_ns = sg_clock_thread_ns();
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
 	for (int i = 0; i < n; i++)
@@ -179,4 +194,14 @@ void sg_loop_stop(struct sg_loop *loop)
 bool sg_loop_is_stopped(const struct sg_loop *loop)
 {
 	return loop->stopped;
+}
+
+uint64_t sg_loop_longest_turn_ns(const struct sg_loop *loop)
+{
+	return __atomic_load_n(&loop->longest_turn_ns, __ATOMIC_RELAXED);
+}
+
+uint64_t sg_loop_take_longest_turn_ns(struct sg_loop *loop)
+{
+	return __atomic_exchange_n(&loop->longest_turn_ns, 0, __ATOMIC_RELAXED);
 }

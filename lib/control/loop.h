@@ -36,3 +36,8 @@ int sg_loop_run(struct sg_loop *loop, sg_loop_turn_fn *turn, void *context);
 int sg_loop_run_once(struct sg_loop *loop, sg_loop_turn_fn *turn, void *context, int no_wait);
 void sg_loop_stop(struct sg_loop *loop);
 bool sg_loop_is_stopped(const struct sg_loop *loop);
+
+// The longest turn, from one wait to the next, since the loop was made or the longest was last
+// taken, in nanoseconds of CPU time: nobody is served for so long. Any thread.
+uint64_t sg_loop_longest_turn_ns(const struct sg_loop *loop);
+uint64_t sg_loop_take_longest_turn_ns(struct sg_loop *loop);

@@ -58,6 +58,8 @@ static void add_memory(const struct sg_control *control, json_t *object)
 	json_object_set_new(
 		object, "generation_bytes", json_integer((json_int_t)memory->generation));
 	json_object_set_new(object, "resident_bytes", json_integer((json_int_t)resident_bytes()));
+	json_object_set_new(object, "longest_turn_us",
+		json_integer((json_int_t)(sg_loop_longest_turn_ns(control->loop) / 1000)));
 }
 
 // What is served, but hardly as it is meant.

@@ -165,3 +165,10 @@ size_t sg_client_flows(struct sg_client *client, unsigned limit)
 	put(client, "\"limit\":%u", limit);
 	return ask(client);
 }
+
+void sg_client_ask(struct sg_client *client, const char *method, const char *params)
+{
+	begin(client, method);
+	put(client, "%s", params);
+	ask(client);
+}

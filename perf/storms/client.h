@@ -28,3 +28,5 @@ void sg_client_apply(struct sg_client *client, unsigned weight);
 void sg_client_change(struct sg_client *client, unsigned n);
 // A list of up to `limit` flows. Returns its bytes.
 size_t sg_client_flows(struct sg_client *client, unsigned limit);
+// Any method. `params` are the members of its object.
+void sg_client_ask(struct sg_client *client, const char *method, const char *params);

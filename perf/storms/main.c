@@ -10,6 +10,9 @@
 //     apply    all services are applied at once, each with a change, again and again
 //     flows    the flow table is listed, 100,000 flows at a time, again and again
 //
+// Before that, hostile clients (hostile.h) have the worker's CPU, and what counts is how long
+// another client waits for its answer.
+//
 // through the socket, as stormctl does it. What counts is the difference between the two kinds of
 // slices. On a machine whose CPUs are lent elsewhere many slices are disturbed, so latencies are
 // the median over slices, and `calmest` is the longest turn of the slice in which it was shortest.
@@ -30,6 +33,7 @@
 #include "bench/machine.h"
 #include "client.h"
 #include "control/control.h"
+#include "hostile.h"
 #include "nft.h"
 #include "rig.h"
 
@@ -311,8 +315,86 @@ static void write_storm(FILE *file, const struct storm *storm)
 		storm->work.busy_ms / (double)storm->work.requests, storm->work.longest_ms);
 }
 
+// A client among hostile ones, and without them.
+struct hostile {
+	struct sg_hostile_figures figures;
+	double turn_ms;              // CPU time of the control thread's longest turn
+	long before_kb, resident_kb; // of the process
+};
+
+static long resident_kb(void)
+{
+	long size, resident = 0;
+	FILE *file = fopen("/proc/self/statm", "re");
+
+	if (!file || fscanf(file, "%ld %ld", &size, &resident) != 2)
+		sg_bench_die("/proc/self/statm cannot be read");
+	fclose(file);
+	return resident * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+static const char *const hostile_names[] = {"alone", "hostile"};
+
+static void print_wait(const char *of, const struct sg_hostile_wait *wait)
+{
+	printf("%s p50 %.2f ms, p99 %.2f, at most %.2f; ", of, wait->p50_ms, wait->p99_ms,
+		wait->longest_ms);
+}
+
+// Before the worker starts, whose CPU is free for clients then.
+static void measure_hostile(
+	const struct options *options, struct sg_control *control, struct hostile hostile[2])
+{
+	for (int harm = 0; harm < 2; harm++) {
+		const struct sg_hostile_options wanted = {.socket = options->rig.socket,
+			.services = options->rig.services,
+			.cpu = options->rig.worker_cpu,
+			.control_cpu = options->rig.control_cpu,
+			.seconds = options->seconds,
+			.with_harm = harm};
+		struct hostile *of = &hostile[harm];
+
+		of->before_kb = resident_kb();
+		sg_control_take_longest_turn_ns(control);
+		sg_hostile_measure(&wanted, &of->figures);
+		of->turn_ms = (double)sg_control_take_longest_turn_ns(control) / 1e6;
+		of->resident_kb = resident_kb();
+		printf("%-8s ", hostile_names[harm]);
+		print_wait("status", &of->figures.status);
+		print_wait("echo", &of->figures.echo);
+		printf("longest turn %.2f ms; %u questions, %u lines of 16 MB, %u halves, %u times stats, %u times all services; "
+		       "%+ld MB\n",
+			of->turn_ms, of->figures.n, of->figures.lines, of->figures.halves,
+			of->figures.stats, of->figures.applies,
+			(of->resident_kb - of->before_kb) / 1024);
+	}
+	fflush(stdout);
+}
+
+static void write_hostile(FILE *file, const struct hostile hostile[2])
+{
+	fputs("\"hostile\": [", file);
+	for (int harm = 0; harm < 2; harm++) {
+		const struct sg_hostile_figures *figures = &hostile[harm].figures;
+
+		fprintf(file,
+			"%s\n  {\"name\": \"%s\", \"questions\": %u, \"p50_ms\": %.3f, "
+			"\"p99_ms\": %.3f, \"longest_ms\": %.3f, \"echo_p50_ms\": %.3f, "
+			"\"echo_p99_ms\": %.3f, \"echo_longest_ms\": %.3f, \"turn_ms\": %.3f, "
+			"\"before_kb\": %ld, \"resident_kb\": %ld, \"lines\": %u, \"halves\": %u, "
+			"\"stats\": %u, \"applies\": %u}",
+			harm ? "," : "", hostile_names[harm], figures->n, figures->status.p50_ms,
+			figures->status.p99_ms, figures->status.longest_ms, figures->echo.p50_ms,
+			figures->echo.p99_ms, figures->echo.longest_ms, hostile[harm].turn_ms,
+			hostile[harm].before_kb, hostile[harm].resident_kb, figures->lines,
+			figures->halves, figures->stats, figures->applies);
+	}
+	fputs("],\n ", file);
+}
+
 static void write_json(const struct options *options, const struct sg_bench_machine *machine,
-	double rate, double one_ms, const struct sg_nft_figures *nft)
+	double rate, double one_ms, const struct sg_nft_figures *nft,
+	const struct hostile hostile[2])
 {
 	const struct sg_bench bench = {.options = options->bench,
 		.hugetlb = options->rig.huge,
@@ -326,9 +408,11 @@ static void write_json(const struct options *options, const struct sg_bench_mach
 	fprintf(file,
 		",\n \"services\": %u, \"backends\": %u, \"flows\": %u, \"mpps\": %.3f, \"load\": %.1f, \"one_ms\": %.3f,\n"
 		" \"nft\": {\"elements\": %u, \"one_ms\": %.3f, \"batch\": %u, \"batch_ms\": %.3f, "
-		"\"fill_ms\": %.1f},\n \"storms\": [",
+		"\"fill_ms\": %.1f},\n ",
 		options->rig.services, SG_CLIENT_BACKENDS, options->rig.flows, rate / 1e6, LOAD,
 		one_ms, nft->elements, nft->one_ms, nft->batch, nft->batch_ms, nft->fill_ms);
+	write_hostile(file, hostile);
+	fputs("\"storms\": [", file);
 	for (unsigned i = 0; i < N_STORMS; i++) {
 		write_storm(file, &storms[i]);
 		fputs(i + 1 < N_STORMS ? "," : "\n]}\n", file);
@@ -447,6 +531,7 @@ int main(int argc, char **argv)
 	struct options options = parse_options(argc, argv);
 	static struct sg_rig_figures opening;
 	struct sg_nft_figures nft = {0};
+	struct hostile hostile[2] = {0};
 	struct sg_bench_machine machine;
 	struct sg_mirror *mirror;
 	struct sg_error error = {0};
@@ -468,6 +553,7 @@ int main(int argc, char **argv)
 		sg_bench_die("no thread is to be had");
 	sg_client_open(&client, options.rig.socket, options.rig.services);
 	sg_client_apply(&client, 1);
+	measure_hostile(&options, control, hostile);
 	sg_rig_start(rig, &opening);
 	find_rate(rig); // warms up
 	rate = find_rate(rig);
@@ -490,7 +576,7 @@ int main(int argc, char **argv)
 		one_ms);
 	print_nft(&nft);
 	if (options.bench.json)
-		write_json(&options, &machine, rate, one_ms, &nft);
+		write_json(&options, &machine, rate, one_ms, &nft, hostile);
 	sg_client_close(&client);
 	eventfd_write(end_fd, 1);
 	pthread_join(thread, NULL);
