@@ -7,7 +7,12 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+// Behind the control thread, with which it may share a CPU: there, too, others are to be served
+// while it works.
+#define NICENESS 5
 
 struct sg_helper {
 	struct sg_loop *loop;
@@ -32,11 +37,20 @@ static bool wait_for_work(struct sg_helper *helper)
 	return helper->work || helper->discarded;
 }
 
+static void stand_back(void)
+{
+	id_t self = (id_t)gettid();
+
+	pthread_setname_np(pthread_self(), "helper");
+	setpriority(PRIO_PROCESS, self, getpriority(PRIO_PROCESS, self) + NICENESS);
+}
+
 static void *run_thread(void *context)
 {
 	struct sg_helper *helper = context;
 	uint64_t one = 1;
 
+	stand_back();
 	pthread_mutex_lock(&helper->lock);
 	while (wait_for_work(helper)) {
 		json_t *discarded = helper->discarded;

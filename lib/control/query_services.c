@@ -10,6 +10,7 @@
 #include "control/spec_json.h"
 
 #define BACKENDS_PER_STEP 64
+#define OTHERS_PER_STEP   64 // services that an export does not print
 
 static const struct sg_json_member no_members[] = {SG_JSON_END};
 static const struct sg_json_member owner_members[] = {
@@ -175,29 +176,23 @@ static const char *choose_owner(const struct sg_state *state)
 	return sg_state_get(state, (struct sg_state_place){0})->owner;
 }
 
-static bool contains(const json_t *strings, const char *text)
+// `listing->head` is an object with a member for each of them.
+static json_t *other_owners(const struct sg_listing *listing)
 {
-	size_t i;
+	json_t *others = json_array();
+	const char *owner;
 	json_t *value;
 
-	json_array_foreach((json_t *)strings, i, value)
-	{
-		if (strcmp(json_string_value(value), text) == 0)
-			return true;
-	}
-	return false;
+	json_object_foreach(listing->head, owner, value)
+		json_array_append_new(others, json_string(owner));
+	return others;
 }
 
-static json_t *other_owners(const struct sg_state *state, const char *owner)
+static void note_owner(struct sg_listing *listing, const char *owner)
 {
-	struct sg_state_place place = {0};
-	const struct sg_service_spec *spec;
-	json_t *others = json_array();
-
-	while ((spec = sg_state_next(state, &place)))
-		if (strcmp(spec->owner, owner) != 0 && !contains(others, spec->owner))
-			json_array_append_new(others, json_string(spec->owner));
-	return others;
+	if (!json_object_get(listing->head, owner) &&
+		json_object_set_new(listing->head, owner, json_null()) < 0)
+		listing->text.failed = true;
 }
 
 static bool step_export(struct sg_control *control, struct sg_listing *listing)
@@ -205,25 +200,30 @@ static bool step_export(struct sg_control *control, struct sg_listing *listing)
 	const struct sg_service_spec *spec;
 	struct sg_text *text = &listing->text;
 
-	if (listing->head) {
+	if (!listing->more) {
+		listing->more = true;
 		sg_text_append_string(text, "{");
 		sg_text_append_members(text, listing->head);
 		sg_text_append_string(text, ",\"services\":[");
-		listing->head = NULL;
+		listing->head = json_object();
 		return false;
 	}
-	while ((spec = sg_state_get(&listing->after, listing->at_after))) {
-		bool is_asked_for = strcmp(spec->owner, listing->name) == 0;
-
-		if (!is_asked_for ||
-			write_service(listing, spec, plain_head, plain_backend, control))
-			sg_state_next(&listing->after, &listing->at_after);
-		if (is_asked_for)
+	for (unsigned n = 0; n < OTHERS_PER_STEP; n++) {
+		spec = sg_state_get(&listing->after, listing->at_after);
+		if (!spec)
+			break;
+		if (strcmp(spec->owner, listing->name) == 0) {
+			if (write_service(listing, spec, plain_head, plain_backend, control))
+				sg_state_next(&listing->after, &listing->at_after);
 			return false;
+		}
+		note_owner(listing, spec->owner);
+		sg_state_next(&listing->after, &listing->at_after);
 	}
+	if (sg_state_get(&listing->after, listing->at_after))
+		return false;
 	sg_text_append_string(text, "],");
-	sg_text_append_members(text,
-		json_pack("{s:o}", "other_owners", other_owners(&listing->after, listing->name)));
+	sg_text_append_members(text, json_pack("{s:o}", "other_owners", other_owners(listing)));
 	sg_text_append_string(text, "}");
 	return true;
 }
