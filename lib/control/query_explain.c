@@ -193,12 +193,25 @@ static void tell_flow(struct tale *tale)
 		step(tale, "flow", "none is known");
 }
 
+// Where services may be declared. At SNAT addresses, backends answer.
+static bool is_to_vip(const struct tale *tale)
+{
+	const struct sg_addr *dst = &tale->question->dst;
+	uint32_t bits = dst->family == SG_FAMILY_IPV6
+				? sg_snapshot_address6(tale->snapshot, dst->bytes)
+				: sg_snapshot_address4(tale->snapshot, sg_addr_ipv4_be(dst));
+
+	return bits & SG_ADDRESS_VIP;
+}
+
 static void tell_service(struct tale *tale)
 {
 	const struct sg_explanation *told = tale->told;
 
 	if (tale->service)
 		step(tale, "service", "%s", tale->service->spec->name);
+	else if (told->asked_service && !is_to_vip(tale))
+		step(tale, "service", "none: to a SNAT address only backends speak, in flows");
 	else if (told->asked_service)
 		step(tale, "service", "none is declared for %s %s",
 			sg_protocol_name(tale->question->protocol),
@@ -378,8 +391,10 @@ static void tell_end(struct tale *tale)
 		step(tale, "end", "answered with RST: %s",
 			told->choice == SG_CHOICE_EMPTY
 				? "add a backend, or end the draining of one"
-			: told->asked_service && !tale->service
+			: told->asked_service && !tale->service && is_to_vip(tale)
 				? "declare a service here"
+			: told->asked_service && !tale->service
+				? "it answers no flow that is known (idle longer than its timeout?)"
 				: "it starts no connection and belongs to none that goes on");
 		break;
 	case SG_EXPLAINED_ICMP:

@@ -78,6 +78,18 @@ static void a_packet_is_explained(void **state)
 	assert_non_null(strstr(step_of(result, "end"), "dropped as denied: "));
 	json_decref(result);
 
+	// To a SNAT address no service can be declared.
+	*told = (struct sg_explanation){.end = SG_EXPLAINED_RESET,
+		.asked_service = true,
+		.service_slot = UINT32_MAX,
+		.backend_slot = UINT32_MAX};
+	result = ask(fixture, "explain",
+		"{\"protocol\":\"tcp\",\"source\":\"10.0.0.2\",\"source_port\":8080,"
+		"\"destination\":\"10.0.0.100\",\"destination_port\":4000}");
+	assert_non_null(strstr(step_of(result, "service"), "SNAT address"));
+	assert_non_null(strstr(step_of(result, "end"), "it answers no flow that is known"));
+	json_decref(result);
+
 	expect_refusal(fixture, "explain", "{\"protocol\":\"tcp\"}", SG_REQUEST_BAD_PARAMS,
 		"explain: source is missing");
 	expect_refusal(fixture, "explain",
