@@ -80,11 +80,12 @@ enum sg_drop sg_nexthop_begin(struct sg_pipeline *pipeline, const struct sg_snap
 		return SG_DROP_LINK_LOCAL;
 	if (client.kind == SG_ROUTE_NONE || backend->route_kind == SG_ROUTE_NONE)
 		return SG_DROP_NO_ROUTE;
+	if (client.kind == SG_ROUTE_LOCAL && !(pkt->flags & SG_PKT_FROM_KERNEL))
+		return SG_DROP_BAD_ADDRESS; // the node's own: answers would reach its kernel
 	if (flow->mode == SG_FORWARD_DSR &&
 		!is_on_link(routes, &flow->server, pair_of(addresses, SG_FLOW_TO_CLIENT)))
 		return SG_DROP_NO_ROUTE;
-	if (client.kind != SG_ROUTE_LOCAL && !is_resolved(routes, client.hop) &&
-		!(pkt->flags & SG_PKT_FROM_KERNEL)) {
+	if (!is_resolved(routes, client.hop) && !(pkt->flags & SG_PKT_FROM_KERNEL)) {
 		struct sg_addr addr = address_of(&flow->client, pair);
 
 		sg_learned_put(&pipeline->learned, &addr, client.port, eth->src);

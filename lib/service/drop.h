@@ -63,7 +63,7 @@
 	X(KEY_COLLISION, "key_collision",                                                          \
 		"IPv6 with a known flow's ports and fingerprint, yet other addresses: by chance, once in ages") \
 	X(LINK_LOCAL, "link_local", "an IPv6 client with a link-local address (fe80::/10), whom answers reach only in mode snat, or in dsr from his own link: give him a global one") \
-	X(NO_ROUTE, "no_route", "the kernel has no route to the destination through a twin (ip route get), or, in mode dsr, none without a router in between")                      \
+	X(NO_ROUTE, "no_route", "the kernel has no route through a twin to the backend or back to the client (ip route get), or, in mode dsr, none to the backend without a router in between")                      \
 	/* rewrite */                                                                              \
 	X(TTL_EXCEEDED, "ttl_exceeded", "TTL 1, and the answers' rate limit is used up")           \
 	X(BACKEND_GONE, "backend_gone", "the flow's backend was removed and its drain time is over") \
@@ -94,7 +94,7 @@ enum sg_drop {
 // are the port's.
 // clang-format off
 #define SG_SERVICE_DROP_LIST(X)                                                                    \
-	X(NOT_ALLOWED) X(DENIED) X(NO_FLOW) X(REPLY_NO_FLOW) X(CLIENT_RATE) X(SERVICE_RATE)        \
+	X(BAD_ADDRESS) X(NOT_ALLOWED) X(DENIED) X(NO_FLOW) X(REPLY_NO_FLOW) X(CLIENT_RATE) X(SERVICE_RATE)        \
 	X(SERVICE_LIMIT) X(BACKEND_LIMIT) X(CLIENT_LIMIT) X(NO_BACKEND) X(BACKEND_OUTSIDE)         \
 	X(FLOW_TABLE_FULL) X(SNAT_PORTS) X(LINK_LOCAL) X(NO_ROUTE) X(TTL_EXCEEDED)               \
 	X(BACKEND_GONE) X(ANSWER_LIMIT) X(NEXTHOP_UNRESOLVED) X(TOO_BIG) X(NO_BUFFER)

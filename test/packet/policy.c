@@ -169,6 +169,7 @@ void each_source_of_a_burst_is_judged_for_itself(void **unused)
 			unsigned port = 80 + (unsigned)(sg_random_next(&random) % 4);
 			char src[16];
 
+			host = host == 11 ? 12 : host; // which is the node itself
 			snprintf(src, sizeof(src), "198.51.100.%u", host);
 			drops[i] = judge_by_hand(host, port);
 			frame_packet(&frames[i], port_macs[0], client_mac,

@@ -118,6 +118,7 @@ static const struct row rows[] = {
 	{"nor behind options", 0, TCP(CLIENT, 4000, VIP, 80, SYN), options_and_tiny_fragment, DROP(FRAGMENT_TINY)},
 	{"source the VIP, another port", 0, TCP(VIP, 4000, VIP, 80, SYN), NULL, DROP(BAD_ADDRESS)},
 	{"source a SNAT address", 0, TCP(SNAT, 4000, VIP, 80, SYN), NULL, DROP(BAD_ADDRESS)},
+	{"source the node itself, from outside", 0, TCP("198.51.100.11", 4000, VIP, 80, SYN), NULL, DROP(BAD_ADDRESS)},
 	{"a source route for the kernel", 0, TCP(CLIENT, 4000, "198.51.100.11", 22, SYN), source_route, SG_VERDICT_PUNT, 0},
 	{"land attack", 0, TCP(CLIENT, 80, VIP, 80, SYN), to_itself, DROP(BAD_ADDRESS)},
 	{"source ::", 0, TCP(CLIENT, 80, VIP, 80, SYN), from_any, DROP(BAD_ADDRESS)},
