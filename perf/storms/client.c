@@ -102,7 +102,7 @@ static size_t read_line(struct sg_client *client)
 
 static size_t ask(struct sg_client *client)
 {
-	static const char refusal[] = "\"error\"";
+	static const char refusal[] = "\"error\"", late[] = "\"active\":false";
 	size_t length;
 
 	put(client, "}}\n");
@@ -111,6 +111,8 @@ static size_t ask(struct sg_client *client)
 	if (memmem(client->answer, length < 300 ? length : 300, refusal, strlen(refusal)))
 		sg_bench_die("a request was refused: %.*s", (int)(length < 500 ? length : 500),
 			client->answer);
+	client->n_late +=
+		memmem(client->answer, length < 300 ? length : 300, late, strlen(late)) != NULL;
 	return length;
 }
 

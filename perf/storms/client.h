@@ -11,6 +11,7 @@ struct sg_client {
 	int fd;
 	uint64_t random;
 	unsigned services;
+	unsigned n_late; // answers that came before all workers used the change
 	char *request;
 	size_t request_bytes;
 	char *answer;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <rte_cycles.h>
@@ -31,6 +32,9 @@
 #define RING_SLOTS   4096
 #define WARM_US      2000 // of each stretch: caches forget while nothing comes
 
+#define CPU_COST_TRIES 10000
+#define LEAST_AWAY_US  2
+
 struct order {
 	double seconds, rate;
 	struct sg_rig_figures *figures;
@@ -49,7 +53,9 @@ struct sg_rig {
 	struct sg_tuple (*tuples)[2]; // [flows] of the client's packets and of the backend's
 	uint64_t random;
 	uint64_t now;                  // the worker's time
-	uint64_t settled;              // packets due before it were held up by a stolen CPU
+	uint64_t settled;              // packets due before it were held up by a gap
+	uint64_t cpu_cost_ns;          // of reading the thread's CPU time
+	uint64_t generation;           // that the last turn used
 	struct sg_rig_figures opening; // of the flows
 	struct order order;
 	uint32_t n_orders; // written by the main thread (release), read by the worker (acquire)
@@ -252,24 +258,77 @@ static void drain(struct sg_rig *rig, struct sg_rig_figures *figures)
 	}
 }
 
+static uint64_t cpu_ns(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+static void learn_cpu_cost(struct sg_rig *rig)
+{
+	rig->cpu_cost_ns = UINT64_MAX;
+	for (unsigned i = 0; i < CPU_COST_TRIES; i++) {
+		uint64_t start = cpu_ns(), cost = cpu_ns() - start;
+
+		if (cost < rig->cpu_cost_ns)
+			rig->cpu_cost_ns = cost;
+	}
+}
+
+// How much of so many ticks, in which the thread's CPU time grew so much, the CPU was elsewhere.
+static uint64_t away_ticks(const struct sg_rig *rig, uint64_t raw, uint64_t grown_ns)
+{
+	uint64_t own_ns = grown_ns > rig->cpu_cost_ns ? grown_ns - rig->cpu_cost_ns : 0;
+	uint64_t own = (uint64_t)((double)own_ns * (double)rte_get_tsc_hz() / 1e9);
+
+	// Reading it takes now longer, now shorter: by less than no gap is.
+	return raw > own + rte_get_tsc_hz() / 1000000 * LEAST_AWAY_US ? raw - own : 0;
+}
+
+static void note_span(struct sg_rig_spans *spans, uint64_t raw, uint64_t away)
+{
+	uint64_t us = rte_get_tsc_hz() / 1000000, own = raw - away;
+
+	spans->n++;
+	spans->ticks += own;
+	spans->away += away;
+	spans->raw_longest = RTE_MAX(spans->raw_longest, raw);
+	spans->longest = RTE_MAX(spans->longest, own);
+	spans->over_gap += own >= us * SG_RIG_GAP_US;
+	spans->over_50 += own >= us * SG_RIG_LONG_US / 2;
+	spans->over_100 += own >= us * SG_RIG_LONG_US;
+}
+
+static void stay_idle(const struct sg_rig *rig, uint64_t for_ticks, struct sg_rig_spans *spans)
+{
+	uint64_t before_ns = cpu_ns(), start = ticks(), raw;
+
+	do
+		raw = ticks() - start;
+	while (raw < for_ticks);
+	note_span(spans, raw, away_ticks(rig, raw, cpu_ns() - before_ns));
+}
+
 static void take_turn(struct sg_rig *rig, struct sg_rig_figures *figures)
 {
-	uint64_t us = rte_get_tsc_hz() / 1000000, start = ticks(), spent;
+	const struct sg_worker *worker = rig->dataplane.workers[0];
+	uint64_t gap = rte_get_tsc_hz() / 1000000 * SG_RIG_GAP_US;
+	uint64_t before_ns = cpu_ns(), start = ticks(), raw, away;
 
 	sg_worker_turn(rig->dataplane.workers[0]);
-	spent = ticks() - start;
-	figures->turns++;
-	if (spent >= us * SG_RIG_STOLEN_US)
-		figures->stolen++;
-	else if (spent > figures->longest)
-		figures->longest = spent;
-	if (spent >= us * SG_RIG_LONG_US) {
-		figures->long_turns += spent < us * SG_RIG_STOLEN_US;
+	raw = ticks() - start;
+	away = away_ticks(rig, raw, cpu_ns() - before_ns);
+	note_span(&figures->turns, raw, away);
+	if (worker->counters->generation != rig->generation)
+		note_span(&figures->adopting, raw, away);
+	rig->generation = worker->counters->generation;
+	if (raw - away < gap)
+		rig->now += raw - away;
+	else
 		rig->settled = rig->now + 1;
-		return;
-	}
-	rig->now += spent;
-	figures->ticks += spent;
+	stay_idle(rig, RTE_MIN(raw - away, gap), &figures->idle);
 }
 
 // Packets that the worker has dropped or not sent.
@@ -339,6 +398,18 @@ static void add_latency(struct sg_latency *sum, const struct sg_latency *latency
 		sum->counts[i] += latency->counts[i];
 }
 
+static void add_spans(struct sg_rig_spans *sum, const struct sg_rig_spans *spans)
+{
+	sum->n += spans->n;
+	sum->ticks += spans->ticks;
+	sum->away += spans->away;
+	sum->raw_longest = RTE_MAX(sum->raw_longest, spans->raw_longest);
+	sum->longest = RTE_MAX(sum->longest, spans->longest);
+	sum->over_gap += spans->over_gap;
+	sum->over_50 += spans->over_50;
+	sum->over_100 += spans->over_100;
+}
+
 void sg_rig_add(struct sg_rig_figures *sum, const struct sg_rig_figures *stretch)
 {
 	sum->made += stretch->made;
@@ -346,18 +417,29 @@ void sg_rig_add(struct sg_rig_figures *sum, const struct sg_rig_figures *stretch
 	sum->lost += stretch->lost;
 	sum->overrun += stretch->overrun;
 	sum->left_out += stretch->left_out;
-	sum->ticks += stretch->ticks;
-	sum->turns += stretch->turns;
-	sum->long_turns += stretch->long_turns;
-	sum->stolen += stretch->stolen;
 	sum->faults += stretch->faults;
 	sum->preemptions += stretch->preemptions;
-	if (stretch->longest > sum->longest)
-		sum->longest = stretch->longest;
+	add_spans(&sum->turns, &stretch->turns);
+	add_spans(&sum->idle, &stretch->idle);
+	add_spans(&sum->adopting, &stretch->adopting);
 	add_latency(&sum->latency, &stretch->latency);
 }
 
 // --- flows
+
+static void die_of_drops(const struct sg_rig *rig)
+{
+	const struct sg_counters *totals = rig->dataplane.counters[0].totals;
+
+	for (unsigned i = 0; i < SG_DROP_COUNT; i++) {
+		uint64_t n = sg_counter_read(&totals->dropped[i]);
+
+		if (n > 0)
+			fprintf(stderr, "dropped: %s %lu\n", sg_drop_name((enum sg_drop)i), n);
+	}
+	sg_bench_die("a flow was not made; the table holds %u",
+		sg_flow_table_count(rig->dataplane.workers[0]->pipeline->flows));
+}
 
 static void open_flows(struct sg_rig *rig)
 {
@@ -385,7 +467,7 @@ static void open_flows(struct sg_rig *rig)
 			sg_flow_table_hash(table, tuple, 1, &hash);
 			ref = sg_flow_table_find(table, tuple, hash);
 			if (!ref)
-				sg_bench_die("a flow was not made");
+				die_of_drops(rig);
 			sg_flow_table_get(table, ref)->state = SG_FLOW_TCP_ESTABLISHED;
 			sg_flow_table_confirm(table, ref);
 			rig->tuples[flow + i][1] = sg_flow_table_get(table, ref)->server;
@@ -402,6 +484,7 @@ static int work(void *context)
 	struct sg_worker *worker = rig->dataplane.workers[0];
 
 	sg_worker_begin(worker);
+	learn_cpu_cost(rig);
 	open_flows(rig);
 	__atomic_store_n(&rig->n_done, rig->n_done + 1, __ATOMIC_RELEASE);
 	while (!__atomic_load_n(&rig->stop, __ATOMIC_RELAXED)) {

@@ -6,10 +6,17 @@
 // takes them, and their latency is from the moment they were due until the end of the turn that
 // sent them. So one CPU is both, and neither disturbs the other's figures.
 //
-// A CPU that is lent elsewhere looks like a long turn. Of a millisecond or more it is `stolen`, as
-// in the daemon; from 100 us on it is `long`, the worker's own doing or not, which only the
-// comparison with quiet times can tell. In neither does time pass, and what they held up is left
-// out of the latencies, so that those are of forwarding.
+// A CPU that is lent elsewhere looks like a long turn. What the kernel knows of that (another
+// thread ran, the hypervisor owns up to it as steal) is not in the thread's CPU time, which is read
+// before and after each turn: in it no time passes here. What is left are interrupts, and
+// gaps that the hypervisor says nothing of. So after each turn the worker reads the clock for as
+// long as the turn took, and does nothing else: what becomes of those stretches is not the worker's
+// doing, and what turns show beyond that is.
+//
+// A turn of at least SG_RIG_GAP_US, three times what two full bursts take, holds a gap as well.
+// Whether there are more of them than of idle stretches that long is to be looked at; no time
+// passes in it either, and what it held up is left out of the latencies, which so are of
+// forwarding.
 #pragma once
 
 #include <stdbool.h>
@@ -19,8 +26,8 @@
 #include "service/settings.h"
 #include "throughput/latency.h"
 
-#define SG_RIG_STOLEN_US 1000
-#define SG_RIG_LONG_US   100
+#define SG_RIG_GAP_US  20
+#define SG_RIG_LONG_US 100
 
 struct sg_rig;
 
@@ -32,17 +39,25 @@ struct sg_rig_options {
 	const char *socket;
 };
 
+// Turns, or the idle stretches beside them.
+struct sg_rig_spans {
+	uint64_t n, ticks;                    // without `away`
+	uint64_t away;                        // ticks: the CPU was elsewhere, as the kernel knows
+	uint64_t raw_longest;                 // ticks, with `away`
+	uint64_t longest;                     // without
+	uint64_t over_gap, over_50, over_100; // us, without
+};
+
 // What a stretch of turns has shown.
 struct sg_rig_figures {
 	uint64_t made, forwarded;
-	uint64_t lost;                      // dropped by the worker
-	uint64_t overrun;                   // the ring to it was full
-	uint64_t left_out;                  // packets held up by a stolen CPU
-	uint64_t ticks;                     // of the worker's time
-	uint64_t turns, long_turns, stolen; // long: and not stolen
-	uint64_t longest;                   // ticks
-	uint64_t faults, preemptions;       // of the worker's thread, as the kernel counts
-	struct sg_latency latency;          // ticks
+	uint64_t lost;     // dropped by the worker
+	uint64_t overrun;  // the ring to it was full
+	uint64_t left_out; // held up by a gap
+	struct sg_rig_spans turns, idle;
+	struct sg_rig_spans adopting; // of the turns, those that began to use another generation
+	uint64_t faults, preemptions; // of the worker's thread, as the kernel counts
+	struct sg_latency latency;    // ticks
 };
 
 // Starts DPDK, which makes the caller lcore 0. Ends the program with a sentence if that fails.
