@@ -24,7 +24,8 @@ static void hello_and_status_say_who_answers(void **state)
 	assert_non_null(json_object_get(result, "uptime_s"));
 	assert_int_equal(json_integer_value(json_object_get(result, "generation")), 1);
 	// And what one of each takes of memory.
-	assert_int_equal(json_object_size(result), 12);
+	assert_non_null(json_object_get(result, "longest_turn_us"));
+	assert_int_equal(json_object_size(result), 13);
 	json_decref(result);
 }
 
