@@ -1,8 +1,12 @@
 // schedule: gives each admitted packet a backend and creates its flow.
 //
 // In passes over the burst, so that its cache misses overlap: backends are picked and described,
-// SNAT ports proposed and room made for all, and only then is one flow after the other entered.
+// SNAT ports proposed and room made for all, and then all flows are entered together. Those that
+// have to be looked at again, because another packet of the burst may want the same tuple or a
+// limit counts them, follow one by one.
 #include "dataplane/pipeline.h"
+
+#include <string.h>
 
 #include "dataplane/affinity.h"
 #include "dataplane/answer.h"
@@ -15,9 +19,12 @@
 #include "net/checksum.h"
 #include "net/headers.h"
 
-// A set of hashes that may say yes wrongly: a bit for each, by 8 bits of it.
+// A set of hashes that may say yes wrongly, of a burst's once in eight bursts: a bit for each, by
+// 12 bits of it.
+#define SEEN_WORDS 64
+
 struct seen {
-	uint64_t words[4];
+	uint64_t words[SEEN_WORDS];
 };
 
 // The flows that a burst wants to start; the arrays go by the same index.
@@ -32,13 +39,24 @@ struct starts {
 	// those in mode dnat the same, from the arrays' end downwards.
 	unsigned n_replies, n_dnat_replies;
 	uint8_t reply_of[SG_BURST]; // by flow
+	uint8_t flow_of[SG_BURST];  // by reply
 	struct sg_tuple replies[SG_BURST];
 	struct sg_pair6 reply_pairs[SG_BURST]; // of IPv6
 	uint64_t hashes[SG_BURST];             // of the clients' tuples
 	uint64_t reply_hashes[SG_BURST];
 	uint64_t free_replies; // a bit for each whose proposed tuple was free
-	// Hashes of tuples that flows of this burst were entered under.
+	// Hashes of tuples that flows of this burst want.
 	struct seen clients, servers;
+	// Flows that can be entered together, and those where it takes another look once the former
+	// are in.
+	unsigned n_together, n_apart;
+	struct sg_flow_newcomer together[SG_BURST];
+	uint8_t together_of[SG_BURST]; // by newcomer: the flow
+	uint8_t apart[SG_BURST];       // flows
+	uint64_t ended;                // flows of the worker, when those apart had their turn
+	// Packets of the burst whose flow lookup found.
+	unsigned n_known;
+	uint8_t known[SG_BURST];
 };
 
 static uint32_t sequence_of(const struct sg_pkt *pkt, const struct sg_tuple *tuple)
@@ -167,14 +185,12 @@ static inline __attribute__((always_inline)) void plan_of(struct sg_pipeline *pi
 		if (is_ipv6)
 			starts->reply_pairs[starts->n_replies] = addresses->server;
 		starts->reply_of[starts->n] = (uint8_t)starts->n_replies;
-		starts->replies[starts->n_replies] = flow->server;
-		starts->replies[starts->n_replies++].hop = 0;
+		starts->flow_of[starts->n_replies++] = (uint8_t)starts->n;
 	} else if (flow->mode == SG_FORWARD_DNAT) {
 		unsigned reply = SG_BURST - ++starts->n_dnat_replies;
 
 		starts->reply_of[starts->n] = (uint8_t)reply;
-		starts->replies[reply] = flow->server;
-		starts->replies[reply].hop = 0;
+		starts->flow_of[reply] = (uint8_t)starts->n;
 	}
 
 	starts->at[starts->n] = (uint8_t)at;
@@ -204,7 +220,7 @@ static inline void plan(struct sg_pipeline *pipeline, const struct sg_snapshot *
 static bool see(struct seen *seen, uint64_t hash)
 {
 	uint64_t bit = UINT64_C(1) << (hash & 63);
-	uint64_t *word = &seen->words[hash >> 6 & 3];
+	uint64_t *word = &seen->words[hash >> 6 & (SEEN_WORDS - 1)];
 	bool had = *word & bit;
 
 	*word |= bit;
@@ -219,45 +235,42 @@ static void give_way(struct sg_pipeline *pipeline, sg_flow_ref old)
 	sg_flow_end_bulk(pipeline, &old, 1);
 }
 
-static inline __attribute__((always_inline)) bool find_snat_port(struct sg_pipeline *pipeline,
-	struct starts *starts, unsigned i, uint32_t syn_seq, const bool is_ipv6)
+// The proposed reply, or another that is free by now, becomes the flow's tuple.
+static void take_reply(struct starts *starts, unsigned i)
 {
 	unsigned reply = starts->reply_of[i];
-	bool seen = see(&starts->servers, starts->reply_hashes[reply]);
-	sg_flow_ref old = 0;
 
-	// fast path: what was proposed is nearly always free, and still so.
-	if (__builtin_expect(seen || !(starts->free_replies >> reply & 1), 0) &&
-		!sg_snat_settle(pipeline->snat, pipeline->taken, pipeline->worker,
-			&pipeline->random, syn_seq, &starts->replies[reply],
-			&starts->reply_pairs[reply], &starts->reply_hashes[reply], &old))
+	starts->flows[i].server = starts->replies[reply];
+	if (__builtin_expect(sg_tuple_is_ipv6(&starts->flows[i].client), 0))
+		starts->addresses[i].server = starts->reply_pairs[reply];
+}
+
+static bool find_snat_port(
+	struct sg_pipeline *pipeline, struct starts *starts, unsigned i, uint32_t syn_seq)
+{
+	unsigned reply = starts->reply_of[i];
+	sg_flow_ref old;
+
+	if (!sg_snat_settle(pipeline->snat, pipeline->taken, pipeline->worker, &pipeline->random,
+		    syn_seq, &starts->replies[reply], &starts->reply_pairs[reply],
+		    &starts->reply_hashes[reply], &old))
 		return false;
 	if (old && pipeline->taken == pipeline->flows)
 		give_way(pipeline, old);
-	see(&starts->servers, starts->reply_hashes[reply]); // it may be another by now
-	starts->flows[i].server = starts->replies[reply];
-	if (is_ipv6)
-		starts->addresses[i].server = starts->reply_pairs[reply];
+	take_reply(starts, i);
 	return true;
 }
 
 // In mode dnat the answers' tuple is what it is. Whoever has it is an older flow of the same client
 // and port to the same pod (through a VIP that was changed, or released): the pod can tell them
 // apart no better, and the newer one counts.
-static uint64_t take_dnat_reply(struct sg_pipeline *pipeline, struct starts *starts, unsigned i)
+static void end_older(struct sg_pipeline *pipeline, const struct starts *starts, unsigned reply)
 {
-	unsigned reply = starts->reply_of[i];
-	uint64_t hash = starts->reply_hashes[reply];
-	bool seen = see(&starts->servers, hash);
-	sg_flow_ref older;
+	sg_flow_ref older = sg_flow_table_find(
+		pipeline->flows, &starts->replies[reply], starts->reply_hashes[reply]);
 
-	// fast path: nobody had it when all were looked for, and so nobody has it now.
-	if (__builtin_expect(!seen && starts->free_replies >> reply & 1, 1))
-		return hash;
-	older = sg_flow_table_find(pipeline->flows, &starts->replies[reply], hash);
 	if (older)
 		sg_flow_end_bulk(pipeline, &older, 1);
-	return hash;
 }
 
 // Looks for whoever has the answers' tuples of mode dnat.
@@ -266,6 +279,8 @@ static void find_dnat_replies(const struct sg_pipeline *pipeline, struct starts 
 	unsigned n = starts->n_dnat_replies, first = SG_BURST - n;
 	sg_flow_ref older[SG_BURST];
 
+	for (unsigned i = first; i < SG_BURST; i++)
+		starts->replies[i] = starts->flows[starts->flow_of[i]].server;
 	sg_flow_table_hash(
 		pipeline->flows, &starts->replies[first], n, &starts->reply_hashes[first]);
 	sg_flow_table_find_bulk(
@@ -288,24 +303,29 @@ static bool is_full(const struct sg_flow_table *table)
 	       sg_flow_table_embryos(table) == 0;
 }
 
+// What is left to say of a flow once its reply's tuple is known.
+static inline void complete(struct starts *starts, unsigned i)
+{
+	note_deltas(&starts->flows[i], &starts->addresses[i]);
+	starts->flows[i].server.hop = starts->hops[i];
+}
+
 // Enters one flow that wants to start. Returns why it cannot.
-static inline __attribute__((always_inline)) enum sg_drop start_of(struct sg_pipeline *pipeline,
-	struct starts *starts, unsigned i, struct sg_pkt *pkt, const struct sg_tuple *tuple,
-	uint64_t hash, const bool is_ipv6)
+static enum sg_drop start(struct sg_pipeline *pipeline, struct starts *starts, unsigned i,
+	struct sg_pkt *pkt, const struct sg_tuple *tuple)
 {
 	struct sg_flow *flow = &starts->flows[i];
+	const bool is_ipv6 = sg_pkt_is_ipv6(pkt);
+	struct sg_flow_newcomer newcomer = {.flow = flow,
+		.addresses = is_ipv6 ? &starts->addresses[i] : NULL,
+		.client_hash = starts->hashes[i]};
 	const uint8_t *client =
 		is_ipv6 ? starts->addresses[i].client.src : (const uint8_t *)&tuple->src_be;
 	const unsigned client_bytes = is_ipv6 ? 16 : 4;
-	uint64_t reply_hash = 0;
 
-	if (see(&starts->clients, hash)) {
-		pkt->ref = sg_flow_table_find(pipeline->flows, tuple, hash);
-		if (pkt->ref)
-			return !is_ipv6 || sg_pkt_is_of(pipeline, pkt, pkt->ref)
-				       ? SG_DROP_NONE
-				       : SG_DROP_KEY_COLLISION;
-	}
+	pkt->ref = sg_flow_table_find(pipeline->flows, tuple, newcomer.client_hash);
+	if (pkt->ref)
+		return is_own(pipeline, pkt, tuple) ? SG_DROP_NONE : SG_DROP_KEY_COLLISION;
 	if (__builtin_expect(pkt->service->limited, 0)) {
 		enum sg_drop refused = sg_limits_room(
 			pipeline, starts->snapshot, pkt->service, client, client_bytes, flow);
@@ -314,22 +334,18 @@ static inline __attribute__((always_inline)) enum sg_drop start_of(struct sg_pip
 			return refused;
 	}
 	if (flow->mode == SG_FORWARD_SNAT) {
-		if (!find_snat_port(pipeline, starts, i, sequence_of(pkt, tuple), is_ipv6))
+		if (!find_snat_port(pipeline, starts, i, sequence_of(pkt, tuple)))
 			return SG_DROP_SNAT_PORTS;
-		reply_hash = starts->reply_hashes[starts->reply_of[i]];
+		newcomer.server_hash = starts->reply_hashes[starts->reply_of[i]];
 	} else if (flow->mode == SG_FORWARD_DNAT) {
-		reply_hash = take_dnat_reply(pipeline, starts, i);
+		end_older(pipeline, starts, starts->reply_of[i]);
+		newcomer.server_hash = starts->reply_hashes[starts->reply_of[i]];
 	}
 	if (pipeline->trace && is_full(pipeline->taken))
 		return SG_DROP_FLOW_TABLE_FULL;
-	if (is_ipv6)
-		sg_rewrite_note_deltas6(flow, &starts->addresses[i]);
-	else
-		sg_rewrite_note_deltas(flow);
-	flow->server.hop = starts->hops[i];
-	pkt->ref = is_ipv6 ? sg_flow_table_insert6(
-				     pipeline->flows, flow, &starts->addresses[i], hash, reply_hash)
-			   : sg_flow_table_insert(pipeline->flows, flow, hash, reply_hash);
+	complete(starts, i);
+	sg_flow_table_insert_bulk(pipeline->flows, &newcomer, 1);
+	pkt->ref = newcomer.ref;
 	if (!pkt->ref)
 		return SG_DROP_FLOW_TABLE_FULL;
 	if (__builtin_expect(flow->limited, 0))
@@ -338,66 +354,107 @@ static inline __attribute__((always_inline)) enum sg_drop start_of(struct sg_pip
 	return SG_DROP_NONE;
 }
 
-static __attribute__((noinline)) enum sg_drop start6(struct sg_pipeline *pipeline,
-	struct starts *starts, unsigned i, struct sg_pkt *pkt, const struct sg_tuple *tuple,
-	uint64_t hash)
+static void settle(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct starts *starts, unsigned i, struct sg_pkt *pkt, enum sg_drop drop)
 {
-	return start_of(pipeline, starts, i, pkt, tuple, hash, true);
+	if (drop == SG_DROP_FLOW_TABLE_FULL && sg_service_is_stateless(pkt->service))
+		go_without_flow(pipeline, snapshot, &starts->flows[i], &starts->addresses[i], pkt);
+	else
+		lose(pipeline, pkt, starts->flows[i].backend_slot, drop);
 }
 
-static inline enum sg_drop start(struct sg_pipeline *pipeline, struct starts *starts, unsigned i,
-	struct sg_pkt *pkt, const struct sg_tuple *tuple, uint64_t hash)
+// Whether nobody else wants a flow's tuples, and nothing has to be counted first.
+static inline bool is_plain(const struct sg_pipeline *pipeline, struct starts *starts, unsigned i,
+	const struct sg_pkt *pkt)
 {
-	if (__builtin_expect(sg_pkt_is_ipv6(pkt), 0))
-		return start6(pipeline, starts, i, pkt, tuple, hash);
-	return start_of(pipeline, starts, i, pkt, tuple, hash, false);
+	const struct sg_flow *flow = &starts->flows[i];
+
+	if (see(&starts->clients, starts->hashes[i]) || pkt->service->limited || pipeline->trace)
+		return false;
+	return flow->one_way ||
+	       (starts->free_replies >> starts->reply_of[i] & 1 &&
+		       !see(&starts->servers, starts->reply_hashes[starts->reply_of[i]]));
+}
+
+// Parts the flows into those that are entered together and those that are not.
+static void part(
+	const struct sg_pipeline *pipeline, const struct sg_burst *burst, struct starts *starts)
+{
+	for (unsigned i = 0; i < starts->n; i++) {
+		const struct sg_pkt *pkt = &burst->pkts[starts->at[i]];
+		struct sg_flow_newcomer *newcomer = &starts->together[starts->n_together];
+
+		if (__builtin_expect(!is_plain(pipeline, starts, i, pkt), 0)) {
+			starts->apart[starts->n_apart++] = (uint8_t)i;
+			continue;
+		}
+		newcomer->flow = &starts->flows[i];
+		newcomer->addresses = sg_pkt_is_ipv6(pkt) ? &starts->addresses[i] : NULL;
+		newcomer->client_hash = starts->hashes[i];
+		if (starts->flows[i].mode == SG_FORWARD_SNAT)
+			take_reply(starts, i);
+		if (!starts->flows[i].one_way)
+			newcomer->server_hash = starts->reply_hashes[starts->reply_of[i]];
+		complete(starts, i);
+		starts->together_of[starts->n_together++] = (uint8_t)i;
+	}
+}
+
+// Not while the flows are described: a tuple that was just written in pieces is slow to read whole.
+static void propose_replies(struct sg_pipeline *pipeline, struct starts *starts)
+{
+	for (unsigned i = 0; i < starts->n_replies; i++)
+		starts->replies[i] = starts->flows[starts->flow_of[i]].server;
+	starts->free_replies = sg_snat_propose(pipeline->snat, pipeline->taken, pipeline->worker,
+		&pipeline->snat_turns, starts->replies, starts->reply_pairs, starts->n_replies,
+		starts->reply_hashes);
 }
 
 static void start_all(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	struct sg_burst *burst, struct starts *starts)
 {
 	if (starts->n_replies > 0)
-		starts->free_replies = sg_snat_propose(pipeline->snat, pipeline->taken,
-			pipeline->worker, &pipeline->snat_turns, starts->replies,
-			starts->reply_pairs, starts->n_replies, starts->reply_hashes);
+		propose_replies(pipeline, starts);
 	if (starts->n_dnat_replies > 0)
 		find_dnat_replies(pipeline, starts);
 	sg_flow_make_room(pipeline, starts->n);
-	sg_flow_table_prefetch_room(pipeline->flows, starts->hashes, starts->n);
-	sg_flow_table_prefetch_room(pipeline->flows, starts->reply_hashes, starts->n_replies);
-	sg_flow_table_prefetch_room(pipeline->flows,
-		&starts->reply_hashes[SG_BURST - starts->n_dnat_replies], starts->n_dnat_replies);
-	for (unsigned i = 0; i < starts->n; i++) {
-		unsigned at = starts->at[i];
-		struct sg_pkt *pkt = &burst->pkts[at];
-		enum sg_drop drop =
-			start(pipeline, starts, i, pkt, &burst->tuples[at], burst->hashes[at]);
+	part(pipeline, burst, starts);
+	sg_flow_table_insert_bulk(pipeline->flows, starts->together, starts->n_together);
+	for (unsigned k = 0; k < starts->n_together; k++) {
+		unsigned i = starts->together_of[k];
+		struct sg_pkt *pkt = &burst->pkts[starts->at[i]];
 
-		if (drop == SG_DROP_FLOW_TABLE_FULL && sg_service_is_stateless(pkt->service))
-			go_without_flow(
-				pipeline, snapshot, &starts->flows[i], &starts->addresses[i], pkt);
-		else if (drop != SG_DROP_NONE)
-			lose(pipeline, pkt, starts->flows[i].backend_slot, drop);
+		pkt->ref = starts->together[k].ref;
+		if (pkt->ref)
+			sg_flow_begin(pipeline, &starts->flows[i]);
+		else
+			settle(pipeline, snapshot, starts, i, pkt, SG_DROP_FLOW_TABLE_FULL);
+	}
+	starts->ended = pipeline->counters.totals->flows_ended;
+	for (unsigned k = 0; k < starts->n_apart; k++) {
+		unsigned i = starts->apart[k];
+		struct sg_pkt *pkt = &burst->pkts[starts->at[i]];
+		enum sg_drop drop = start(pipeline, starts, i, pkt, &burst->tuples[starts->at[i]]);
+
+		if (drop != SG_DROP_NONE)
+			settle(pipeline, snapshot, starts, i, pkt, drop);
 	}
 }
 
 // Flows that made room for new ones may have had packets in this very burst, whose refs now name
 // nothing or another's.
-static void check_refs(struct sg_pipeline *pipeline, struct sg_burst *burst)
+static void check_ref(struct sg_pipeline *pipeline, struct sg_burst *burst, unsigned at)
 {
-	for (unsigned i = 0; i < burst->n; i++) {
-		struct sg_pkt *pkt = &burst->pkts[i];
-		const struct sg_flow *flow;
+	struct sg_pkt *pkt = &burst->pkts[at];
+	const struct sg_flow *flow = sg_flow_table_get(pipeline->flows, pkt->ref);
 
-		if (pkt->verdict || !pkt->ref)
-			continue;
-		flow = sg_flow_table_get(pipeline->flows, pkt->ref);
-		if (flow->state == SG_FLOW_FREE ||
-			!sg_tuple_equal(sg_flow_tuple(flow, sg_flow_ref_direction(pkt->ref)),
-				&burst->tuples[i]) ||
-			!is_own(pipeline, pkt, &burst->tuples[i]))
-			sg_pkt_drop(pkt, SG_DROP_NO_FLOW);
-	}
+	if (pkt->verdict || !pkt->ref)
+		return;
+	if (flow->state == SG_FLOW_FREE ||
+		!sg_tuple_equal(
+			sg_flow_tuple(flow, sg_flow_ref_direction(pkt->ref)), &burst->tuples[at]) ||
+		!is_own(pipeline, pkt, &burst->tuples[at]))
+		sg_pkt_drop(pkt, SG_DROP_NO_FLOW);
 }
 
 void sg_stage_schedule(
@@ -410,13 +467,27 @@ void sg_stage_schedule(
 	starts.n = 0;
 	starts.n_replies = starts.n_dnat_replies = 0;
 	starts.free_replies = 0;
-	starts.clients = starts.servers = (struct seen){{0}};
+	starts.n_together = starts.n_apart = 0;
+	starts.n_known = 0;
+	memset(&starts.clients, 0, sizeof(starts.clients));
+	memset(&starts.servers, 0, sizeof(starts.servers));
 	for (unsigned i = 0; i < burst->n; i++) {
-		if (!burst->pkts[i].verdict && !burst->pkts[i].ref)
+		if (burst->pkts[i].verdict)
+			continue;
+		if (burst->pkts[i].ref)
+			starts.known[starts.n_known++] = (uint8_t)i;
+		else
 			plan(pipeline, snapshot, burst, i, &starts);
 	}
 	if (starts.n > 0)
 		start_all(pipeline, snapshot, burst, &starts);
-	if (pipeline->counters.totals->flows_ended != ended)
-		check_refs(pipeline, burst);
+	if (pipeline->counters.totals->flows_ended == ended)
+		return;
+	for (unsigned k = 0; k < starts.n_known; k++)
+		check_ref(pipeline, burst, starts.known[k]);
+	// What was entered by itself may have ended what was entered with others.
+	if (starts.n == 0 || pipeline->counters.totals->flows_ended == starts.ended)
+		return;
+	for (unsigned k = 0; k < starts.n; k++)
+		check_ref(pipeline, burst, starts.at[k]);
 }

@@ -139,12 +139,14 @@ void sg_cuckoo_prefetch_rooms(const struct sg_cuckoo *cuckoo, const uint64_t *ha
 
 	for (unsigned i = 0; i < n; i++) {
 		uint32_t primary = sg_cuckoo_primary(cuckoo, hashes[i]);
+		uint16_t signature = sg_cuckoo_signature(hashes[i]);
+		uint32_t alternate = sg_cuckoo_other(cuckoo, primary, signature);
+		bool has_room = prefetch_evicted(cuckoo, primary);
 
-		if (__builtin_expect(prefetch_evicted(cuckoo, primary), 1))
-			continue;
-		alternates[n_alternates] =
-			sg_cuckoo_other(cuckoo, primary, sg_cuckoo_signature(hashes[i]));
-		sg_prefetch_write(&cuckoo->buckets[alternates[n_alternates++]]);
+		if (!has_room || *sg_cuckoo_overflow(&cuckoo->buckets[primary], signature))
+			sg_prefetch_write(&cuckoo->buckets[alternate]);
+		alternates[n_alternates] = alternate;
+		n_alternates += !has_room;
 	}
 	for (unsigned i = 0; i < n_alternates; i++) {
 		if (!prefetch_evicted(cuckoo, alternates[i]))

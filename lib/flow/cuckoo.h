@@ -98,8 +98,46 @@ static inline unsigned sg_cuckoo_room(
 	return (unsigned)__builtin_ctz(mask | 1u << SG_CUCKOO_SLOTS);
 }
 
-// Before insertions, once their primaries should be cached: asks for all other buckets that they
-// will touch. `hashes` are up to SG_CUCKOO_MAX_ROOMS.
+// The slot of a key's primary that it gets if nothing there has its signature, none of its class
+// has overflowed, and the slot is empty, or its stale entry at home. SG_CUCKOO_SLOTS: there is
+// none.
+static inline unsigned sg_cuckoo_room_at_home(const struct sg_cuckoo *cuckoo, uint64_t hash)
+{
+	struct sg_cuckoo_bucket *bucket = &cuckoo->buckets[sg_cuckoo_primary(cuckoo, hash)];
+	uint16_t signature = sg_cuckoo_signature(hash);
+	unsigned mask = sg_cuckoo_match(bucket, 0);
+
+	if (!mask)
+		mask = sg_cuckoo_stale(cuckoo, bucket) & ~sg_cuckoo_away(bucket);
+	if (sg_cuckoo_match(bucket, signature) || *sg_cuckoo_overflow(bucket, signature))
+		mask = 0;
+	return (unsigned)__builtin_ctz(mask | 1u << SG_CUCKOO_SLOTS);
+}
+
+// Whether a key that is not in the index would be entered without touching a second bucket. Where
+// false, it may be there already.
+static inline bool sg_cuckoo_fits(const struct sg_cuckoo *cuckoo, uint64_t hash)
+{
+	return sg_cuckoo_room_at_home(cuckoo, hash) < SG_CUCKOO_SLOTS;
+}
+
+// fast path: sg_cuckoo_insert for what fits so. False: nothing has changed.
+static inline bool sg_cuckoo_put_at_home(
+	const struct sg_cuckoo *cuckoo, uint64_t hash, uint32_t entry, uint8_t tag)
+{
+	struct sg_cuckoo_bucket *bucket = &cuckoo->buckets[sg_cuckoo_primary(cuckoo, hash)];
+	unsigned slot = sg_cuckoo_room_at_home(cuckoo, hash);
+
+	if (slot == SG_CUCKOO_SLOTS)
+		return false;
+	bucket->signatures[slot] = sg_cuckoo_signature(hash);
+	bucket->entries[slot] = entry;
+	bucket->tags[slot] = tag;
+	return true;
+}
+
+// Before insertions that do not fit so, once their primaries should be cached: asks for all other
+// buckets that they will touch. `hashes` are up to SG_CUCKOO_MAX_ROOMS.
 #define SG_CUCKOO_MAX_ROOMS 64
 void sg_cuckoo_prefetch_rooms(const struct sg_cuckoo *cuckoo, const uint64_t *hashes, unsigned n);
 

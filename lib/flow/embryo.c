@@ -64,6 +64,26 @@ void sg_flow_embryo_join(struct sg_flow_table *table, uint32_t record)
 	table->embryos++;
 }
 
+// As many in one epoch: it may get longer by one burst.
+void sg_flow_embryo_join_bulk(struct sg_flow_table *table, const uint32_t *records, unsigned n)
+{
+	struct sg_flow_node *nodes = sg_flow_table_nodes(table);
+	uint32_t low = (uint32_t)table->epoch << 28, high = (uint32_t)(table->epoch >> 4) << 28;
+	uint32_t youngest = sg_flow_node_prev(&nodes[0]);
+
+	if (n == 0)
+		return;
+	set_next(&nodes[youngest], records[0]);
+	for (unsigned i = 0; i < n; i++) {
+		nodes[records[i]].prev = low | youngest;
+		nodes[records[i]].next = high | (i + 1 < n ? records[i + 1] : 0);
+		youngest = records[i];
+	}
+	set_prev(&nodes[0], youngest);
+	table->epoch_left -= table->epoch_left < n ? table->epoch_left : n;
+	table->embryos += n;
+}
+
 void sg_flow_embryo_leave(struct sg_flow_table *table, uint32_t record)
 {
 	struct sg_flow_node *nodes = sg_flow_table_nodes(table);
@@ -168,18 +188,32 @@ void sg_flow_table_confirm(struct sg_flow_table *table, sg_flow_ref ref)
 	confirm_burst(table, &ref, 1);
 }
 
+static bool has_affinity(const struct sg_flow_table *table, const sg_flow_ref *refs, unsigned n)
+{
+	bool found = false;
+
+	for (unsigned i = 0; i < n; i++)
+		found |= sg_flow_table_get(table, refs[i])->state == SG_FLOW_AFFINITY;
+	return found;
+}
+
 void sg_flow_table_recycle_bulk(struct sg_flow_table *table, const sg_flow_ref *refs, unsigned n)
 {
-	for (unsigned i = 0; i < n; i++) {
-		if (sg_flow_table_get(table, refs[i])->state == SG_FLOW_FREE)
-			continue;
-		if (sg_flow_embryo_tag(table, refs[i] >> 1) == SG_CUCKOO_UNTAGGED) {
-			sg_flow_table_remove(table, refs[i]);
-			continue;
-		}
-		sg_flow_embryo_leave(table, refs[i] >> 1);
+	struct sg_flow_node *nodes = sg_flow_table_nodes(table);
+	uint32_t oldest; // of those that stay
+
+	if (n == 0)
+		return;
+	// Entries that are not tagged cannot be left behind.
+	if (__builtin_expect(has_affinity(table, refs, n), 0))
+		return sg_flow_table_remove_bulk(table, refs, n);
+	oldest = sg_flow_node_next(&nodes[refs[n - 1] >> 1]);
+	set_next(&nodes[0], oldest);
+	set_prev(&nodes[oldest], 0);
+	table->embryos -= n;
+	table->oldest_epoch = oldest == 0 ? table->epoch : sg_flow_node_epoch(&nodes[oldest]);
+	for (unsigned i = 0; i < n; i++)
 		sg_flow_table_give_record(table, refs[i] >> 1);
-	}
 }
 
 uint32_t sg_flow_table_embryos(const struct sg_flow_table *table)

@@ -135,6 +135,7 @@ struct sg_flow_table *sg_flow_table_init_hashed(
 void sg_flow_embryo_begin(struct sg_flow_table *table);
 uint8_t sg_flow_embryo_tag(const struct sg_flow_table *table, uint32_t record);
 void sg_flow_embryo_join(struct sg_flow_table *table, uint32_t record);
+void sg_flow_embryo_join_bulk(struct sg_flow_table *table, const uint32_t *records, unsigned n);
 void sg_flow_embryo_leave(struct sg_flow_table *table, uint32_t record);
 
 // Hashes both directions' keys of up to SG_FLOW_HASH_RECORDS flows, client's first, and asks for

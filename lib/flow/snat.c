@@ -11,7 +11,8 @@
 
 #define GROUP       4           // candidates whose buckets are asked for together
 #define PER_ADDRESS 32          // candidates before the next address's turn
-#define ROUNDS      6           // of proposals for those of a burst whose port is taken
+#define ROUNDS      8           // of proposals for those of a burst whose port will not do
+#define PICKY       3           // of them that pass over what is free and does not fit
 #define GOLDEN      2654435769u // 2^32 times the golden section
 
 // Ports, host order, by class.
@@ -26,6 +27,7 @@ struct sg_snat_pool {
 	uint32_t n_addresses6;
 	uint32_t *addresses_be; // IPv4
 	uint8_t (*addresses6)[16];
+	uint32_t port_min;
 	uint32_t n_ports;
 	struct classes classes4, classes6;
 	// The entries of the table of homes that are a worker's: entries[starts[w]] to
@@ -37,9 +39,15 @@ static_assert(SG_HOME_ENTRIES <= UINT8_MAX, "numbers of entries are 8 bits");
 
 // Ports that would do, all of them equally well.
 struct span {
-	const uint16_t *ports;
+	const uint16_t *ports; // NULL: they follow `first`
+	uint32_t first;
 	uint32_t n;
 };
+
+static inline uint16_t port_be_of(struct span span, uint32_t at)
+{
+	return __builtin_bswap16(span.ports ? span.ports[at] : (uint16_t)(span.first + at));
+}
 
 struct group {
 	struct sg_tuple tuples[GROUP];
@@ -146,6 +154,7 @@ struct sg_snat_pool *sg_snat_pool_create(const struct sg_home *home,
 	if (!pool)
 		goto no_memory;
 	pool->home = home;
+	pool->port_min = port_min;
 	pool->n_ports = (uint32_t)port_max - port_min + 1;
 	pool->classes4.ports = calloc(pool->n_ports, sizeof(pool->classes4.ports[0]));
 	pool->classes6.ports = calloc(pool->n_ports, sizeof(pool->classes6.ports[0]));
@@ -213,7 +222,7 @@ static struct span pick_span(const struct sg_snat_pool *pool, unsigned worker,
 	uint32_t base;
 
 	if (n == SG_HOME_ENTRIES)
-		return (struct span){.ports = classes->ports, .n = pool->n_ports};
+		return (struct span){.first = pool->port_min, .n = pool->n_ports};
 	base = is_ipv6 ? sg_toeplitz_tuple6(&pool->home->toeplitz, pair, reply)
 		       : sg_toeplitz_tuple4(&pool->home->toeplitz, reply);
 	class = (base ^ pool->entries[pool->starts[worker] + take_digit(fraction, n)]) &
@@ -233,7 +242,7 @@ static void fill_group(struct span span, unsigned tried, uint64_t random,
 		if (span.n <= PER_ADDRESS)
 			at = (tried + i) % span.n;
 		ret_group->tuples[i] = *reply;
-		ret_group->tuples[i].dport_be = __builtin_bswap16(span.ports[at]);
+		ret_group->tuples[i].dport_be = port_be_of(span, at);
 	}
 }
 
@@ -364,7 +373,7 @@ static void propose_one(const struct sg_snat_pool *pool, const struct sg_flow_ta
 	reply->dport_be = 0;
 	reply->hop = 0;
 	span = pick_span(pool, worker, reply, pair, &fraction);
-	reply->dport_be = __builtin_bswap16(span.ports[take_digit(&fraction, span.n)]);
+	reply->dport_be = port_be_of(span, take_digit(&fraction, span.n));
 }
 
 static uint32_t *turn_of(
@@ -373,42 +382,72 @@ static uint32_t *turn_of(
 	return &turns->next[sg_mix64(backend_of(reply, pair)) % SG_SNAT_TURNS];
 }
 
-// Where the table knows the tuple that a turn gives, once more, all of those together.
+// The replies of a burst that have no free tuple yet.
+struct open {
+	unsigned n;
+	uint8_t at[SG_FLOW_MAX_BURST];
+	struct sg_tuple tuples[SG_FLOW_MAX_BURST]; // what is proposed to each
+	uint64_t hashes[SG_FLOW_MAX_BURST];
+};
+
+// Which of the proposals are free, a bit for each. Ports are plenty, so at first those are passed
+// over that would not fit where they belong in the index: whoever finds the flow later reads one
+// bucket, and so does whoever enters it.
+static uint64_t find_free(const struct sg_flow_table *table, const struct open *open,
+	unsigned round, uint64_t *ret_taken)
+{
+	sg_flow_ref refs[SG_FLOW_MAX_BURST];
+	uint64_t taken = 0;
+
+	*ret_taken = 0;
+	if (round < PICKY)
+		return sg_flow_table_fits_bulk(table, open->hashes, open->n);
+	sg_flow_table_find_bulk(table, open->tuples, open->hashes, open->n, refs);
+	for (unsigned k = 0; k < open->n; k++)
+		taken |= (uint64_t)(refs[k] != 0) << k;
+	*ret_taken = taken;
+	return ~taken;
+}
+
 uint64_t sg_snat_propose(const struct sg_snat_pool *pool, const struct sg_flow_table *table,
 	unsigned worker, struct sg_snat_turns *turns, struct sg_tuple *replies,
 	struct sg_pair6 *pairs, unsigned n, uint64_t *ret_hashes)
 {
-	struct sg_tuple tuples[SG_FLOW_MAX_BURST];
-	uint64_t hashes[SG_FLOW_MAX_BURST];
-	sg_flow_ref refs[SG_FLOW_MAX_BURST];
-	uint8_t open[SG_FLOW_MAX_BURST]; // replies that have no free tuple yet
-	unsigned n_open = n;
 	uint64_t found = 0;
+	struct open open;
 
+	open.n = n;
 	for (unsigned i = 0; i < n; i++)
-		open[i] = (uint8_t)i;
-	for (unsigned round = 0; round < ROUNDS && n_open > 0; round++) {
-		unsigned n_taken = 0;
+		open.at[i] = (uint8_t)i;
+	for (unsigned round = 0; round < ROUNDS && open.n > 0; round++) {
+		unsigned n_left = 0;
+		uint64_t free, taken;
 
-		for (unsigned k = 0; k < n_open; k++) {
-			uint32_t *turn = turn_of(turns, &replies[open[k]], &pairs[open[k]]);
+		for (unsigned k = 0; k < open.n; k++) {
+			unsigned i = open.at[k];
 
+			open.tuples[k] = replies[i];
+			propose_one(pool, table, worker, turn_of(turns, &replies[i], &pairs[i]),
+				&open.tuples[k], &pairs[i]);
+		}
+		sg_flow_table_hash(table, open.tuples, open.n, open.hashes);
+		free = find_free(table, &open, round, &taken);
+		for (unsigned k = 0; k < open.n; k++) {
+			unsigned i = open.at[k];
+
+			replies[i] = open.tuples[k];
+			ret_hashes[i] = open.hashes[k];
+			found |= (free >> k & 1) << i;
 			// The turns that follow a taken one would meet its neighbours.
-			if (round > 0)
+			if (__builtin_expect(taken >> k & 1, 0)) {
+				uint32_t *turn = turn_of(turns, &replies[i], &pairs[i]);
+
 				*turn = (uint32_t)sg_mix64(*turn);
-			tuples[k] = replies[open[k]];
-			propose_one(pool, table, worker, turn, &tuples[k], &pairs[open[k]]);
+			}
+			open.at[n_left] = (uint8_t)i;
+			n_left += !(free >> k & 1);
 		}
-		sg_flow_table_hash(table, tuples, n_open, hashes);
-		sg_flow_table_find_bulk(table, tuples, hashes, n_open, refs);
-		for (unsigned k = 0; k < n_open; k++) {
-			replies[open[k]] = tuples[k];
-			ret_hashes[open[k]] = hashes[k];
-			found |= (uint64_t)(refs[k] == 0) << open[k];
-			open[n_taken] = open[k];
-			n_taken += refs[k] != 0;
-		}
-		n_open = n_taken;
+		open.n = n_left;
 	}
 	return found;
 }

@@ -19,11 +19,13 @@
 // address gives each port that minute. The turns begin at random, so somebody who sees neither side
 // of the gateway learns no port.
 //
-// Where a turn's port is taken, its backend's turns go on from somewhere else, up to 6 times; then
-// ports at random, 4 at a time with prefetched buckets, 32 an address. With a share p of ports in
-// use they all miss a free one with a probability of p^32: 3 in 100 at 90 %, where the next address
-// is tried. A flow that is closed gives way to a SYN above its last number, and an embryo to
-// anybody: a flood has as many ports as there are, and takes them from itself.
+// Up to 3 turns are passed over whose tuple is taken, or would not go into the first of its two
+// buckets in the flow table, so that answers find it there. Where a turn's port is taken, its
+// backend's turns go on from somewhere else, up to 5 times; then ports at random, 4 at a time with
+// prefetched buckets, 32 an address. With a share p of ports in use they all miss a free one with a
+// probability of p^32: 3 in 100 at 90 %, where the next address is tried. A flow that is closed
+// gives way to a SYN above its last number, and an embryo to anybody: a flood has as many ports as
+// there are, and takes them from itself.
 //
 // All of this holds for IPv6 as for IPv4, with its own addresses and its own classes (the port lies
 // elsewhere in what is hashed). The tuple of an IPv6 reply is a key of its addresses, so those

@@ -1,5 +1,4 @@
-// Records and both directions of the flow table: laying out, finding, inserting, removing. See
-// table.h.
+// Records and both directions of the flow table: laying out, finding, removing. See table.h.
 #include "flow/table.h"
 #include "flow/layout.h"
 
@@ -178,12 +177,17 @@ void sg_flow_table_prefetch(const struct sg_flow_table *table, const uint64_t *h
 		sg_prefetch(&cuckoo.buckets[sg_cuckoo_primary(&cuckoo, hashes[i])]);
 }
 
-void sg_flow_table_prefetch_room(
+uint64_t sg_flow_table_fits_bulk(
 	const struct sg_flow_table *table, const uint64_t *hashes, unsigned n)
 {
 	const struct sg_cuckoo cuckoo = sg_flow_table_cuckoo(table);
+	uint64_t fits = 0;
 
-	sg_cuckoo_prefetch_rooms(&cuckoo, hashes, n);
+	for (unsigned i = 0; i < n; i++)
+		sg_prefetch_write(&cuckoo.buckets[sg_cuckoo_primary(&cuckoo, hashes[i])]);
+	for (unsigned i = 0; i < n; i++)
+		fits |= (uint64_t)sg_cuckoo_fits(&cuckoo, hashes[i]) << i;
+	return fits;
 }
 
 // The first entry of a bucket that has the signature, as a ref; 0: none. The record is asked for
@@ -258,38 +262,9 @@ void sg_flow_table_give_record(struct sg_flow_table *table, uint32_t record)
 	table->count--;
 }
 
-// Words of a record, in which it is copied under the eyes of readers.
+// Words of a record, in which it is copied under the eyes of its writer (insert.c).
 #define N_WORDS (sizeof(struct sg_flow) / 8)
 static_assert(sizeof(struct sg_flow_addresses) / 8 == N_WORDS, "addresses are as many");
-#define LIFE_WORD (offsetof(struct sg_flow, life) / 8)
-
-static inline uint64_t load_word(const struct sg_flow *flow, unsigned i)
-{
-	uint64_t word;
-
-	memcpy(&word, (const uint8_t *)flow + 8 * i, 8);
-	return word;
-}
-
-// The word that has `life` in it, with another life.
-static inline uint64_t give_life(uint64_t word, uint16_t life)
-{
-	memcpy((uint8_t *)&word + offsetof(struct sg_flow, life) % 8, &life, sizeof(life));
-	return word;
-}
-
-static inline void write_words(void *to, const void *from, unsigned n)
-{
-	uint64_t *words = to;
-
-#pragma GCC unroll 8
-	for (unsigned i = 0; i < n; i++) {
-		uint64_t word;
-
-		memcpy(&word, (const uint8_t *)from + 8 * i, 8);
-		__atomic_store_n(&words[i], word, __ATOMIC_RELAXED);
-	}
-}
 
 static inline void read_words(void *to, const void *from, unsigned n)
 {
@@ -298,82 +273,6 @@ static inline void read_words(void *to, const void *from, unsigned n)
 
 		memcpy((uint8_t *)to + 8 * i, &word, 8);
 	}
-}
-
-// Fills a record, and the line of addresses beside it where there are any, as a sequence lock:
-// `life` is odd while the words change.
-static inline __attribute__((always_inline)) void write_record(struct sg_flow_table *table,
-	uint32_t number, const struct sg_flow *flow, const struct sg_flow_addresses *addresses,
-	bool embryo)
-{
-	struct sg_flow *record = &sg_flow_table_records(table)[number];
-	uint64_t *words = (uint64_t *)record;
-	uint16_t life = (uint16_t)(record->life | 1);
-
-	__atomic_store_n(&record->life, life, __ATOMIC_RELAXED);
-	// Odd before any word: partner of the acquire fence in sg_flow_table_read.
-	__atomic_thread_fence(__ATOMIC_RELEASE);
-#pragma GCC unroll 8
-	for (unsigned i = 0; i < N_WORDS; i++) {
-		uint64_t word = load_word(flow, i);
-
-		if (i == LIFE_WORD)
-			word = give_life(word, life);
-		__atomic_store_n(&words[i], word, __ATOMIC_RELAXED);
-	}
-	if (addresses)
-		write_words(&sg_flow_table_all_addresses(table)[number], addresses, N_WORDS);
-	record->embryo = embryo;
-	// What has been left behind in the index must not find a note for a tuple.
-	record->server.proto = flow->one_way ? 0 : flow->server.proto;
-	// Every word before even: partner of the acquire load in sg_flow_table_read.
-	__atomic_store_n(&record->life, (uint16_t)(life + 1), __ATOMIC_RELEASE);
-}
-
-static inline __attribute__((always_inline)) sg_flow_ref insert(struct sg_flow_table *table,
-	const struct sg_flow *flow, const struct sg_flow_addresses *addresses, uint64_t client_hash,
-	uint64_t server_hash)
-{
-	uint32_t record = sg_flow_free_next(table);
-	sg_flow_ref ref = record << 1;
-	bool embryo = sg_flow_state_is_embryo(flow->state);
-	struct sg_cuckoo cuckoo;
-	uint8_t tag;
-
-	if (record == 0)
-		return 0;
-	if (embryo)
-		sg_flow_embryo_begin(table);
-	cuckoo = sg_flow_table_cuckoo(table);
-	tag = embryo && flow->state != SG_FLOW_AFFINITY ? sg_cuckoo_tag(table->epoch)
-							: SG_CUCKOO_UNTAGGED;
-	if (!sg_cuckoo_insert(
-		    &cuckoo, client_hash, sg_flow_entry_of_ref(ref | SG_FLOW_TO_BACKEND), tag))
-		return 0;
-	if (!flow->one_way && !sg_cuckoo_insert(&cuckoo, server_hash,
-				      sg_flow_entry_of_ref(ref | SG_FLOW_TO_CLIENT), tag)) {
-		sg_cuckoo_remove(
-			&cuckoo, client_hash, sg_flow_entry_of_ref(ref | SG_FLOW_TO_BACKEND));
-		return 0;
-	}
-	sg_flow_free_take(table);
-	table->count++;
-	write_record(table, record, flow, addresses, embryo);
-	if (embryo)
-		sg_flow_embryo_join(table, record);
-	return ref;
-}
-
-sg_flow_ref sg_flow_table_insert(struct sg_flow_table *table, const struct sg_flow *flow,
-	uint64_t client_hash, uint64_t server_hash)
-{
-	return insert(table, flow, NULL, client_hash, server_hash);
-}
-
-sg_flow_ref sg_flow_table_insert6(struct sg_flow_table *table, const struct sg_flow *flow,
-	const struct sg_flow_addresses *addresses, uint64_t client_hash, uint64_t server_hash)
-{
-	return insert(table, flow, addresses, client_hash, server_hash);
 }
 
 static void remove_hashed(struct sg_flow_table *table, uint32_t record, const uint64_t hashes[2])

@@ -181,11 +181,6 @@ struct sg_flow *sg_flow_table_get(const struct sg_flow_table *table, sg_flow_ref
 
 // Asks for the primary buckets of keys that are about to be found one by one, inserted or removed.
 void sg_flow_table_prefetch(const struct sg_flow_table *table, const uint64_t *hashes, unsigned n);
-// For keys that are about to be inserted, once their primary buckets are cached (after a miss, or
-// the above): asks for the alternate buckets of those that will need them.
-void sg_flow_table_prefetch_room(
-	const struct sg_flow_table *table, const uint64_t *hashes, unsigned n);
-
 // Copies `flow` (its `life` and `embryo` are ours) into a record and enters both directions; of a
 // `one_way` flow the client's alone, and `server_hash` is of no meaning. The caller knows that
 // neither tuple is there. A flow in an embryo's state also joins the end of the
@@ -197,6 +192,25 @@ sg_flow_ref sg_flow_table_insert(struct sg_flow_table *table, const struct sg_fl
 // The same for an IPv6 flow, with its addresses; both tuples are keys of them.
 sg_flow_ref sg_flow_table_insert6(struct sg_flow_table *table, const struct sg_flow *flow,
 	const struct sg_flow_addresses *addresses, uint64_t client_hash, uint64_t server_hash);
+
+// The same for all flows that a burst starts, IPv4 and IPv6, at once: their cache misses overlap,
+// and no bucket is looked at twice. No two of them have a tuple in common. Their clients' buckets
+// should be cached (after a miss), the servers' too.
+#define SG_FLOW_MAX_NEWCOMERS 32
+struct sg_flow_newcomer {
+	const struct sg_flow *flow;
+	const struct sg_flow_addresses *addresses; // NULL: IPv4
+	uint64_t client_hash;
+	uint64_t server_hash;
+	sg_flow_ref ref; // returned, as above
+};
+void sg_flow_table_insert_bulk(
+	struct sg_flow_table *table, struct sg_flow_newcomer *newcomers, unsigned n);
+
+// Of up to SG_FLOW_MAX_BURST keys: a bit for each that is not in the table and whose primary bucket
+// has room for it, so that entering it will touch no other line.
+uint64_t sg_flow_table_fits_bulk(
+	const struct sg_flow_table *table, const uint64_t *hashes, unsigned n);
 
 // Takes a flow out. Either direction's ref names it. In bulk the cache misses overlap; a flow that
 // is named twice, or is not there any more, is skipped.
@@ -212,8 +226,9 @@ void sg_flow_table_release_client(struct sg_flow_table *table, sg_flow_ref ref);
 // Embryos. `embryos_full`: one has to go before another comes, because their share is used up or
 // there is no record left; `oldest_embryo` names it (0: there is none). For a burst of `n_more` new
 // embryos, `embryos_over` says how many have to go, and `oldest_embryos` names up to `max`, oldest
-// first, for `recycle_bulk`, which removes them cheaply: their entries stay in the index until
-// others take the place. `confirm` takes a flow off the queue; a confirmed one stays as it is.
+// first, for `recycle_bulk`, which removes just these, cheaply: they leave the queue together, and
+// their entries stay in the index until others take the place. `confirm` takes a flow off the
+// queue; a confirmed one stays as it is.
 bool sg_flow_table_embryos_full(const struct sg_flow_table *table);
 sg_flow_ref sg_flow_table_oldest_embryo(struct sg_flow_table *table);
 uint32_t sg_flow_table_embryos_over(const struct sg_flow_table *table, uint32_t n_more);

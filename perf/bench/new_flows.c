@@ -94,30 +94,37 @@ static void make_room(struct gateway *gateway)
 static void start_flows(struct gateway *gateway, struct burst *burst, bool established)
 {
 	struct sg_flow_table *table = gateway->table;
+	struct sg_flow_newcomer newcomers[SG_BENCH_BURST];
+	struct sg_flow flows[SG_BENCH_BURST];
+	uint64_t free;
 
 	sg_flow_table_hash(table, burst->clients, SG_BENCH_BURST, burst->client_hashes);
 	sg_flow_table_find_bulk(
 		table, burst->clients, burst->client_hashes, SG_BENCH_BURST, burst->refs);
-	sg_snat_propose(gateway->snat, table, 0, &gateway->turns, burst->replies, burst->pairs,
-		SG_BENCH_BURST, burst->server_hashes);
+	free = sg_snat_propose(gateway->snat, table, 0, &gateway->turns, burst->replies,
+		burst->pairs, SG_BENCH_BURST, burst->server_hashes);
 	make_room(gateway);
-	sg_flow_table_prefetch_room(table, burst->client_hashes, SG_BENCH_BURST);
-	sg_flow_table_prefetch_room(table, burst->server_hashes, SG_BENCH_BURST);
 	for (unsigned i = 0; i < SG_BENCH_BURST; i++) {
-		struct sg_flow flow = {.client = burst->clients[i], .backend_slot = i};
 		sg_flow_ref old;
 
-		if (burst->refs[i] || !sg_snat_settle(gateway->snat, table, 0, &gateway->random, 1,
-					      &burst->replies[i], &burst->pairs[i],
-					      &burst->server_hashes[i], &old))
+		flows[i] = (struct sg_flow){.client = burst->clients[i], .backend_slot = i};
+		if (burst->refs[i] ||
+			(!(free >> i & 1) &&
+				!sg_snat_settle(gateway->snat, table, 0, &gateway->random, 1,
+					&burst->replies[i], &burst->pairs[i],
+					&burst->server_hashes[i], &old)))
 			sg_bench_die("a new flow finds no port");
-		sg_flow_tcp_open(&flow, 1);
+		sg_flow_tcp_open(&flows[i], 1);
 		if (established)
-			flow.state = SG_FLOW_TCP_ESTABLISHED;
-		flow.server = burst->replies[i];
-		burst->refs[i] = sg_flow_table_insert(
-			table, &flow, burst->client_hashes[i], burst->server_hashes[i]);
-		if (!burst->refs[i])
+			flows[i].state = SG_FLOW_TCP_ESTABLISHED;
+		flows[i].server = burst->replies[i];
+		newcomers[i] = (struct sg_flow_newcomer){.flow = &flows[i],
+			.client_hash = burst->client_hashes[i],
+			.server_hash = burst->server_hashes[i]};
+	}
+	sg_flow_table_insert_bulk(table, newcomers, SG_BENCH_BURST);
+	for (unsigned i = 0; i < SG_BENCH_BURST; i++) {
+		if (!newcomers[i].ref)
 			sg_bench_die("the flow table refused a flow");
 	}
 }

@@ -23,18 +23,25 @@ static void *open_table(struct sg_bench *bench, uint32_t n_flows)
 
 static void insert(void *table, const uint32_t *slots, const struct sg_tuple *keys, unsigned n)
 {
+	struct sg_flow_newcomer newcomers[SG_BENCH_BURST];
+	struct sg_flow flows[SG_BENCH_BURST];
 	uint64_t hashes[2 * SG_BENCH_BURST];
-	struct sg_flow flow = {.state = SG_FLOW_TCP_ESTABLISHED};
 
 	(void)slots;
 	sg_flow_table_hash(table, keys, 2 * n, hashes);
 	sg_flow_table_prefetch(table, hashes, 2 * n);
-	sg_flow_table_prefetch_room(table, hashes, 2 * n);
 	for (unsigned i = 0; i < n; i++) {
-		flow.client = keys[2 * i];
-		flow.server = keys[2 * i + 1];
-		flow.backend_slot = (uint32_t)hashes[2 * i];
-		if (!sg_flow_table_insert(table, &flow, hashes[2 * i], hashes[2 * i + 1]))
+		flows[i] = (struct sg_flow){.client = keys[2 * i],
+			.server = keys[2 * i + 1],
+			.backend_slot = (uint32_t)hashes[2 * i],
+			.state = SG_FLOW_TCP_ESTABLISHED};
+		newcomers[i] = (struct sg_flow_newcomer){.flow = &flows[i],
+			.client_hash = hashes[2 * i],
+			.server_hash = hashes[2 * i + 1]};
+	}
+	sg_flow_table_insert_bulk(table, newcomers, n);
+	for (unsigned i = 0; i < n; i++) {
+		if (!newcomers[i].ref)
 			sg_bench_die("the flow table refused a flow");
 	}
 }
