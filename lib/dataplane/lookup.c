@@ -94,11 +94,19 @@ static void judge_orphan(struct sg_pipeline *pipeline, const struct sg_snapshot 
 		reset_gone(pipeline, snapshot, pkt, direction, same);
 }
 
+static void judge_backend(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
+	struct sg_pkt *pkt, const struct sg_flow *flow)
+{
+	uint32_t word = sg_snapshot_backend_word(snapshot, flow->backend_slot);
+
+	if (word >> 8 != flow->backend_generation || (word & 0xff) > SG_BACKEND_DRAINING)
+		judge_orphan(pipeline, snapshot, pkt, flow, word);
+}
+
 static void judge_hit(
 	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_pkt *pkt)
 {
 	const struct sg_flow *flow = sg_flow_table_get(pipeline->flows, pkt->ref);
-	uint32_t word = sg_snapshot_backend_word(snapshot, flow->backend_slot);
 
 	// A packet earlier in this burst may have ended the flow: its record stays free until
 	// schedule.
@@ -107,30 +115,28 @@ static void judge_hit(
 	// Before the backend is judged: a backend that finishes its flows gets no new one.
 	else if (__builtin_expect(flow->state == SG_FLOW_TCP_CLOSED, 0) && starts_anew(flow, pkt))
 		forget(pipeline, pkt);
-	else if (__builtin_expect(word >> 8 != flow->backend_generation ||
-					  (word & 0xff) > SG_BACKEND_DRAINING,
-			 0))
-		judge_orphan(pipeline, snapshot, pkt, flow, word);
+	// fast path: nothing has to be said of any backend around.
+	else if (__builtin_expect(
+			 sg_snapshot_backend_page(snapshot, flow->backend_slot)->n_uneasy > 0, 0))
+		judge_backend(pipeline, snapshot, pkt, flow);
 }
 
-// Below this the backends' words and counters stay in the cache by themselves.
-#define SMALL_PAGES 4
-
-// fast path: what a hit reads beside its record lies in lines of its backend and its service. With
-// many of them each is a cache miss, so they are asked for while the rest of the burst is looked
-// at.
+// fast path: what a hit touches beside its record is its backend's counters, and where some are
+// leaving their words. With many backends each is a cache miss, so they are asked for while the
+// rest of the burst is looked at.
 static void prefetch_backends(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
 	const sg_flow_ref *refs, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
-		const struct sg_flow *flow = sg_flow_table_get(pipeline->flows, refs[i]);
+		uint32_t slot = sg_flow_table_get(pipeline->flows, refs[i])->backend_slot;
 		const struct sg_backend_page *page;
 
 		if (refs[i] == 0)
 			continue;
-		page = snapshot->pages[flow->backend_slot / SG_BACKENDS_PER_PAGE];
-		sg_prefetch(&page->words[flow->backend_slot % SG_BACKENDS_PER_PAGE]);
-		sg_prefetch_write(&pipeline->counters.backends[flow->backend_slot]);
+		page = sg_snapshot_backend_page(snapshot, slot);
+		sg_prefetch_write(&pipeline->counters.backends[slot]);
+		if (page->n_uneasy > 0)
+			sg_prefetch(&page->words[slot % SG_BACKENDS_PER_PAGE]);
 	}
 }
 
@@ -164,7 +170,7 @@ void sg_stage_lookup(
 
 	if (__builtin_expect(burst->n_ipv6 > 0, 0))
 		check_addresses(pipeline, burst, refs);
-	if (snapshot->n_pages > SMALL_PAGES)
+	if (snapshot->n_pages > SG_FEW_PAGES)
 		prefetch_backends(pipeline, snapshot, refs, burst->n);
 	burst->n_misses = 0;
 	for (unsigned i = 0; i < burst->n; i++) {

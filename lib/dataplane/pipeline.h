@@ -158,6 +158,9 @@ void sg_pipeline_sweep(struct sg_pipeline *pipeline, const struct sg_snapshot *s
 #define SG_SWEEP_PER_TURN 64
 #define SG_SWEEP_PASS_MS  4000
 
+// Up to so many pages of backends, their words and counters stay in the cache by themselves.
+#define SG_FEW_PAGES 4
+
 // The stages, in order. Each header-less function has its sentence at the top of its file.
 void sg_stage_parse(struct sg_pipeline *pipeline, struct sg_burst *burst);
 void sg_stage_lookup(

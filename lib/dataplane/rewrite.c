@@ -56,6 +56,35 @@ static void count(struct sg_traffic *traffic, enum sg_flow_direction direction, 
 	sg_counter_add(&counters[1], bytes);
 }
 
+// What a burst's packets are counted as. Where there are many backends their counters are cache
+// misses, which lookup asked for: then they are counted once all packets are rewritten.
+struct tally {
+	bool late;
+	unsigned n;
+	struct {
+		struct sg_traffic *traffic;
+		uint32_t bytes;
+		uint8_t direction;
+	} rows[SG_BURST];
+};
+
+static inline void tally_up(struct tally *tally, struct sg_traffic *traffic,
+	enum sg_flow_direction direction, uint32_t bytes)
+{
+	if (!tally->late)
+		return count(traffic, direction, bytes);
+	tally->rows[tally->n].traffic = traffic;
+	tally->rows[tally->n].bytes = bytes;
+	tally->rows[tally->n++].direction = (uint8_t)direction;
+}
+
+static void count_late(const struct tally *tally)
+{
+	for (unsigned i = 0; i < tally->n; i++)
+		count(tally->rows[i].traffic, (enum sg_flow_direction)tally->rows[i].direction,
+			tally->rows[i].bytes);
+}
+
 // UDP's checksum 0 means "none", and stays so (over IPv6 none comes so far without); one that comes
 // out as 0 is sent as its equal (RFC 768).
 static void rewrite_udp_checksum(struct sg_udp_hdr *udp, uint16_t delta)
@@ -192,9 +221,9 @@ static void find_way(struct sg_pipeline *pipeline, const struct sg_snapshot *sna
 static inline __attribute__((always_inline)) void carry(struct sg_pipeline *pipeline,
 	const struct sg_snapshot *snapshot, struct sg_flow *flow,
 	const struct sg_flow_addresses *addresses, enum sg_flow_direction direction,
-	struct sg_pkt *pkt)
+	struct sg_pkt *pkt, struct tally *tally)
 {
-	count(&pipeline->counters.backends[flow->backend_slot], direction, pkt->length);
+	tally_up(tally, &pipeline->counters.backends[flow->backend_slot], direction, pkt->length);
 	if (__builtin_expect(flow->one_way, 0)) {
 		if (!pass(pipeline, snapshot, flow, addresses, pkt))
 			return sg_loss_of_backend(pipeline, flow->backend_slot, direction, pkt);
@@ -222,22 +251,26 @@ void sg_rewrite_stateless(struct sg_pipeline *pipeline, const struct sg_snapshot
 	struct sg_flow *flow, const struct sg_flow_addresses *addresses,
 	enum sg_flow_direction direction, struct sg_pkt *pkt)
 {
+	struct tally tally;
+
+	tally.late = false;
 	if (addresses)
-		carry(pipeline, snapshot, flow, addresses, direction, pkt);
+		carry(pipeline, snapshot, flow, addresses, direction, pkt, &tally);
 	else
-		carry(pipeline, snapshot, flow, NULL, direction, pkt);
+		carry(pipeline, snapshot, flow, NULL, direction, pkt, &tally);
 }
 
-// Flows that this burst has confirmed: the table is told of all at once, so that its cache misses
-// overlap.
-struct confirmed {
-	unsigned n;
-	sg_flow_ref refs[SG_BURST];
+// What is done for a burst together. Of flows that it has confirmed the table is told at once, so
+// that its cache misses overlap.
+struct together {
+	unsigned n_confirmed;
+	sg_flow_ref confirmed[SG_BURST];
+	struct tally tally;
 };
 
 // What a packet does to its flow.
 static inline __attribute__((always_inline)) void step(struct sg_pipeline *pipeline,
-	struct sg_flow *flow, const struct sg_pkt *pkt, struct confirmed *confirmed)
+	struct sg_flow *flow, const struct sg_pkt *pkt, struct together *together)
 {
 	enum sg_flow_event event;
 
@@ -245,11 +278,11 @@ static inline __attribute__((always_inline)) void step(struct sg_pipeline *pipel
 		flow->last_seen = pipeline->now_ticks;
 	event = flow->client.proto == SG_PROTO_TCP ? step_tcp(flow, pkt) : step_udp(flow, pkt);
 	if (__builtin_expect(event == SG_FLOW_EVENT_CONFIRMED, 0))
-		confirmed->refs[confirmed->n++] = pkt->ref;
+		together->confirmed[together->n_confirmed++] = pkt->ref;
 }
 
 static inline __attribute__((always_inline)) void rewrite(struct sg_pipeline *pipeline,
-	const struct sg_snapshot *snapshot, struct sg_pkt *pkt, struct confirmed *confirmed)
+	const struct sg_snapshot *snapshot, struct sg_pkt *pkt, struct together *together)
 {
 	struct sg_flow *flow = sg_flow_table_get(pipeline->flows, pkt->ref);
 	const struct sg_ipv4_hdr *ip = (const void *)(pkt->bytes + sizeof(struct sg_eth_hdr));
@@ -259,12 +292,13 @@ static inline __attribute__((always_inline)) void rewrite(struct sg_pipeline *pi
 		return sg_loss_of_backend(
 			pipeline, flow->backend_slot, sg_flow_ref_direction(pkt->ref), pkt);
 	}
-	step(pipeline, flow, pkt, confirmed);
-	carry(pipeline, snapshot, flow, NULL, sg_flow_ref_direction(pkt->ref), pkt);
+	step(pipeline, flow, pkt, together);
+	carry(pipeline, snapshot, flow, NULL, sg_flow_ref_direction(pkt->ref), pkt,
+		&together->tally);
 }
 
 static void rewrite6(struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot,
-	struct sg_pkt *pkt, struct confirmed *confirmed)
+	struct sg_pkt *pkt, struct together *together)
 {
 	struct sg_flow *flow = sg_flow_table_get(pipeline->flows, pkt->ref);
 
@@ -273,37 +307,41 @@ static void rewrite6(struct sg_pipeline *pipeline, const struct sg_snapshot *sna
 		return sg_loss_of_backend(
 			pipeline, flow->backend_slot, sg_flow_ref_direction(pkt->ref), pkt);
 	}
-	step(pipeline, flow, pkt, confirmed);
+	step(pipeline, flow, pkt, together);
 	carry(pipeline, snapshot, flow, sg_flow_table_addresses(pipeline->flows, pkt->ref),
-		sg_flow_ref_direction(pkt->ref), pkt);
+		sg_flow_ref_direction(pkt->ref), pkt, &together->tally);
 }
 
 // A pass of its own, so that IPv4's loop is as if there were no other family.
 static __attribute__((noinline)) void rewrite_all6(struct sg_pipeline *pipeline,
-	const struct sg_snapshot *snapshot, struct sg_burst *burst, struct confirmed *confirmed)
+	const struct sg_snapshot *snapshot, struct sg_burst *burst, struct together *together)
 {
 	for (unsigned i = 0; i < burst->n; i++) {
 		struct sg_pkt *pkt = &burst->pkts[i];
 
 		if (!pkt->verdict && pkt->class == SG_CLASS_FLOW6)
-			rewrite6(pipeline, snapshot, pkt, confirmed);
+			rewrite6(pipeline, snapshot, pkt, together);
 	}
 }
 
 void sg_stage_rewrite(
 	struct sg_pipeline *pipeline, const struct sg_snapshot *snapshot, struct sg_burst *burst)
 {
-	struct confirmed confirmed;
+	struct together together;
 
-	confirmed.n = 0;
+	together.n_confirmed = 0;
+	together.tally.n = 0;
+	together.tally.late = snapshot->n_pages > SG_FEW_PAGES;
 	if (__builtin_expect(burst->n_ipv6 > 0, 0))
-		rewrite_all6(pipeline, snapshot, burst, &confirmed);
+		rewrite_all6(pipeline, snapshot, burst, &together);
 	for (unsigned i = 0; i < burst->n; i++) {
 		struct sg_pkt *pkt = &burst->pkts[i];
 
 		if (!pkt->verdict)
-			rewrite(pipeline, snapshot, pkt, &confirmed);
+			rewrite(pipeline, snapshot, pkt, &together);
 	}
-	if (confirmed.n > 0)
-		sg_flow_table_confirm_bulk(pipeline->flows, confirmed.refs, confirmed.n);
+	count_late(&together.tally);
+	if (together.n_confirmed > 0)
+		sg_flow_table_confirm_bulk(
+			pipeline->flows, together.confirmed, together.n_confirmed);
 }

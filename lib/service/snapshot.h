@@ -55,6 +55,12 @@ static_assert(sizeof(struct sg_backend) == 64, "a backend is one cache line");
 
 // Shared by all snapshots in which it is the same.
 struct sg_backend_page {
+	// Slots of backends that flows may not simply stay with: neither ACTIVE nor DRAINING, and
+	// not never used. While there is none, a hit need not look at its backend's word, which
+	// would be a cache miss where there are many backends: the slot has the tenant that the
+	// flow began with, since one whose tenant went is given out again only when no flow can
+	// name it (slots.h).
+	uint32_t n_uneasy;
 	uint64_t born;                   // the generation that it was made for
 	struct sg_backend_page *retired; // the next that the same snapshot was the last to have
 	uint32_t words[SG_BACKENDS_PER_PAGE];
@@ -153,10 +159,22 @@ struct sg_snapshot {
 	struct sg_backend_page *retired_pages;
 };
 
+static inline const struct sg_backend_page *sg_snapshot_backend_page(
+	const struct sg_snapshot *snapshot, uint32_t slot)
+{
+	return snapshot->pages[slot / SG_BACKENDS_PER_PAGE];
+}
+
 static inline const struct sg_backend *sg_snapshot_backend(
 	const struct sg_snapshot *snapshot, uint32_t slot)
 {
 	return &snapshot->pages[slot / SG_BACKENDS_PER_PAGE]->backends[slot % SG_BACKENDS_PER_PAGE];
+}
+
+static inline bool sg_backend_word_is_uneasy(uint32_t word)
+{
+	return word != 0 && (word & 0xff) != SG_BACKEND_ACTIVE &&
+	       (word & 0xff) != SG_BACKEND_DRAINING;
 }
 
 // The backend word of a slot that a flow remembers. Pages are never taken away while a flow may

@@ -162,7 +162,9 @@ int sg_snapshot_put_backend(
 	if (!page)
 		return -ENOMEM;
 	page->backends[at] = *backend;
+	page->n_uneasy -= sg_backend_word_is_uneasy(page->words[at]);
 	page->words[at] = SG_BACKEND_WORD(backend->generation, backend->life);
+	page->n_uneasy += sg_backend_word_is_uneasy(page->words[at]);
 	return 0;
 }
 

@@ -132,7 +132,9 @@ static void open_pipeline(struct sg_world *world)
 		.services = calloc(SG_MAX_SERVICES, sizeof(struct sg_traffic)),
 		.service_losses = calloc(SG_MAX_SERVICES, sizeof(struct sg_losses)),
 		.backend_losses = calloc(SG_MAX_BACKENDS, sizeof(struct sg_losses)),
-		.backends = calloc(SG_MAX_BACKENDS, sizeof(struct sg_traffic))};
+		// As a worker has them, on pages as the table's.
+		.backends =
+			sg_bench_memory(world->bench, SG_MAX_BACKENDS * sizeof(struct sg_traffic))};
 	world->memory = sg_bench_memory(world->bench, bytes);
 	memset(world->memory, 0, bytes);
 	world->tunnels.notes = calloc(SG_MAX_BACKENDS, sizeof(uint64_t));
@@ -186,7 +188,7 @@ void sg_world_close(struct sg_world *world)
 	free(world->counters.services);
 	free(world->counters.service_losses);
 	free(world->counters.backend_losses);
-	free(world->counters.backends);
+	sg_bench_free(world->counters.backends);
 	free(world->replies);
 	free(world->reply_pairs);
 	sg_snat_pool_destroy(world->snat);
