@@ -358,8 +358,8 @@ static void compile_it(void *job)
 static void on_compiled(void *job)
 {
 	struct sg_change *change = job;
-	int err = sg_rollout_conclude(change->control->rollout, answer_commit, change->committed,
-		sg_clock_ms(), &change->error);
+	int err = sg_rollout_conclude(
+		change->control->rollout, answer_commit, change->committed, &change->error);
 
 	if (err)
 		drop_committed(change->committed);

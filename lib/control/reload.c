@@ -333,8 +333,7 @@ static void on_compiled(void *job)
 {
 	struct reload *reload = job;
 	struct sg_control *control = reload->control;
-	int err = sg_rollout_conclude(
-		control->rollout, on_done, control, sg_clock_ms(), &reload->error);
+	int err = sg_rollout_conclude(control->rollout, on_done, control, &reload->error);
 
 	if (!err)
 		note_committed(reload);

@@ -16,8 +16,9 @@
 #define IDLE_LOOK_US    20000 // while only memory waits
 #define RETRY_MS        1000  // after a compilation failed that nobody asked for
 #define PAUSE_MS        2 // between two that nobody asked for: a storm of routes is taken together
-#define COUNT_US        1000  // a turn may take to begin counting for a large change
-#define SHRINK_MS       10000 // between two looks for addresses that are not needed any more
+#define COUNT_US        1000       // a turn may take to begin counting for a large change
+#define NOT_YET         UINT64_MAX // a deadline that begins when workers are given the generation
+#define SHRINK_MS       10000      // between two looks for addresses that are not needed any more
 
 // A published snapshot that some worker may not use yet, and the one before it, which such a worker
 // still uses.
@@ -339,13 +340,13 @@ int sg_rollout_check(
 }
 
 static void add_waiter(struct sg_rollout *rollout, struct waiter *waiter, sg_rollout_done_fn *done,
-	void *context, uint64_t now_ms)
+	void *context, uint64_t deadline_ms)
 {
 	*waiter = (struct waiter){.next = rollout->waiters,
 		.done = done,
 		.context = context,
 		.generation = sg_rollout_generation(rollout),
-		.deadline_ms = now_ms + SG_ROLLOUT_ANSWER_MS};
+		.deadline_ms = deadline_ms};
 	rollout->waiters = waiter;
 	rollout->committed = true;
 }
@@ -363,7 +364,7 @@ int sg_rollout_commit_checked(struct sg_rollout *rollout, struct sg_state *candi
 	if (err)
 		free(waiter);
 	else
-		add_waiter(rollout, waiter, done, context, now_ms);
+		add_waiter(rollout, waiter, done, context, now_ms + SG_ROLLOUT_ANSWER_MS);
 	return err;
 }
 
@@ -413,8 +414,8 @@ void sg_rollout_prepare(struct sg_rollout *rollout)
 		rollout->routes, rollout->begun_ms, &rollout->compilation, &rollout->prepare_error);
 }
 
-int sg_rollout_conclude(struct sg_rollout *rollout, sg_rollout_done_fn *done, void *context,
-	uint64_t now_ms, struct sg_error *error)
+int sg_rollout_conclude(
+	struct sg_rollout *rollout, sg_rollout_done_fn *done, void *context, struct sg_error *error)
 {
 	struct waiter *waiter = calloc(1, sizeof(*waiter));
 	int err = rollout->prepare_err;
@@ -434,18 +435,28 @@ int sg_rollout_conclude(struct sg_rollout *rollout, sg_rollout_done_fn *done, vo
 	rollout->counting =
 		(struct sg_state_diff){.before = &rollout->state, .after = &rollout->next};
 	rollout->phase = PHASE_COUNTING;
-	add_waiter(rollout, waiter, done, context, now_ms);
+	add_waiter(rollout, waiter, done, context, NOT_YET);
 	return 0;
 }
 
+// No worker is late before it was given anything.
+static void begin_waiting(struct sg_rollout *rollout, uint64_t now_ms)
+{
+	for (struct waiter *waiter = rollout->waiters; waiter; waiter = waiter->next) {
+		if (waiter->deadline_ms == NOT_YET)
+			waiter->deadline_ms = now_ms + SG_ROLLOUT_ANSWER_MS;
+	}
+}
+
 // A part of the way from the books to the workers. Returns whether there is more to do.
-static bool go_on_concluding(struct sg_rollout *rollout)
+static bool go_on_concluding(struct sg_rollout *rollout, uint64_t now_ms)
 {
 	if (rollout->phase != PHASE_COUNTING)
 		return false;
 	if (!go_on_counting(rollout, sg_clock_ns() + COUNT_US * 1000))
 		return true;
 	publish_state(rollout, &rollout->next, rollout->next_snapshot);
+	begin_waiting(rollout, now_ms);
 	replace_state(&rollout->state, &rollout->next);
 	rollout->phase = PHASE_NONE;
 	return false;
@@ -510,7 +521,10 @@ static void answer_waiters(
 		idle ? rollout->snapshot->generation : rollout->in_flight[0].generation - 1;
 
 	answer(rollout, passed, 0, &active);
-	answer(rollout, 0, now_ms, &late);
+	// With nothing in flight no worker is late: what is waited for is still on its way from
+	// here.
+	if (!idle)
+		answer(rollout, 0, now_ms, &late);
 }
 
 static void roll_out_pending(struct sg_rollout *rollout, uint64_t now_ms)
@@ -575,7 +589,7 @@ uint64_t sg_rollout_turn(struct sg_rollout *rollout, uint64_t now_ms)
 
 	rollout->committed = false;
 	answer_waiters(rollout, idle, late_worker, now_ms);
-	if (go_on_concluding(rollout))
+	if (go_on_concluding(rollout, now_ms))
 		return 0;
 	if (rollout->phase == PHASE_NONE && rollout->n_in_flight < SG_ROLLOUT_MAX_IN_FLIGHT) {
 		if (rollout->has_pending)

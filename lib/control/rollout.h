@@ -26,7 +26,7 @@
 #include "service/state.h"
 
 #define SG_ROLLOUT_MAX_IN_FLIGHT 8
-#define SG_ROLLOUT_ANSWER_MS     100 // a change is answered after this long, whatever workers do
+#define SG_ROLLOUT_ANSWER_MS     100 // a change is answered so long after workers were given it
 
 struct sg_rollout;
 
@@ -77,7 +77,8 @@ int sg_rollout_check(
 //     hold      from here on nothing is compiled, so that the state and the compiler's books stay
 //     begin     takes over a candidate that has passed sg_rollout_check
 //     prepare   compiles it: the only step for another thread
-//     conclude  as sg_rollout_commit_checked; the turns that follow publish it
+//     conclude  as sg_rollout_commit_checked; the turns that follow publish it, and only then does
+//               the time begin in which workers are not late
 //     release   instead of begin: there is nothing to commit
 //
 // Other commits may not come from hold to conclude. Returns false when generations are pending, or
@@ -90,7 +91,7 @@ void sg_rollout_begin(struct sg_rollout *rollout, struct sg_state *candidate,
 	const struct sg_rollout_end *ends, unsigned n_ends, uint64_t now_ms);
 void sg_rollout_prepare(struct sg_rollout *rollout);
 int sg_rollout_conclude(struct sg_rollout *rollout, sg_rollout_done_fn *done, void *context,
-	uint64_t now_ms, struct sg_error *error);
+	struct sg_error *error);
 
 // The kernel's routes have changed: the next turn compiles them in.
 void sg_rollout_routes_changed(struct sg_rollout *rollout);

@@ -146,6 +146,34 @@ static void a_late_worker_is_named_after_100_ms_and_the_commit_stands(void **sta
 	assert_int_equal(rig->n_results, 1);
 }
 
+// A large change whose way to the workers took long: nobody is late before he was given it.
+static void a_large_commit_waits_from_when_workers_have_it(void **state)
+{
+	struct rig *rig = *state;
+	struct fake_dataplane *fake = &rig->fixture->fake;
+	struct sg_state candidate;
+	struct sg_error error;
+
+	fake->stuck = true;
+	add_service(&candidate, rig, 1);
+	assert_true(sg_rollout_hold(rig->rollout));
+	sg_rollout_begin(rig->rollout, &candidate, NULL, 0, rig->now_ms);
+	sg_rollout_prepare(rig->rollout);
+	assert_int_equal(sg_rollout_conclude(rig->rollout, take_result, rig, &error), 0);
+	rig->now_ms += 500;
+	turn(rig);
+	turn(rig);
+	assert_int_equal(rig->n_results, 0);
+	rig->now_ms += SG_ROLLOUT_ANSWER_MS - 1;
+	turn(rig);
+	assert_int_equal(rig->n_results, 0);
+	rig->now_ms += 1;
+	turn(rig);
+	assert_int_equal(rig->n_results, 1);
+	assert_false(rig->results[0].active);
+	assert_int_equal(rig->results[0].late_worker, 1);
+}
+
 static void looks_grow_rarer(void **state)
 {
 	struct rig *rig = *state;
@@ -399,6 +427,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_RIG(a_commit_is_answered_when_all_workers_switched),
 		WITH_RIG(a_late_worker_is_named_after_100_ms_and_the_commit_stands),
+		WITH_RIG(a_large_commit_waits_from_when_workers_have_it),
 		WITH_RIG(looks_grow_rarer),
 		WITH_RIG(beyond_eight_in_flight_commits_become_one_generation),
 		WITH_RIG(a_pending_commit_is_answered_late_when_nothing_passes),
