@@ -19,6 +19,15 @@ services: ( { name = "dns"; vip = "$vip"; protocol = "udp"; port = 53; scheduler
   backends = ( $(IFS=,; echo "${rows[*]}") ); } );
 END
 
+# Every pod has been spoken to, so that no query of the load waits for ARP.
+all_answer() {
+	local n
+	for n in {1..8}; do on client dig +short +time=1 +tries=1 @$vip name.test; done | sort -u | grep -c '^203\.0\.113\.[1-4]$' |
+		grep -qx 4
+}
+wait_for 20 all_answer
+drops=$(ctl drops -o json)
+
 echo 'name.test A' >"$lab_dir/names"
 on client dnsperf -s $vip -d "$lab_dir/names" -c 400 -q 2000 -Q $rate -l $seconds -t 2 >"$lab_dir/dnsperf.log" 2>&1 &
 load=$!
@@ -44,10 +53,10 @@ sent=$(figure 'Queries sent') completed=$(figure 'Queries completed')
 echo "$sent queries in $seconds s, $completed answered, $changes changes"
 at_least "changes" $changes 20
 expect "changes that failed" "$(grep error "$lab_dir/changes.log" || true)" ''
-expect "drops" "$(ctl drops -o json | jq -c '[.drops[] | select(.count > 0)]')" '[]'
+expect "drops" "$(ctl drops -o json)" "$drops"
 # What the gateway has got it has sent on, queries and answers.
 expect "packets received and not forwarded" \
-	"$(stats '.received + .generated - .forwarded - .punted - .consumed - .in_flight')" 0
+	"$(stats '.received + .generated - .forwarded - .punted - .consumed - .in_flight - ([.dropped[]?] | add // 0)')" 0
 expect "answers that nobody had asked for" "$(grep -i unexpected "$lab_dir/dnsperf.log" || true)" ''
 at_least "answers" "$completed" $((sent * 9 / 10))
 accounting_closes
