@@ -345,6 +345,12 @@ static bool needs_asking(const struct sg_mirror_hop *hop)
 	return !hop->managed;
 }
 
+// Whether workers find it: also one that the kernel has no entry of, when it is wanted.
+static bool is_known(const struct sg_mirror_hop *hop)
+{
+	return hop->reachability != SG_MIRROR_UNKNOWN || sg_mirror_hop_wanted(hop);
+}
+
 // Writes a neighbour's new state into its hop, and notes whether workers or the kernel have to hear
 // of it.
 static void update_hop(struct sg_mirror_model *model, uint32_t index,
@@ -373,9 +379,7 @@ static void update_hop(struct sg_mirror_model *model, uint32_t index,
 		look_again_at(model, hop->doubted_until_ms);
 	}
 	if (sg_mirror_hop_usable(hop) != sg_mirror_hop_usable(&old) ||
-		(old.reachability == SG_MIRROR_UNKNOWN) !=
-			(hop->reachability == SG_MIRROR_UNKNOWN) ||
-		memcmp(hop->mac, old.mac, sizeof(old.mac)) != 0)
+		is_known(hop) != is_known(&old) || memcmp(hop->mac, old.mac, sizeof(old.mac)) != 0)
 		model->changed = true;
 	if (needs_asking(hop))
 		be_due(model, hop, now_ms + hop->backoff_ms);
@@ -489,8 +493,7 @@ void sg_mirror_model_ask(struct sg_mirror_model *model, uint64_t now_ms,
 // Whether an on-link address of the family may lead to this hop.
 static bool in_index(const struct sg_mirror_hop *hop, enum sg_family family)
 {
-	return hop->addr.family == family &&
-	       (hop->reachability != SG_MIRROR_UNKNOWN || sg_mirror_hop_wanted(hop));
+	return hop->addr.family == family && is_known(hop);
 }
 
 static void fill_hops(const struct sg_mirror_model *model, struct sg_hop *ret_hops)

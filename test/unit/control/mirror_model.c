@@ -313,6 +313,29 @@ static uint8_t kind_of(struct sg_mirror_model *model, const char *addr)
 	return kind;
 }
 
+// The kernel drops its entry of a dead backend now and then, and makes it anew for the next
+// question.
+static void a_dead_backend_changes_nothing(void **unused)
+{
+	struct sg_mirror_model model;
+	struct sg_addr backend = addr_of("10.0.0.7");
+
+	(void)unused;
+	begin(&model);
+	assert_int_equal(sg_mirror_model_keep(&model, &backend, 1, 0), 0);
+	assert_int_equal(kind_of(&model, "10.0.0.7"), SG_HOP_UNRESOLVED);
+	for (unsigned turn = 0; turn < 3; turn++) {
+		set_neighbour(&model, "10.0.0.7", SG_MIRROR_ASKING, 0, 1000 * turn);
+		set_neighbour(&model, "10.0.0.7", SG_MIRROR_FAILED, 0, 1000 * turn + 700);
+		set_neighbour(&model, "10.0.0.7", SG_MIRROR_UNKNOWN, 0, 1000 * turn + 800);
+		assert_false(model.changed);
+	}
+	set_neighbour(&model, "10.0.0.7", SG_MIRROR_USABLE, 2, 4000);
+	assert_true(model.changed);
+	assert_int_equal(kind_of(&model, "10.0.0.7"), SG_HOP_PORT);
+	sg_mirror_model_fini(&model);
+}
+
 // A client: nobody keeps it resolved but those who doubt it.
 static void a_silent_neighbour_is_believed_for_a_while_and_asked_for(void **unused)
 {
@@ -537,6 +560,7 @@ int main(void)
 		cmocka_unit_test(only_a_changed_route_changes_the_generation),
 		cmocka_unit_test(a_dump_forgets_who_is_not_in_it),
 		cmocka_unit_test(backends_and_gateways_are_asked_for_until_they_answer),
+		cmocka_unit_test(a_dead_backend_changes_nothing),
 		cmocka_unit_test(a_silent_neighbour_is_believed_for_a_while_and_asked_for),
 		cmocka_unit_test(kept_addresses_follow_the_routes),
 		cmocka_unit_test(an_operators_entry_is_left_alone),
