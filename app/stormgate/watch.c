@@ -1,4 +1,4 @@
-// Link and removal of ports while they run, see ports.h.
+// Link, MTU and removal of ports while they run, see ports.h.
 //
 // DPDK tells the link of a real NIC, and calls back when one is pulled out. A device on top of a
 // kernel interface (net_af_packet, net_af_xdp) always says "up": there the interface is asked, by
@@ -18,6 +18,7 @@
 struct link {
 	bool up;
 	bool gone;
+	uint16_t mtu; // of the kernel interface; 0: unknown, or there is none
 };
 
 static struct link read_kernel_link(unsigned ifindex)
@@ -33,6 +34,8 @@ static struct link read_kernel_link(unsigned ifindex)
 		return (struct link){.up = true}; // no reason to stop traffic
 	link.up = ioctl(fd, SIOCGIFFLAGS, &request) == 0 && request.ifr_flags & IFF_UP &&
 		  request.ifr_flags & IFF_RUNNING;
+	if (ioctl(fd, SIOCGIFMTU, &request) == 0 && request.ifr_mtu < SG_MAX_MTU)
+		link.mtu = (uint16_t)request.ifr_mtu;
 	close(fd);
 	return link;
 }
@@ -51,10 +54,31 @@ static struct link read_link(const struct sg_port *port)
 	return (struct link){.up = link.link_status == RTE_ETH_LINK_UP};
 }
 
+// What is longer than the interface takes has left us, and is lost there.
+static void note_mtu(struct sg_port *port, uint16_t mtu)
+{
+	bool was_short = port->below_mtu != 0 && port->below_mtu < port->mtu;
+	bool is_short = mtu < port->mtu;
+
+	if (mtu == 0)
+		return;
+	if (is_short && mtu != port->below_mtu)
+		sg_log_warning(
+			"port %s: its interface has MTU %u now: packets of more than %u bytes count as "
+			"forwarded, and the kernel loses them; make the MTU %u again, or start "
+			"stormgate anew",
+			port->name, mtu, mtu, port->mtu);
+	else if (was_short && !is_short)
+		sg_log_info("port %s: its interface takes packets of %u bytes again", port->name,
+			port->mtu);
+	port->below_mtu = mtu;
+}
+
 void sg_ports_read_link(struct sg_port *port)
 {
 	struct link link = read_link(port);
 
+	note_mtu(port, link.mtu);
 	__atomic_store_n(&port->up, link.up, __ATOMIC_RELAXED);
 	__atomic_store_n(&port->gone, link.gone, __ATOMIC_RELAXED);
 }

@@ -60,9 +60,10 @@ struct sg_port {
 	struct rte_ring *punt_urgent;
 	struct rte_ring *punt;
 	bool opened;
-	unsigned below;   // index of the kernel interface that the device sits on (af_packet,
-			  // af_xdp); 0: none
-	int group_socket; // makes that interface take all multicast while it is open; 0: none
+	unsigned below;     // index of the kernel interface that the device sits on (af_packet,
+			    // af_xdp); 0: none
+	uint16_t below_mtu; // when its link was last looked at; 0: unknown
+	int group_socket;   // makes that interface take all multicast while it is open; 0: none
 	int rx_fds[SG_MAX_WORKERS]; // by receive queue: readable when it has packets; 0: unknown
 	// Written by the thread that watches the ports, read by workers (relaxed).
 	_Alignas(64) bool up;

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A link that goes down and comes back is survived, and so is an interface that is removed; both are said once.
+# A link that goes down and comes back is survived, and so is an interface that is removed; both are said once. So is an
+# MTU that was made smaller under a port.
 #
 #   client ---- p0 [stormgate] p1 ---- (=) ---- pod1
 . "$(dirname "$0")/lib/story.sh"
@@ -9,8 +10,13 @@ web_server pod1
 web_service 1 | serve
 expect "before" "$(get "http://$vip/")" pod1
 
+ip -n "$lab-gateway" link set eth1 mtu 1400
+wait_for 5 grep -q 'port p1: its interface has MTU 1400 now' "$lab_dir/gateway.log"
+ip -n "$lab-gateway" link set eth1 mtu 1500
+wait_for 5 grep -q 'port p1: its interface takes packets of 1500 bytes again' "$lab_dir/gateway.log"
+
 ip -n "$lab-switch" link set gateway-eth1 down
-wait_for 5 grep -q p1 "$lab_dir/gateway.log"
+wait_for 5 grep -q 'port p1: the link is down' "$lab_dir/gateway.log"
 refused --max-time 1 "http://$vip/"
 ip -n "$lab-switch" link set gateway-eth1 up
 wait_for 15 get --max-time 1 "http://$vip/"
