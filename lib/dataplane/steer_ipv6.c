@@ -47,6 +47,25 @@ static const struct sg_ndp_hdr *find_ndp(const struct sg_pkt *pkt)
 	return ndp;
 }
 
+// Each has a length and ends with the packet or before, and who has no address yet tells no
+// link-layer address.
+static bool are_valid_options(const struct sg_pkt *pkt, bool has_source)
+{
+	const unsigned first = sizeof(struct sg_ipv6_hdr) + offsetof(struct sg_ndp_hdr, option);
+	const uint8_t *at = (const uint8_t *)sg_pkt_ip6(pkt) + first;
+	uint32_t left = sg_pkt_contiguous(pkt, sizeof(struct sg_eth_hdr) + first);
+
+	while (left >= 8) {
+		uint32_t length = at[1] * 8u;
+
+		if (length == 0 || length > left || (at[0] == SG_NDP_OPTION_SOURCE && !has_source))
+			return false;
+		at += length;
+		left -= length;
+	}
+	return left == 0;
+}
+
 // RFC 4861, 7.1.1, as far as it matters to who only answers.
 static bool is_valid_solicitation(const struct sg_pipeline *pipeline, const struct sg_pkt *pkt,
 	const struct sg_ndp_hdr *ndp, uint32_t length)
@@ -56,6 +75,8 @@ static bool is_valid_solicitation(const struct sg_pipeline *pipeline, const stru
 
 	if (ip->hop_limit != SG_NDP_HOP_LIMIT || ndp->icmp.code != 0 ||
 		sg_checksum_finish(sg_pkt_sum(pipeline, pkt, pseudo, pkt->l4_offset, length)) != 0)
+		return false;
+	if (!are_valid_options(pkt, !is_unspecified(ip->pair.src)))
 		return false;
 	// Who looks whether an address is free has none yet, and asks all who might have it.
 	return !is_unspecified(ip->pair.src) || is_solicited_node(ip->pair.dst, ndp->target);

@@ -35,7 +35,7 @@
 	X(FRAGMENT_DUPLICATE, "fragment_duplicate", "a fragment that was there already")           \
 	X(FRAGMENT_TIMEOUT, "fragment_timeout", "the rest of its datagram did not come within two seconds: it is lost on the way to us") \
 	X(FRAGMENT_LIMIT, "fragment_limit",                                                        \
-		"a fragment that made room for others: too many datagrams, of one source or in all, were incomplete") \
+		"a fragment that made room for others: too many datagrams, of one source or in all, were incomplete, or one came in more than 128 fragments") \
 	X(EXTENSION_HEADERS, "extension_headers",                                                  \
 		"IPv6 extension headers: too many, too long, out of order, or a route that goes on") \
 	/* steer: whose it is */                                                                   \

@@ -299,6 +299,24 @@ void solicitations_that_nobody_may_send_are_dropped(void **unused)
 			((struct sg_icmp_hdr *)frame_l4(&frame))->checksum ^= 1;
 		expect_drop(rig_run(&rig, 0, 0, 0, &frame), SG_DROP_BAD_NDP);
 	}
+	// Options without a length, longer than the packet, of less than their header, and the
+	// link-layer address of who has no address (RFC 4861, 7.1.1).
+	for (int flaw = 0; flaw < 4; flaw++) {
+		struct sg_ndp_hdr *ndp = (void *)frame_l4(&frame);
+
+		frame_solicitation(&frame, FE80_CLIENT, VIP, NULL);
+		if (flaw == 0)
+			ndp->option_length = 0;
+		else if (flaw == 1)
+			ndp->option_length = 2;
+		else if (flaw == 2) {
+			frame_ip6(&frame)->payload_length_be = htons(25);
+			frame.length = 14 + 40 + 25;
+		} else
+			memset(frame_ip6(&frame)->pair.src, 0, 16);
+		frame_fix_checksums(&frame);
+		expect_drop(rig_run(&rig, 0, 0, 0, &frame), SG_DROP_BAD_NDP);
+	}
 	// One that is too short to ask for anything, and an advertisement, are the kernel's
 	// business.
 	frame_solicitation(&frame, NULL, VIP, NULL);
