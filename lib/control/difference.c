@@ -217,7 +217,7 @@ static void say(struct summary *summary, const char *format, ...)
 			summary->text[0] ? ", " : "", part);
 }
 
-// "1", "maglev", "[...]"
+// "1", "maglev", "[]". Absent is everyone for whoever is allowed, and [] is nobody.
 static const char *value_text(const json_t *value, char text[40])
 {
 	if (json_is_integer(value))
@@ -226,10 +226,11 @@ static const char *value_text(const json_t *value, char text[40])
 		snprintf(text, 40, "%s", json_string_value(value));
 	else
 		snprintf(text, 40, "%s",
-			json_is_true(value)    ? "true"
-			: json_is_false(value) ? "false"
-			: json_is_null(value)  ? "none"
-					       : MORE);
+			json_is_true(value)                                   ? "true"
+			: json_is_false(value)                                ? "false"
+			: json_is_null(value)                                 ? "absent"
+			: json_is_array(value) && json_array_size(value) == 0 ? "[]"
+									      : MORE);
 	return text;
 }
 

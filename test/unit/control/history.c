@@ -163,6 +163,11 @@ static void the_policy_for_all_is_part_of_it(void **state)
 	assert_true(json_equal(result, before));
 	json_decref(result);
 	json_decref(before);
+	// Everyone and nobody look different.
+	done(ask(fixture, "policy set", "{\"allow\":[]}"));
+	result = ask(fixture, "history", "{\"generation\":4}");
+	assert_string_equal(text(result, 0, "summary"), "policy allow absent -> []");
+	json_decref(result);
 }
 
 static void every_key_of_a_service_is_among_the_fields(void **unused)
