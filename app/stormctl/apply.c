@@ -13,14 +13,22 @@ static json_t *load_file(const char *path)
 	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
 	json_error_t problem;
 	json_t *object;
+	int err;
 
 	if (!file) {
 		sg_log_error("%s: %s", path, strerror(errno));
 		return NULL;
 	}
+	errno = 0;
 	object = json_loadf(file, JSON_REJECT_DUPLICATES, &problem);
+	err = ferror(file) ? errno : 0; // of a directory, for one
 	if (file != stdin)
 		fclose(file);
+	if (err) {
+		sg_log_error("%s: %s", path, strerror(err));
+		json_decref(object);
+		return NULL;
+	}
 	if (!object) {
 		sg_log_error("%s:%d: %s", path, problem.line, problem.text);
 	} else if (!json_is_object(object)) {

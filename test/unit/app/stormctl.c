@@ -235,6 +235,7 @@ static void a_bad_file_is_refused_before_anything_is_sent(void **state)
 	struct rig *rig = *state;
 
 	expect(rig, "apply -f missing", 1, "", "missing: No such file or directory");
+	expect(rig, "apply -f .", 1, "", ".: Is a directory");
 	expect(rig, "--version; printf '{\\n \"services\": ]' > bad; printf '[]' > array", 0, "",
 		"");
 	expect(rig, "apply -f bad", 1, "", "bad:2:");
