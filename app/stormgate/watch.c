@@ -34,8 +34,8 @@ static struct link read_kernel_link(unsigned ifindex)
 		return (struct link){.up = true}; // no reason to stop traffic
 	link.up = ioctl(fd, SIOCGIFFLAGS, &request) == 0 && request.ifr_flags & IFF_UP &&
 		  request.ifr_flags & IFF_RUNNING;
-	if (ioctl(fd, SIOCGIFMTU, &request) == 0 && request.ifr_mtu < SG_MAX_MTU)
-		link.mtu = (uint16_t)request.ifr_mtu;
+	if (ioctl(fd, SIOCGIFMTU, &request) == 0) // lo's does not fit
+		link.mtu = (uint16_t)(request.ifr_mtu < SG_MAX_MTU ? request.ifr_mtu : SG_MAX_MTU);
 	close(fd);
 	return link;
 }
@@ -65,8 +65,8 @@ static void note_mtu(struct sg_port *port, uint16_t mtu)
 	if (is_short && mtu != port->below_mtu)
 		sg_log_warning(
 			"port %s: its interface has MTU %u now: packets of more than %u bytes count as "
-			"forwarded, and the kernel loses them; make the MTU %u again, or start "
-			"stormgate anew",
+			"forwarded, and the kernel loses them; make the MTU %u again, or set the port's "
+			"mtu in the config file and start stormgate anew",
 			port->name, mtu, mtu, port->mtu);
 	else if (was_short && !is_short)
 		sg_log_info("port %s: its interface takes packets of %u bytes again", port->name,
