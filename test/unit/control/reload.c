@@ -1,10 +1,7 @@
-// The config file read again while services run, and the way to the end: what SIGHUP and SIGTERM
-// do.
+// The config file read again while services run: what SIGHUP does.
 #include "control/reload.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -12,10 +9,8 @@
 
 #include <cmocka.h>
 
-#include "control/shutdown.h"
 #include "fields.h"
 #include "fixture.h"
-#include "net/headers.h"
 
 #define PORTS                                                                                       \
 	"ports: ( { name = \"p0\"; device = \"net_tap0\"; addresses = [\"198.51.100.11/24\"]; } );" \
@@ -284,107 +279,6 @@ static void settings_that_differ_are_named(void **unused)
 	assert_string_equal(names, "dataplane.workers, ports, control.state_file");
 	sg_settings_compare(&a, &b, true, names, sizeof(names));
 	assert_string_equal(names, "timeouts.tcp");
-}
-
-static sg_flow_ref add_flow(struct fixture *fixture, uint16_t port, uint8_t state)
-{
-	struct sg_flow *flow;
-	struct sg_flow new = {
-		.client = {.src_be = htonl(0xc6336407),
-			.dst_be = htonl(0xc000020a),
-			.sport_be = htons(port),
-			.dport_be = htons(80),
-			.proto = SG_PROTO_TCP},
-		.server = {.src_be = htonl(0x0a000002),
-			.dst_be = htonl(0x0a000064),
-			.sport_be = htons(80),
-			.dport_be = htons(port),
-			.proto = SG_PROTO_TCP},
-		.state = state,
-	};
-	struct sg_flow_table *table = fixture->fake.tables[1];
-	struct sg_tuple keys[2] = {new.client, new.server};
-	uint64_t hashes[2];
-	sg_flow_ref ref;
-
-	sg_flow_table_hash(table, keys, 2, hashes);
-	ref = sg_flow_table_insert(table, &new, hashes[0], hashes[1]);
-	assert_true(ref != 0);
-	flow = sg_flow_table_get(fixture->fake.tables[1], ref);
-	flow->state = state;
-	fixture->fake.totals[1].flows++;
-	return ref;
-}
-
-static bool is_announced(struct fixture *fixture)
-{
-	uint32_t vip = sg_snapshot_address4(fixture->fake.published, htonl(0xc000020a));
-	uint32_t snat = sg_snapshot_address4(fixture->fake.published, htonl(0x0a000064));
-
-	assert_true(vip & SG_ADDRESS_VIP);
-	assert_true(snat & SG_ADDRESS_ANNOUNCE);
-	return vip & SG_ADDRESS_ANNOUNCE;
-}
-
-static bool has_stopped(struct fixture *fixture, unsigned turns)
-{
-	for (unsigned i = 0; i < turns && !sg_loop_is_stopped(fixture->control->loop); i++)
-		sg_control_turn(fixture->control);
-	return sg_loop_is_stopped(fixture->control->loop);
-}
-
-// First nobody is told of the VIPs any more; then established connections are waited for, and no
-// others.
-static void the_end_waits_for_established_connections(void **state)
-{
-	struct fixture *fixture = *state;
-	sg_flow_ref ref;
-
-	add_flow(fixture, 1001, SG_FLOW_TCP_SYN);
-	add_flow(fixture, 1002, SG_FLOW_TCP_CLOSED);
-	ref = add_flow(fixture, 1003, SG_FLOW_TCP_ESTABLISHED);
-	assert_true(is_announced(fixture));
-	sg_control_shutdown(fixture->control);
-	assert_false(has_stopped(fixture, 50));
-	while (is_announced(fixture))
-		sg_control_turn(fixture->control);
-	// What is changed meanwhile announces nothing either.
-	done(fixture_ask(fixture, "service set", "{\"name\":\"web\",\"scheduler\":\"rr\"}"));
-	assert_false(is_announced(fixture));
-	sg_flow_table_get(fixture->fake.tables[1], ref)->state = SG_FLOW_TCP_HALF_CLOSED;
-	assert_false(has_stopped(fixture, 50));
-	sg_flow_table_get(fixture->fake.tables[1], ref)->state = SG_FLOW_TCP_CLOSING;
-	assert_true(has_stopped(fixture, 50));
-}
-
-static void the_end_has_a_deadline_and_can_be_hurried(void **state)
-{
-	struct fixture *fixture = *state;
-
-	add_flow(fixture, 1003, SG_FLOW_TCP_ESTABLISHED);
-	sg_control_shutdown(fixture->control);
-	assert_false(has_stopped(fixture, 50));
-	fixture->control->shutdown.begun_ms -= 5000;
-	assert_true(has_stopped(fixture, 1));
-}
-
-static void a_second_signal_ends_it_at_once(void **state)
-{
-	struct fixture *fixture = *state;
-
-	add_flow(fixture, 1003, SG_FLOW_TCP_ESTABLISHED);
-	sg_control_shutdown(fixture->control);
-	assert_false(has_stopped(fixture, 50));
-	sg_control_shutdown(fixture->control);
-	assert_true(has_stopped(fixture, 0));
-}
-
-static void without_time_or_flows_it_ends_at_once(void **state)
-{
-	struct fixture *fixture = *state;
-
-	sg_control_shutdown(fixture->control);
-	assert_true(has_stopped(fixture, 0));
 }
 
 // A block of which one field alone is other than before, and then a policy.
@@ -699,10 +593,6 @@ int main(void)
 		cmocka_unit_test(what_finishes_is_held_against_new_prefixes),
 		cmocka_unit_test(new_prefixes_wait_with_the_change),
 		WITH_FIXTURE(some_settings_change_with_the_file),
-		WITH_FIXTURE(the_end_waits_for_established_connections),
-		WITH_FIXTURE(the_end_has_a_deadline_and_can_be_hurried),
-		WITH_FIXTURE(a_second_signal_ends_it_at_once),
-		WITH_FIXTURE(without_time_or_flows_it_ends_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
